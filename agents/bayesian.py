@@ -1,0 +1,36 @@
+"""The exact Bayesian assistant: answers with the posterior predictive of the domain's own model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bench import Brief, Domain, History, Prediction, break_ties, predictives
+
+
+class Bayesian:
+    """P(choice | rounds so far), and the option of the largest, ties broken at random.
+
+    A choice that nothing left of the model explains is set aside (``on_contradiction="ignore"``).
+    """
+
+    name, version = "bayesian", "1"
+    probabilistic, privileged = True, False
+
+    def __init__(self, domain: Domain, model: None = None) -> None:
+        self.domain = domain
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"rule": "posterior predictive", "on_contradiction": "ignore"}
+
+    def begin(self, brief: Brief, keys: Any, truth: None = None) -> History:
+        return History.begin(len(brief.features), keys)
+
+    def predict(self, state: History, options: np.ndarray) -> Prediction:
+        probs = predictives(self.domain, state.options, state.chosen, options, on_contradiction="ignore")[:, 0]
+        return Prediction(break_ties(probs, state.keys, state.stage), probs)
+
+    def observe(self, state: History, options: np.ndarray, recommended: np.ndarray, chosen: np.ndarray) -> History:
+        return state.observe(options, chosen)

@@ -1,0 +1,47 @@
+"""What models that do not learn fall back on: one rule for everybody, such as the cheapest option."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bench import Brief, Domain, History, Prediction, break_ties
+
+
+class Lowest:
+    """``lowest:FEATURE``: the option with the lowest value of one feature, ties broken at random.
+
+    ``cheapest`` is ``lowest:price``; ``lowest:duration`` takes the fastest flight.
+    """
+
+    version = "1"
+    probabilistic, privileged = False, False
+
+    def __init__(self, domain: Domain, model: str | None) -> None:
+        known = [feature.name for feature in domain.features]
+        if model not in known:
+            given = f"no feature '{model}'" if model else "a feature to go by is missing"
+            raise ValueError(f"{given}; {domain.name} has {', '.join(known)}")
+        self.name = f"lowest:{model}"
+        self.column = known.index(model)
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"feature": self.name.partition(":")[2]}
+
+    def begin(self, brief: Brief, keys: Any, truth: None = None) -> History:
+        return History.begin(len(brief.features), keys)
+
+    def predict(self, state: History, options: np.ndarray) -> Prediction:
+        return Prediction(break_ties(-options[..., self.column], state.keys, state.stage))
+
+    def observe(self, state: History, options: np.ndarray, recommended: np.ndarray, chosen: np.ndarray) -> History:
+        return state.observe(options, chosen)
+
+
+def cheapest(domain: Domain, model: None = None) -> Lowest:
+    """Return ``lowest:price`` under the name that people look for."""
+    agent = Lowest(domain, "price")
+    agent.name = "cheapest"
+    return agent

@@ -1,0 +1,44 @@
+"""The oracle: knows what each user wants, and only cannot know how a user breaks ties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench import Brief, Domain, History, Prediction, break_ties, choice_probs
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What happened so far, and the truth: {latent site: value[users]}."""
+
+    history: History
+    truth: Mapping[str, np.ndarray]
+
+
+class Oracle:
+    """P(choice | the user's true preferences): the ceiling over every other row. Privileged."""
+
+    name, version = "oracle", "1"
+    probabilistic, privileged = True, True
+
+    def __init__(self, domain: Domain, model: None = None) -> None:
+        self.domain = domain
+
+    def identity(self) -> Mapping[str, Any]:
+        return {}
+
+    def begin(self, brief: Brief, keys: Any, truth: Mapping[str, np.ndarray] | None = None) -> Knowledge:
+        if truth is None:
+            raise ValueError("the oracle needs the truth about its users")
+        return Knowledge(History.begin(len(brief.features), keys), truth)
+
+    def predict(self, state: Knowledge, options: np.ndarray) -> Prediction:
+        probs = choice_probs(self.domain, dict(state.truth), options)
+        return Prediction(break_ties(probs, state.history.keys, state.history.stage), probs)
+
+    def observe(self, state: Knowledge, options: np.ndarray, recommended: np.ndarray, chosen: np.ndarray) -> Knowledge:
+        return Knowledge(state.history.observe(options, chosen), state.truth)

@@ -1,0 +1,63 @@
+"""Random keys by path: every draw of the benchmark names what it is for, so that no order of work can change it."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def key(seed: int, *path: str | int) -> jax.Array:
+    """Return the key at ``path`` below ``seed``: ``fold_in`` applied once for each part of the path.
+
+    Parameters
+    ----------
+    seed
+        0 .. 2**32 - 1.
+    path
+        Names (folded in by the first 32 bits of their SHA-256) and numbers (0 .. 2**32 - 1).
+
+    >>> bool(key(0, "flights", 3) == key(0, "flights", 3))
+    True
+    >>> bool(key(0, "flights", 3) == key(0, "hotels", 3))
+    False
+    """
+    at = jax.random.key(seed, impl="threefry2x32")
+    for part in path:
+        at = jax.random.fold_in(at, part if isinstance(part, int) else _number(part))
+    return at
+
+
+def keys_for(at: jax.Array, numbers: Any) -> jax.Array:
+    """Fold each number into a key, or into each of several: ``key[...]``, ``int[n]`` -> ``key[..., n]``.
+
+    >>> keys_for(keys_for(key(0), np.arange(4)), np.arange(3)).shape
+    (4, 3)
+    """
+    fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    for _ in range(at.ndim):
+        fold = jax.vmap(fold, in_axes=(0, None))
+    return fold(at, jnp.asarray(numbers, jnp.uint32))
+
+
+def uniform_per_set(keys: Any, stage: int, sets: int, width: int) -> np.ndarray:
+    """Return uniform draws in [0, 1) by user, stage and set: float32[users, sets, width].
+
+    >>> uniform_per_set(keys_for(key(0), np.arange(2)), stage=0, sets=5, width=3).shape
+    (2, 5, 3)
+    """
+    return np.asarray(_uniform_per_set(keys, stage, sets, width))
+
+
+@partial(jax.jit, static_argnames=("sets", "width"))
+def _uniform_per_set(keys: Any, stage: Any, sets: int, width: int) -> Any:
+    set_keys = keys_for(jax.vmap(lambda one: jax.random.fold_in(one, stage))(keys), jnp.arange(sets))
+    return jax.vmap(jax.vmap(lambda one: jax.random.uniform(one, (width,), jnp.float32)))(set_keys)
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")

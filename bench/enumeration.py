@@ -1,0 +1,256 @@
+"""The compiled part of exact inference: hypothesis blocks of a NumPyro model, swept once with running sums in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro import handlers
+
+from bench.domain import OPTIONS, Domain
+from bench.errors import BeliefBenchError
+
+USER_GROUP = 32  # users a compiled call; fixed, so that a user's numbers do not depend on who else is asked
+BLOCK_CELLS = 2**21  # (hypothesis, set, option) cells a block, about 16 MiB in float64
+LARGEST_BLOCK = 1024  # hypotheses a block
+
+
+@dataclass(frozen=True)
+class LatentSite:
+    """A latent site: its name, its shape, and the values that each of its elements can take."""
+
+    name: str
+    shape: tuple[int, ...]
+    values: np.ndarray
+
+    @property
+    def elements(self) -> int:
+        return int(np.prod(self.shape, dtype=int))
+
+
+@dataclass(frozen=True)
+class LatentSpace:
+    """All hypotheses of a model: the product of its latent sites' values, in lexicographic order."""
+
+    sites: tuple[LatentSite, ...]
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for site in self.sites:
+            size *= len(site.values) ** site.elements
+        return size
+
+    def values(self, number: Any) -> dict[str, Any]:
+        """Return the sites' values in the hypotheses ``number``: int[n] -> {name: [n, *shape]}; NumPy or JAX."""
+        values: dict[str, Any] = {}
+        for site in reversed(self.sites):
+            base, digits = len(site.values), []
+            for _ in range(site.elements):
+                digits.append(number % base)
+                number = number // base
+            index = jnp.stack(digits[::-1], axis=-1).reshape(*jnp.shape(number), *site.shape)
+            values[site.name] = jnp.asarray(site.values)[index]
+        return values
+
+
+@dataclass(frozen=True)
+class Query:
+    """What one sweep answers: E[value of each query | rounds], ``of`` choice probabilities or rewards.
+
+    options float[users, rounds, 3, features], choices int[users, rounds], used bool[users, rounds] (rounds to condition
+    on), shared float[queries, 3, features], own float[users, queries, 3, features] or None.
+    """
+
+    of: Literal["choice", "reward"]
+    stages: Literal["all", "last"]
+    options: np.ndarray
+    choices: np.ndarray
+    used: np.ndarray
+    shared: np.ndarray
+    own: np.ndarray | None
+
+    def bytes_held(self) -> int:
+        """Return about how many bytes the answer and the sweep's running sums take."""
+        queries = len(self.shared) + (0 if self.own is None else self.own.shape[1])
+        stages = self.choices.shape[1] + 1 if self.stages == "all" else 1
+        sets = len(self.shared) + USER_GROUP * (self.choices.shape[1] + queries - len(self.shared))
+        block = 6 * 8 * OPTIONS * sets * _block_size(LARGEST_BLOCK, sets)
+        return 2 * 8 * OPTIONS * len(self.choices) * stages * queries + block
+
+
+@lru_cache(maxsize=64)
+def latent_space(domain: Domain) -> LatentSpace:
+    """Return the latent space of a domain's model, found by tracing it once.
+
+    Raises
+    ------
+    BeliefBenchError
+        Where a latent site is not discrete with finitely many values, or there is no observed site ``"choice"``.
+
+    >>> import bench
+    >>> latent_space(bench.load_domain("flights")).size
+    624
+    """
+    with jax.enable_x64(True):
+        one_round = jnp.zeros((1, OPTIONS, len(domain.features)))
+        traced = handlers.trace(handlers.seed(domain.model, jax.random.key(0))).get_trace(
+            one_round, jnp.zeros(1, jnp.int64)
+        )
+        sites = []
+        for name, site in traced.items():
+            if site["type"] != "sample" or site["is_observed"]:
+                continue
+            if not site["fn"].has_enumerate_support or site["fn"].event_shape:
+                raise BeliefBenchError(
+                    f"{domain.name}: latent site '{name}' ({type(site['fn']).__name__}) is not discrete with finitely "
+                    "many values, which exact enumeration needs; use Categorical, DiscreteUniform or Bernoulli."
+                )
+            support = np.asarray(site["fn"].enumerate_support(expand=False)).ravel()
+            sites.append(LatentSite(name, tuple(site["fn"].batch_shape), support))
+        if "choice" not in traced or not traced["choice"]["is_observed"]:
+            raise BeliefBenchError(f"{domain.name}: its model has no observed site 'choice'.")
+        return LatentSpace(tuple(sites))
+
+
+def hypothesis_terms(model: Callable[..., Any], values: dict[str, Any], options: Any, of: str = "choice") -> Any:
+    """Return (log prior, log P(choice = k) [sets, 3], value [sets, 3]) of one hypothesis; traceable by JAX.
+
+    values
+        {site: value} of all latent sites.
+    options
+        float[sets, 3, features].
+    of
+        ``"choice"``: value = P(choice = k); ``"reward"``: the model's ``reward`` site.
+    """
+    traced = handlers.trace(handlers.seed(handlers.substitute(model, data=values), jax.random.key(0))).get_trace(
+        options
+    )
+    log_prior = jnp.zeros(())
+    for name, site in traced.items():
+        if site["type"] == "sample" and name != "choice":
+            log_prior = log_prior + site["fn"].log_prob(site["value"]).sum()
+    choice = traced["choice"]["fn"]
+    log_probs = jnp.stack([choice.log_prob(jnp.full(len(options), k)) for k in range(OPTIONS)], axis=-1)
+    if of == "choice":
+        return log_prior, log_probs, jnp.exp(log_probs)
+    if of not in traced:
+        raise ValueError(
+            f"the domain's model records no '{of}' site; add numpyro.deterministic('{of}', ...), float[rounds, 3]."
+        )
+    return log_prior, log_probs, traced[of]["value"]
+
+
+def log_weights(domain: Domain, options: np.ndarray, choices: np.ndarray) -> np.ndarray:
+    """Return the log joint of every hypothesis with some rounds, float64[hypotheses] (not normalised)."""
+    space = latent_space(domain)
+    block = _block_size(space.size, max(1, len(choices)))
+    with jax.enable_x64(True):
+        blocks = [
+            _block_joint(domain, np.arange(at, at + block) % space.size, options, choices)
+            for at in range(0, space.size, block)
+        ]
+    return np.concatenate([np.asarray(one) for one in blocks])[: space.size]
+
+
+@partial(jax.jit, static_argnames="domain")
+def _block_joint(domain: Domain, numbers: Any, options: Any, choices: Any) -> Any:
+    def joint(values: dict[str, Any]) -> Any:
+        log_prior, log_probs, _ = hypothesis_terms(domain.model, values, options)
+        return log_prior + jnp.take_along_axis(log_probs, choices[:, None], axis=-1).sum()
+
+    return jax.vmap(joint)(latent_space(domain).values(numbers))
+
+
+def sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
+    """Return the log evidence, float64[users, stages], and the expectations, float64[users, stages, queries, 3].
+
+    Queries come back with the shared ones first. Where the evidence is -inf the expectations mean nothing.
+    """
+    users, rounds = query.choices.shape
+    # Histories are padded with unused rounds to few lengths, so that few shapes are ever compiled.
+    length = rounds if query.stages == "all" or rounds == 0 else 1 << (rounds - 1).bit_length()
+    extra = ((0, 0), (0, length - rounds))
+    history = (
+        np.pad(query.options, (*extra, (0, 0), (0, 0))),
+        np.pad(query.choices, extra),
+        np.pad(query.used, extra),
+    )
+    own = query.own if query.own is not None else np.empty((users, 0, *query.shared.shape[1:]))
+    evidence, values = [], []
+    with jax.enable_x64(True):
+        for at in range(0, users, USER_GROUP):
+            group = [_fill(part[at : at + USER_GROUP]) for part in (*history, own)]
+            answer = _sweep_group(domain, query.of, query.stages, *group[:3], query.shared, group[3])
+            present = min(USER_GROUP, users - at)
+            evidence.append(np.asarray(answer[0])[:present])
+            values.append(np.asarray(answer[1])[:present])
+    stages = length + 1 if query.stages == "all" else 1
+    empty = np.empty((0, stages, len(query.shared) + own.shape[1], OPTIONS))
+    return np.concatenate([np.empty((0, stages)), *evidence]), np.concatenate([empty, *values])
+
+
+def _fill(part: np.ndarray) -> np.ndarray:
+    """Repeat the last user until the group is full."""
+    return np.concatenate([part, np.repeat(part[-1:], USER_GROUP - len(part), axis=0)])
+
+
+def _block_size(hypotheses: int, sets: int) -> int:
+    wanted = max(16, min(LARGEST_BLOCK, BLOCK_CELLS // (OPTIONS * max(1, sets))))
+    return -(-hypotheses // -(-hypotheses // wanted))
+
+
+@partial(jax.jit, static_argnames=("domain", "of", "stages"))
+def _sweep_group(
+    domain: Domain, of: str, stages: str, options: Any, choices: Any, used: Any, shared: Any, own: Any
+) -> tuple[Any, Any]:
+    """Sweep all hypothesis blocks for one group of users: a running log-sum-exp of weights and weighted values."""
+    space = latent_space(domain)
+    group, rounds = choices.shape
+    tail = options.shape[2:]
+    seen = group * rounds
+    sets = jnp.concatenate([options.reshape(seen, *tail), shared, own.reshape(-1, *tail)])
+    block = _block_size(space.size, len(sets))
+    columns = rounds + 1 if stages == "all" else 1
+
+    def step(sums: tuple[Any, Any, Any], first: Any) -> tuple[tuple[Any, Any, Any], None]:
+        peak, total, weighted = sums
+        numbers = first + jnp.arange(block)
+        terms = partial(hypothesis_terms, domain.model, options=sets, of=of)
+        log_prior, log_probs, value = jax.vmap(lambda values: terms(values=values))(
+            space.values(jnp.minimum(numbers, space.size - 1))
+        )
+        log_prior = jnp.where(numbers < space.size, log_prior, -jnp.inf)
+        rounds_seen = log_probs[:, :seen].reshape(block, group, rounds, OPTIONS)
+        likelihood = jnp.take_along_axis(rounds_seen, choices[None, ..., None], axis=-1)[..., 0]
+        likelihood = jnp.where(used, likelihood, 0.0)
+        if stages == "all":
+            so_far = jnp.concatenate([jnp.zeros((block, group, 1)), jnp.cumsum(likelihood, axis=-1)], axis=-1)
+        else:
+            so_far = likelihood.sum(axis=-1, keepdims=True)
+        joint = jnp.moveaxis(log_prior[:, None, None] + so_far, 0, -1)  # [group, columns, block]
+        new_peak = jnp.maximum(peak, joint.max(axis=-1))
+        base = jnp.where(jnp.isfinite(new_peak), new_peak, 0.0)
+        shrink, weight = jnp.exp(peak - base), jnp.exp(joint - base[..., None])
+        shared_value = value[:, seen : seen + len(shared)].reshape(block, -1)
+        own_value = value[:, seen + len(shared) :].reshape(block, group, -1)
+        gained = jnp.concatenate(
+            [weight @ shared_value, jnp.einsum("gcb,bgk->gck", weight, own_value)],
+            axis=-1,
+        )
+        return (new_peak, total * shrink + weight.sum(axis=-1), weighted * shrink[..., None] + gained), None
+
+    queries = len(shared) + own.shape[1]
+    nothing = (
+        jnp.full((group, columns), -jnp.inf),
+        jnp.zeros((group, columns)),
+        jnp.zeros((group, columns, queries * OPTIONS)),
+    )
+    (peak, total, weighted), _ = jax.lax.scan(step, nothing, jnp.arange(0, space.size, block))
+    expectation = (weighted / total[..., None]).reshape(group, columns, queries, OPTIONS)
+    return peak + jnp.log(total), expectation

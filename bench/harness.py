@@ -1,0 +1,247 @@
+"""The harness: asks an agent everything the protocol asks, writes each answer down once, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bench.agent import Agent, Brief, Prediction
+from bench.domain import OPTIONS, Domain
+from bench.errors import BeliefBenchError
+from bench.plugins import load_agent, load_domain
+from bench.protocol import Episodes, Protocol, population
+from bench.store import OWN_SET, ROWS, SCHEMA, AgentRecord, RunRecord, RunStore, prepare_results, run_folder, run_key
+
+USERS_PER_CALL = 1024
+VERSIONS_OF = ("beliefbench", "jax", "jaxlib", "numpy", "numpyro", "pyarrow", "torch", "transformers")
+
+Progress = Callable[[int, int], None]
+"""Called with (answers done, answers in all), in units of one user at one stage."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: where it lies, and its record."""
+
+    folder: Path
+    record: RunRecord
+    reused: bool
+    """True: it was finished before, and nothing was asked."""
+    damaged: tuple[Path, ...] = ()
+    """Files that could not be read and were set aside; their answers were asked again."""
+
+    def rows(self) -> pa.Table:
+        """Return its answers; `bench.store.ROWS` tells the columns."""
+        return RunStore(self.folder).rows()
+
+
+def run(
+    domain: Domain | str,
+    agent: Agent | str,
+    *,
+    users: int | None = None,
+    rounds: int = 5,
+    heldout: int = 100,
+    seed: int = 0,
+    results: str | Path = "results/local",
+    progress: Progress | None = None,
+) -> Run:
+    """Run an agent on a domain, or finish or reuse the run where it was begun before.
+
+    Parameters
+    ----------
+    domain, agent
+        Names (an agent's SPEC), or the objects themselves.
+    users
+        How many; all there are, 1,000 at most, where None.
+    rounds, heldout, seed
+        Rounds a user, held-out sets a stage, and the seed of all draws.
+    results
+        The folder that runs are kept in.
+    progress
+        Called as ``progress(done, total)`` after each call of the agent.
+
+    Raises
+    ------
+    UsageError
+        Where a name is unknown, a number out of range, or the folder cannot hold results.
+    BeliefBenchError
+        Where the agent breaks; what was answered before stays and is not asked again.
+
+    >>> import tempfile
+    >>> done = run("flights", "random", users=2, rounds=1, heldout=3, results=tempfile.mkdtemp())
+    >>> done.rows().num_rows  # 2 users x (3 + 1 at stage 0, 3 at stage 1)
+    14
+    """
+    domain = load_domain(domain) if isinstance(domain, str) else domain
+    agent = load_agent(agent, domain) if isinstance(agent, str) else agent
+    protocol = Protocol(min(population(domain), 1000) if users is None else users, rounds, heldout, seed)
+    protocol.check(domain)
+    prepare_results(Path(results))
+    identity = run_identity(domain, agent, protocol)
+    store = RunStore(run_folder(Path(results), domain.name, agent.name, run_key(identity)))
+    with store.held():
+        damaged = store.set_damaged_aside()
+        record = store.record() or _new_record(identity, agent)
+        if record.finished and store.rows_file.exists():
+            return Run(store.folder, record, reused=True)
+        store.write_record(record.model_copy(update={"finished": None}))
+        if not store.rows_file.exists():
+            _ask_all(episodes_of(domain, protocol), agent, store, progress or (lambda done, total: None))
+        record = store.finish(record.model_copy(update={"finished": _now()}))
+    return Run(store.folder, record, reused=False, damaged=tuple(damaged))
+
+
+def run_identity(domain: Domain, agent: Agent, protocol: Protocol) -> dict[str, Any]:
+    """Return everything a run's rows depend on, as JSON values."""
+    return {
+        "schema": SCHEMA,
+        "domain": domain.identity(),
+        "agent": {"name": agent.name, "version": agent.version, **agent.identity()},
+        **protocol.identity(),
+        "stopping": None,
+    }
+
+
+@lru_cache(maxsize=2)
+def episodes_of(domain: Domain, protocol: Protocol) -> Episodes:
+    """Return the episodes of a protocol, drawn once for all agents."""
+    return Episodes(domain, protocol)
+
+
+def _ask_all(episodes: Episodes, agent: Agent, store: RunStore, progress: Progress) -> None:
+    stages = episodes.protocol.rounds + 1
+    finished, recommended = _answered(episodes, store.rows())
+    done = int(finished.sum())
+    progress(done, stages * len(finished))
+    keys = episodes.agent_keys(agent.name)
+    for begun in np.unique(finished[finished < stages]):  # users who stopped at the same stage go on together
+        waiting = np.flatnonzero(finished == begun)
+        size = getattr(agent, "users_per_call", USERS_PER_CALL)
+        for shard in (waiting[at : at + size] for at in range(0, len(waiting), size)):
+            truth = {name: value[shard] for name, value in episodes.latents.items()} if agent.privileged else None
+            try:
+                state = agent.begin(Brief.of(episodes.domain), keys[shard], truth)
+                for stage in range(stages):
+                    if stage >= begun:
+                        started = time.perf_counter()
+                        answers = agent.predict(state, _questions(episodes, shard, stage))
+                        seconds = time.perf_counter() - started
+                        _check(answers, (len(shard), episodes.protocol.heldout + (stage + 1 < stages)), agent)
+                        name = f"{stage:03d}-{episodes.users[shard[0]]:07d}"
+                        store.write_part(name, _rows(episodes, shard, stage, answers), seconds)
+                        recommended[shard, stage] = answers.choice[:, -1]
+                        done += len(shard)
+                        progress(done, stages * len(finished))
+                    if stage + 1 < stages:
+                        state = agent.observe(
+                            state,
+                            episodes.options[shard, stage],
+                            recommended[shard, stage],
+                            episodes.chosen[shard, stage],
+                        )
+            except BeliefBenchError:
+                raise
+            except Exception as error:
+                raise BeliefBenchError(
+                    f"agent '{agent.name}' broke on {episodes.domain.name}: {type(error).__name__}: {error}"
+                ) from error
+
+
+def _answered(episodes: Episodes, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many stages each user has finished, int[users], and what was recommended, int[users, stages]."""
+    protocol, stages = episodes.protocol, episodes.protocol.rounds + 1
+    position = {int(user): at for at, user in enumerate(episodes.users)}
+    user = np.array([position[int(one)] for one in rows["user"].to_numpy()], dtype=int)
+    stage, question, choice = (rows[name].to_numpy() for name in ("stage", "question", "choice"))
+    answers = np.zeros((protocol.users, stages), dtype=int)
+    np.add.at(answers, (user, stage), 1)
+    whole = answers == protocol.heldout + (np.arange(stages) < protocol.rounds)
+    recommended = np.full((protocol.users, stages), -1)
+    own = question == OWN_SET
+    recommended[user[own], stage[own]] = choice[own]
+    return np.cumprod(whole, axis=1).sum(axis=1), recommended
+
+
+def _questions(episodes: Episodes, shard: np.ndarray, stage: int) -> np.ndarray:
+    """Return what is asked at a stage: the held-out sets, then the next round's own set where there is a next round."""
+    heldout = np.broadcast_to(episodes.heldout, (len(shard), *episodes.heldout.shape))
+    return np.concatenate([heldout, episodes.options[shard, stage : stage + 1]], axis=1)
+
+
+def _check(answers: Prediction, shape: tuple[int, int], agent: Agent) -> None:
+    choice, probs = np.asarray(answers.choice), answers.probs
+    who = f"agent '{agent.name}' broke its contract:"
+    if choice.shape != shape or not np.issubdtype(choice.dtype, np.integer):
+        raise BeliefBenchError(f"{who} choice is {choice.dtype}{list(choice.shape)}; expected int{list(shape)}.")
+    if choice.min() < -1 or choice.max() >= OPTIONS:
+        raise BeliefBenchError(f"{who} choices are 0, 1, 2, or -1 for none; got {choice.min()} to {choice.max()}.")
+    if (probs is not None) != agent.probabilistic:
+        raise BeliefBenchError(f"{who} probabilistic is {agent.probabilistic}, but probs is {type(probs).__name__}.")
+    if probs is None:
+        return
+    if np.shape(probs) != (*shape, OPTIONS):
+        raise BeliefBenchError(f"{who} probs have shape {list(np.shape(probs))}; expected {[*shape, OPTIONS]}.")
+    given = probs[choice >= 0]
+    if not (np.isfinite(given).all() and (given >= 0).all() and (abs(given.sum(axis=-1) - 1) < 1e-6).all()):
+        raise BeliefBenchError(f"{who} probs must be numbers of 0 or more that sum to 1 for each set.")
+
+
+def _rows(episodes: Episodes, shard: np.ndarray, stage: int, answers: Prediction) -> pa.Table:
+    heldout, sets = episodes.protocol.heldout, answers.choice.shape[1]
+    own = episodes.chosen[shard, stage : stage + 1]
+    exact = np.full((len(shard), sets, OPTIONS), np.nan)
+    exact[:, :heldout] = episodes.exact[shard, stage]
+    probs = np.full(exact.shape, np.nan) if answers.probs is None else np.asarray(answers.probs, np.float64).copy()
+    probs[answers.choice < 0] = np.nan
+    columns = {
+        "user": np.repeat(episodes.users[shard], sets),
+        "stage": np.full(len(shard) * sets, stage),
+        "question": np.tile(np.r_[np.arange(heldout), [OWN_SET] * (sets - heldout)].astype(int), len(shard)),
+        "truth": np.concatenate([episodes.truth[shard], own], axis=1).ravel(),
+        "choice": answers.choice.ravel(),
+        **{f"prob_{option}": probs[..., option].ravel() for option in range(OPTIONS)},
+        **{f"exact_{option}": exact[..., option].ravel() for option in range(OPTIONS)},
+        "tokens": [None] * (len(shard) * sets) if answers.tokens is None else np.ravel(answers.tokens),
+        "text": [None] * (len(shard) * sets) if answers.text is None else np.ravel(answers.text),
+    }
+    arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in ROWS]
+    return pa.Table.from_arrays(arrays, schema=ROWS)
+
+
+def _new_record(identity: dict[str, Any], agent: Agent) -> RunRecord:
+    versions = {"python": platform.python_version()}
+    for package in VERSIONS_OF:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return RunRecord(
+        schema_version=SCHEMA,
+        key=run_key(identity),
+        identity=identity,
+        agent=AgentRecord(
+            name=agent.name,
+            version=agent.version,
+            probabilistic=agent.probabilistic,
+            privileged=agent.privileged,
+            note=getattr(agent, "note", None),
+        ),
+        versions=versions,
+        machine={"system": platform.platform(), "processor": platform.machine()},
+        started=_now(),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

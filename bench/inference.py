@@ -1,0 +1,234 @@
+"""Exact inference: every value of a NumPyro model's finite latent sites is a hypothesis, and sums run over all of them.
+
+Works for any model that meets the domain contract. Hypotheses are numbered in lexicographic order of the latent sites'
+values, the first site slowest. They are visited in blocks, sums and likelihoods in float64, so that memory does not
+grow with their number (``bench.enumeration`` holds the compiled part).
+
+Users are handled in groups of one fixed size: a user's numbers are the same bits whoever else is in the call.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from bench.domain import OPTIONS, Domain
+from bench.enumeration import Query, latent_space, log_weights, sweep
+from bench.errors import ContradictionError, TooLargeError
+
+MEMORY_BUDGET = 4 * 2**30  # bytes that a call may hold at once
+
+OnContradiction = Literal["raise", "ignore"]
+
+
+def posterior(
+    domain: Domain, options: np.ndarray, choices: np.ndarray, *, on_contradiction: OnContradiction = "raise"
+) -> np.ndarray:
+    """Return the posterior over hypotheses after some rounds, float64[hypotheses], summing to 1.
+
+    Parameters
+    ----------
+    options
+        float[rounds, 3, features]; rounds may be 0.
+    choices
+        int[rounds], each 0, 1 or 2.
+    on_contradiction
+        What to do with a choice that no hypothesis left by the earlier rounds explains: ``"raise"``, or
+        ``"ignore"`` that round (the posterior stays as it was before it).
+
+    Raises
+    ------
+    ContradictionError
+        Naming the first round that cannot be explained.
+    TooLargeError
+        Where there are too many hypotheses for the memory budget (4 GiB).
+
+    >>> import bench
+    >>> flights = bench.load_domain("flights")
+    >>> posterior(flights, np.empty((0, 3, 4)), np.empty(0, int)).shape
+    (624,)
+    """
+    options, choices = _history(domain, options, choices)
+    size = latent_space(domain).size
+    if 3 * 8 * size * (1 + len(choices)) > MEMORY_BUDGET:
+        raise _too_large(domain, f"a posterior over them takes {3 * 8 * size / 2**30:,.1f} GiB or more")
+    used = _used_rounds(domain, options[None], choices[None], on_contradiction)[0]
+    joint = log_weights(domain, options[used], choices[used])
+    weights = np.exp(joint - joint.max())
+    return weights / weights.sum()
+
+
+def predictive(
+    domain: Domain,
+    options: np.ndarray,
+    choices: np.ndarray,
+    queries: np.ndarray,
+    *,
+    on_contradiction: OnContradiction = "raise",
+) -> np.ndarray:
+    """Return the posterior predictive P(choice | rounds so far) of option sets, float64[queries, 3]; rows sum to 1.
+
+    Parameters
+    ----------
+    options, choices, on_contradiction
+        As in `posterior`.
+    queries
+        float[queries, 3, features].
+
+    >>> import bench
+    >>> flights = bench.load_domain("flights")
+    >>> cheap, dear = [0.5, 0.5, 0.5, 0.0], [0.5, 0.5, 0.5, 1.0]
+    >>> seen = np.array([[dear, dear, cheap]])
+    >>> predictive(flights, seen, np.array([2]), np.array([[cheap, dear, dear]])).round(3).tolist()
+    [[0.818, 0.091, 0.091]]
+    """
+    options, choices = _history(domain, options, choices)
+    return predictives(domain, options[None], choices[None], queries, on_contradiction=on_contradiction)[0, -1]
+
+
+def predictives(
+    domain: Domain,
+    options: np.ndarray,
+    choices: np.ndarray,
+    queries: np.ndarray,
+    *,
+    stages: Literal["all", "last"] = "last",
+    on_contradiction: OnContradiction = "raise",
+) -> np.ndarray:
+    """Return the posterior predictive for many users at once, float64[users, stages, queries, 3].
+
+    Parameters
+    ----------
+    options, choices
+        float[users, rounds, 3, features] and int[users, rounds].
+    queries
+        float[queries, 3, features], the same for every user, or float[users, queries, 3, features].
+    stages
+        ``"all"``: after each of 0 .. rounds rounds (stages = rounds + 1); ``"last"``: after all of them (stages = 1).
+    on_contradiction
+        As in `posterior`; the error names the user too.
+
+    >>> import bench
+    >>> flights = bench.load_domain("flights")
+    >>> nothing = np.empty((2, 0, 3, 4)), np.empty((2, 0), int)
+    >>> predictives(flights, *nothing, np.full((7, 3, 4), 0.5)).shape
+    (2, 1, 7, 3)
+    """
+    return _expected(domain, "choice", options, choices, queries, stages, on_contradiction)
+
+
+def expected_rewards(
+    domain: Domain,
+    options: np.ndarray,
+    choices: np.ndarray,
+    queries: np.ndarray,
+    *,
+    on_contradiction: OnContradiction = "raise",
+) -> np.ndarray:
+    """Return the posterior mean of the model's ``reward`` site after all rounds, float64[users, queries, 3].
+
+    Parameters as in `predictives`. Raises ``ValueError`` where the domain's model records no reward.
+
+    >>> import bench
+    >>> flights = bench.load_domain("flights")
+    >>> nothing = np.empty((1, 0, 3, 4)), np.empty((1, 0), int)
+    >>> abs(expected_rewards(flights, *nothing, np.full((1, 3, 4), 0.5))).max() < 1e-12
+    np.True_
+    """
+    return _expected(domain, "reward", options, choices, queries, "last", on_contradiction)[:, 0]
+
+
+def _expected(
+    domain: Domain,
+    of: Literal["choice", "reward"],
+    options: np.ndarray,
+    choices: np.ndarray,
+    queries: np.ndarray,
+    stages: Literal["all", "last"],
+    on_contradiction: OnContradiction,
+) -> np.ndarray:
+    options, choices = np.asarray(options, np.float64), np.asarray(choices, np.int64)
+    queries = np.asarray(queries, np.float64)
+    _check_shapes(domain, options, choices, queries)
+    shared, own, order = _split_queries(queries, len(options))
+    used = np.ones(choices.shape, dtype=bool)
+    while True:
+        query = Query(of, stages, options, choices, used, shared, own)
+        held = query.bytes_held()
+        if held > MEMORY_BUDGET:
+            raise _too_large(domain, f"this call, with {len(options):,} users, would hold {held / 2**30:,.1f} GiB")
+        evidence, values = sweep(domain, query)
+        if np.isfinite(evidence).all():
+            return values[:, :, order]
+        used = _used_rounds(domain, options, choices, on_contradiction)
+
+
+def _used_rounds(
+    domain: Domain, options: np.ndarray, choices: np.ndarray, on_contradiction: OnContradiction
+) -> np.ndarray:
+    """Return which rounds to condition on, bool[users, rounds]: all but those that contradict the ones before."""
+    if on_contradiction not in ("raise", "ignore"):
+        raise ValueError(f"on_contradiction is 'raise' or 'ignore'; got {on_contradiction!r}")
+    used = np.ones(choices.shape, dtype=bool)
+    nothing = np.empty((0, OPTIONS, len(domain.features)))
+    while True:
+        evidence, _ = sweep(domain, Query("choice", "all", options, choices, used, nothing, None))
+        impossible = ~np.isfinite(evidence)
+        if not impossible.any():
+            return used
+        users = np.flatnonzero(impossible.any(axis=1))
+        first = impossible[users].argmax(axis=1) - 1  # stage s + 1 is the first that holds round s
+        if (first < 0).any():
+            raise ContradictionError(f"the model of {domain.name} gives every hypothesis a prior of zero.")
+        if on_contradiction == "raise":
+            who = f" of user {users[0]}" if len(options) > 1 else ""
+            raise ContradictionError(
+                f"round {first[0] + 1}{who}: no hypothesis of {domain.name} explains the choice of option "
+                f"{choices[users[0], first[0]] + 1} together with the rounds before it; "
+                "pass on_contradiction='ignore' to leave such rounds out."
+            )
+        used[users, first] = False
+
+
+def _history(domain: Domain, options: np.ndarray, choices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    options, choices = np.asarray(options, np.float64), np.asarray(choices, np.int64)
+    _check_shapes(domain, options[None], choices[None], np.empty((0, OPTIONS, len(domain.features))))
+    return options, choices
+
+
+def _check_shapes(domain: Domain, options: np.ndarray, choices: np.ndarray, queries: np.ndarray) -> None:
+    tail = (OPTIONS, len(domain.features))
+    if options.ndim != 4 or options.shape[2:] != tail:
+        raise ValueError(f"options of {domain.name} are float[rounds, 3, {tail[1]}]; got shape {options.shape[1:]}")
+    if choices.shape != options.shape[:2]:
+        raise ValueError(f"{options.shape[1]} rounds of options need as many choices; got shape {choices.shape[1:]}")
+    if choices.size and not (choices.min() >= 0 and choices.max() < OPTIONS):
+        raise ValueError(f"choices are 0, 1 or 2; got values from {choices.min()} to {choices.max()}")
+    if queries.shape[-2:] != tail or queries.ndim not in (3, 4):
+        raise ValueError(f"queries of {domain.name} are float[queries, 3, {tail[1]}]; got shape {queries.shape}")
+    if queries.ndim == 4 and len(queries) != len(options):
+        raise ValueError(f"queries for {len(queries)} users, but rounds of {len(options)}")
+
+
+def _split_queries(queries: np.ndarray, users: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Split queries into those all users share and users' own, with the order that puts the answers back.
+
+    Shared queries are worked out once for everybody, which is what makes a round with shared held-out sets cheap.
+    """
+    if queries.ndim == 3:
+        return queries, None, np.arange(len(queries))
+    if users == 0:
+        return queries[:0].reshape(0, *queries.shape[2:]), queries, np.arange(queries.shape[1])
+    same = (queries == queries[:1]).all(axis=(0, 2, 3))
+    order = np.argsort(np.concatenate([np.flatnonzero(same), np.flatnonzero(~same)]))
+    own = queries[:, ~same] if not same.all() else None
+    return queries[0, same], own, order
+
+
+def _too_large(domain: Domain, what: str) -> TooLargeError:
+    size = latent_space(domain).size
+    return TooLargeError(
+        f"{domain.name} has {size:,} hypotheses: {what}, and the limit is {MEMORY_BUDGET / 2**30:,.0f} GiB; "
+        "ask for fewer users or queries at once, or use a smaller domain."
+    )

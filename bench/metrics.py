@@ -1,0 +1,163 @@
+"""Metrics: pure functions of (probs, choice, truth, exact) for any number of users, rounds and held-out sets.
+
+All take arrays with the leading shape [users, stages, sets] and share one signature:
+
+    probs   float[users, stages, sets, 3], or None for an agent that only chooses
+    choice  int[users, stages, sets], -1 where there was no usable answer
+    truth   int[users, stages, sets]
+    exact   float[users, stages, sets, 3], the exact posterior predictive
+
+and give float[users, stages], the mean over a user's sets (``ece``, which needs many answers, float[stages]); None where
+the metric is about probabilities and the agent has none. An answer that cannot be used scores as wrong and as uniform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+FLOOR = 1e-6
+ECE_BINS = 15
+AGREEMENT_RULE = "posterior predictive"
+"""The exact rule that ``agreement`` compares with: the option of the largest posterior predictive probability."""
+
+Array = np.ndarray
+Probs = np.ndarray | None
+
+
+def accuracy(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
+    """Share of sets where the agent names the option that the user wants. Range [0, 1], higher is better; chance 1/3.
+
+    >>> one = np.array([[[0, 2]]])
+    >>> accuracy(None, one, np.array([[[0, 1]]]), np.full((1, 1, 2, 3), 1 / 3)).tolist()
+    [[0.5]]
+    """
+    return (choice == truth).mean(axis=-1)
+
+
+def agreement(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
+    """Share of sets where the agent names an option of the largest posterior predictive probability. Range [0, 1].
+
+    Where several options tie for the largest (within 1e-9) each of them agrees.
+
+    >>> agreement(None, np.array([[[2]]]), np.array([[[0]]]), np.array([[[[0.4, 0.2, 0.4]]]])).tolist()
+    [[1.0]]
+    """
+    best = exact >= exact.max(axis=-1, keepdims=True) - 1e-9
+    named = np.take_along_axis(best, np.maximum(choice, 0)[..., None], axis=-1)[..., 0]
+    return (named & (choice >= 0)).mean(axis=-1)
+
+
+def log_score(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None:
+    """Mean of -ln P(truth), in nats. Range [0, 13.8], lower is better; uniform answers score ln 3 = 1.0986.
+
+    Probabilities are floored at 1e-6 and renormalised first.
+
+    >>> sure = np.array([[[[1.0, 0.0, 0.0]]]])
+    >>> log_score(sure, np.array([[[0]]]), np.array([[[1]]]), sure).round(4).tolist()
+    [[13.8155]]
+    """
+    usable = _usable_probs(probs, choice)
+    if usable is None:
+        return None
+    return -np.log(_probs_of(truth, _floored(usable))).mean(axis=-1)
+
+
+def brier(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None:
+    """Mean squared distance between the probabilities and the truth, summed over options (Brier, 1950).
+
+    Range [0, 2], lower is better; uniform answers score 2/3.
+
+    >>> even = np.full((1, 1, 1, 3), 1 / 3)
+    >>> brier(even, np.array([[[0]]]), np.array([[[1]]]), even).round(4).tolist()
+    [[0.6667]]
+    """
+    usable = _usable_probs(probs, choice)
+    if usable is None:
+        return None
+    hit = np.arange(usable.shape[-1]) == truth[..., None]
+    return ((usable - hit) ** 2).sum(axis=-1).mean(axis=-1)
+
+
+def kl_exact(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None:
+    """Mean of KL(exact || agent), in nats: what the agent's probabilities lose against the exact posterior predictive.
+
+    Range [0, 13.8], lower is better; 0 for the exact answer. Both sides are floored at 1e-6 and renormalised first.
+
+    >>> even = np.full((1, 1, 1, 3), 1 / 3)
+    >>> kl_exact(even, np.array([[[0]]]), np.array([[[0]]]), np.array([[[[1.0, 0.0, 0.0]]]])).round(4).tolist()
+    [[1.0986]]
+    """
+    usable = _usable_probs(probs, choice)
+    if usable is None:
+        return None
+    p, q = _floored(exact), _floored(usable)
+    return (p * np.log(p / q)).sum(axis=-1).mean(axis=-1)
+
+
+def coverage(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
+    """Share of sets that got a usable answer. Range [0, 1], higher is better.
+
+    >>> coverage(None, np.array([[[0, -1]]]), np.array([[[0, 0]]]), np.full((1, 1, 2, 3), 1 / 3)).tolist()
+    [[0.5]]
+    """
+    return (choice >= 0).mean(axis=-1)
+
+
+def ece(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None:
+    """Expected calibration error of the chosen option's probability, over all users' answers of a stage: float[stages].
+
+    sum over bins of (answers in the bin / answers) * |mean probability - share right| (Naeini et al., 2015), in 15 bins
+    of equal mass that never split equal probabilities. Range [0, 1], lower is better; about 0.01 is the noise of 1,000
+    answers that are perfectly calibrated, so compare with its null before reading much into a small one.
+
+    >>> half = np.array([[[[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]]])
+    >>> ece(half, np.array([[[0, 0]]]), np.array([[[0, 1]]]), half).tolist()
+    [0.0]
+    """
+    usable = _usable_probs(probs, choice)
+    if usable is None:
+        return None
+    confidence = _probs_of(np.maximum(choice, 0), usable)
+    right = choice == truth
+    return np.array(
+        [calibration_error(confidence[:, stage].ravel(), right[:, stage].ravel()) for stage in range(choice.shape[1])]
+    )
+
+
+def calibration_error(confidence: Array, right: Array, bins: int = ECE_BINS) -> float:
+    """Return the expected calibration error of answers, float[answers] and bool[answers].
+
+    Answers are sorted by confidence; a bin closes at the first change of confidence after it has its 1/bins of them.
+
+    >>> round(calibration_error(np.array([0.9, 0.9, 0.6, 0.6]), np.array([True, True, True, False])), 3)
+    0.1
+    """
+    level, start, count = np.unique(
+        np.round(confidence, 12), return_index=False, return_inverse=True, return_counts=True
+    )
+    hits = np.bincount(start.ravel(), weights=right.ravel(), minlength=len(level))
+    before = np.concatenate([[0], np.cumsum(count)[:-1]])
+    bin_of = np.minimum(before * bins // count.sum(), bins - 1)
+    gap = np.bincount(bin_of, weights=level * count - hits, minlength=bins)
+    return float(np.abs(gap).sum() / count.sum())
+
+
+Metric = Callable[[Probs, Array, Array, Array], Array | None]
+METRICS: dict[str, Metric] = {
+    metric.__name__: metric for metric in (accuracy, agreement, log_score, brier, ece, kl_exact, coverage)
+}
+
+
+def _usable_probs(probs: Probs, choice: Array) -> Probs:
+    return None if probs is None else np.where((choice >= 0)[..., None], probs, 1 / probs.shape[-1])
+
+
+def _floored(probs: Array) -> Array:
+    floored = np.maximum(probs, FLOOR)
+    return floored / floored.sum(axis=-1, keepdims=True)
+
+
+def _probs_of(option: Array, probs: Array) -> Array:
+    return np.take_along_axis(probs, option[..., None], axis=-1)[..., 0]

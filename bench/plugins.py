@@ -1,0 +1,109 @@
+"""Finding domains and agents, the built-in ones and anybody's, through entry points."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, cast
+
+from bench.agent import Agent
+from bench.domain import Domain
+from bench.errors import BeliefBenchError, UsageError, unknown_name
+
+Kind = Literal["domain", "agent"]
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the registered names, sorted, without loading any.
+
+    >>> "flights" in names("domain")
+    True
+    """
+    return sorted({point.name for point in entry_points(group=f"beliefbench.{kind}s")})
+
+
+def load_domain(name: str) -> Domain:
+    """Return a domain by name.
+
+    Raises
+    ------
+    UsageError
+        Where no domain, or more than one, has that name.
+    BeliefBenchError
+        Where the plugin that provides it cannot be loaded.
+
+    >>> load_domain("flights").item
+    'Flight'
+    """
+    return _load_domain(name.strip())
+
+
+@cache
+def _load_domain(name: str) -> Domain:
+    domain = _load("domain", name)
+    if not isinstance(domain, Domain):
+        raise BeliefBenchError(
+            f"the entry point of domain '{name}' is of type {type(domain).__name__}; expected a bench.Domain."
+        )
+    return domain
+
+
+def load_agent(spec: str, domain: Domain) -> Agent:
+    """Return an agent for a domain by its SPEC: ``NAME``, ``NAME:MODEL`` or ``NAME:MODEL,key=value,...``.
+
+    Raises
+    ------
+    UsageError
+        Where no agent, or more than one, has that name, or it refuses the model or an option.
+    BeliefBenchError
+        Where the plugin that provides it cannot be loaded.
+
+    >>> load_agent("bayesian", load_domain("flights")).name
+    'bayesian'
+    """
+    name, model, options = parse_spec(spec)
+    factory = _load("agent", name)
+    try:
+        return cast(Agent, factory(domain, model, **options))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"agent '{spec}' cannot be made: {error}.") from error
+
+
+def parse_spec(spec: str) -> tuple[str, str | None, dict[str, str]]:
+    """Split a SPEC into name, model and options.
+
+    >>> parse_spec("prompted:smollm2,dtype=float32")
+    ('prompted', 'smollm2', {'dtype': 'float32'})
+    >>> parse_spec("random")
+    ('random', None, {})
+    """
+    head, *settings = spec.strip().split(",")
+    name, _, model = head.partition(":")
+    options = {}
+    for setting in settings:
+        option, equals, value = setting.partition("=")
+        if not (option.isidentifier() and equals):
+            raise UsageError(f"agent '{spec}': expected key=value after the comma, got '{setting}'.")
+        options[option] = value
+    return name, model or None, options
+
+
+def _load(kind: Kind, name: str) -> Any:
+    found = list(entry_points(group=f"beliefbench.{kind}s", name=name))
+    if not found:
+        raise unknown_name(kind, name, names(kind))
+    if len({point.value for point in found}) > 1:
+        raise UsageError(
+            f"{len(found)} packages provide {'an' if kind == 'agent' else 'a'} {kind} '{name}' "
+            f"({', '.join(_origin(point) for point in found)}); uninstall all but one."
+        )
+    try:
+        return found[0].load()
+    except Exception as error:
+        raise BeliefBenchError(
+            f"{kind} '{name}' ({_origin(found[0])}) cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name if point.dist else 'unknown package'}, {point.value}"

@@ -1,0 +1,205 @@
+"""The leaderboard: reads runs, recomputes every metric from their rows, and ranks agents that met the same questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from bench.errors import UsageError
+from bench.intervals import clustered_interval
+from bench.metrics import AGREEMENT_RULE, METRICS
+from bench.store import OWN_SET, DamagedFileError, RunRecord, find_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+JSON_SCHEMA = 1
+ROW_FIELDS = (
+    "domain",
+    "domain_version",
+    "agent",
+    "users",
+    "heldout",
+    "seed",
+    "agreement_rule",
+    "probabilistic",
+    "privileged",
+    "rank",
+    "rhat",
+    "ess_bulk",
+)
+ROUND_FIELDS = (
+    "round",
+    "accuracy",
+    "accuracy_lo",
+    "accuracy_hi",
+    "agreement",
+    "log_score",
+    "brier",
+    "ece",
+    "kl_exact",
+    "coverage",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One agent on one domain: the fields of design, a note, where the run lies, and a dict of metrics for each round."""
+
+    fields: dict[str, Any]
+    rounds: list[dict[str, Any]]
+    note: str | None
+    folder: Path
+
+    @property
+    def group(self) -> tuple[Any, ...]:
+        """What two rows must share to be compared: domain, version and parameters, users, rounds, held-out sets, seed."""
+        shared = [self.fields[name] for name in ("domain", "domain_version", "users", "heldout", "seed")]
+        return (*shared, len(self.rounds))
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The metrics after the last round."""
+        return self.rounds[-1]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the ROW of ``leaderboard --format json``."""
+        return {**{name: self.fields[name] for name in ROW_FIELDS}, "rounds": self.rounds}
+
+
+@dataclass(frozen=True)
+class Standings:
+    """All rows, grouped and ranked, and what could not be shown, each problem in a sentence."""
+
+    rows: list[Row]
+    problems: list[str]
+
+    def groups(self) -> list[list[Row]]:
+        """Return the rows that can be compared with each other, best first."""
+        groups: dict[tuple[Any, ...], list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault(row.group, []).append(row)
+        return list(groups.values())
+
+    def as_json(self) -> str:
+        """Return the JSON of ``leaderboard --format json``."""
+        return json.dumps({"schema": JSON_SCHEMA, "rows": [row.as_json() for row in self.rows]}, indent=2)
+
+    def as_frame(self) -> pd.DataFrame:
+        """Return one line for each row and round."""
+        import pandas as pd
+
+        lines = [{**row.fields, "note": row.note, **one} for row in self.rows for one in row.rounds]
+        return pd.DataFrame(lines, columns=[*ROW_FIELDS, "note", *ROUND_FIELDS])
+
+
+def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
+    """Return the leaderboard of all finished runs below a folder, one line for each agent, domain and round.
+
+    Columns are those of ``leaderboard --format json``: shares in [0, 1], log_score and kl_exact in nats an answer; NaN where
+    an agent has none. What cannot be read is left out, with a warning.
+
+    Raises
+    ------
+    UsageError
+        Where the folder does not exist.
+
+    >>> import bench, tempfile
+    >>> results = tempfile.mkdtemp()
+    >>> _ = bench.run("flights", "first", users=2, rounds=1, heldout=5, results=results)
+    >>> leaderboard(results)[["agent", "round", "coverage"]].values.tolist()
+    [['first', 0, 1.0], ['first', 1, 1.0]]
+    """
+    import warnings
+
+    standings = read_standings(results)
+    for problem in standings.problems:
+        warnings.warn(problem, stacklevel=2)
+    return standings.as_frame()
+
+
+def read_standings(results: str | Path, only: Sequence[Path] | None = None) -> Standings:
+    """Return the standings of the runs below a folder, or of ``only`` some run folders in it."""
+    root = Path(results)
+    if not root.is_dir():
+        raise UsageError(f"results folder '{root}' does not exist; name one that `beliefbench run` has made.")
+    rows, problems = [], []
+    for store in find_runs(root):
+        if only is not None and store.folder not in only:
+            continue
+        try:
+            record = store.record()
+            if record is None or record.finished is None:
+                problems.append(f"{store.folder} is not finished and left out; run it again to go on where it stopped.")
+                continue
+            rows.append(_row(record, store.folder, store.rows()))
+        except DamagedFileError as error:
+            problems.append(f"{error} Its run is left out; run it again to ask anew.")
+    return Standings(_ranked(rows), problems)
+
+
+def score(rows: pa.Table, probabilistic: bool) -> list[dict[str, Any]]:
+    """Return the metrics after each round of a finished run: `ROUND_FIELDS`, None where the agent has none."""
+    heldout = rows.filter(pa.compute.not_equal(rows["question"], OWN_SET))
+    heldout = heldout.sort_by([(name, "ascending") for name in ("user", "stage", "question")])
+    shape = tuple(len(pa.compute.unique(heldout[name])) for name in ("user", "stage", "question"))
+    if heldout.num_rows != np.prod(shape):
+        raise DamagedFileError(
+            f"{heldout.num_rows} answers are not {shape[0]} users x {shape[1]} stages x {shape[2]} sets."
+        )
+
+    def column(name: str) -> np.ndarray:
+        return heldout[name].to_numpy().reshape(shape)
+
+    probs = np.stack([column(f"prob_{option}") for option in range(3)], axis=-1) if probabilistic else None
+    exact = np.stack([column(f"exact_{option}") for option in range(3)], axis=-1)
+    values = {name: metric(probs, column("choice"), column("truth"), exact) for name, metric in METRICS.items()}
+    rounds = []
+    for stage in range(shape[1]):
+        one: dict[str, Any] = {"round": stage}
+        for name, value in values.items():
+            one[name] = None if value is None else float(value[stage] if value.ndim == 1 else value[:, stage].mean())
+        assert values["accuracy"] is not None
+        one["accuracy_lo"], one["accuracy_hi"] = clustered_interval(values["accuracy"][:, stage])
+        rounds.append({name: one[name] for name in ROUND_FIELDS})
+    return rounds
+
+
+def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
+    identity = record.identity
+    try:
+        rounds = score(rows, record.agent.probabilistic)
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{folder / 'rows.parquet'}: {error}") from error
+    fields = {
+        "domain": identity["domain"]["name"],
+        "domain_version": identity["domain"]["version"],
+        "agent": record.agent.name,
+        "users": identity["users"],
+        "heldout": identity["heldout"],
+        "seed": identity["seed"],
+        "agreement_rule": AGREEMENT_RULE,
+        "probabilistic": record.agent.probabilistic,
+        "privileged": record.agent.privileged,
+        "rank": 0,
+        "rhat": None,
+        "ess_bulk": None,
+    }
+    return Row(fields, rounds, record.agent.note, folder)
+
+
+def _ranked(rows: list[Row]) -> list[Row]:
+    """Sort by group and by accuracy after the last round, and number each group's rows; equal accuracies share a rank."""
+    rows = sorted(rows, key=lambda row: (row.group, -row.final["accuracy"], row.fields["agent"]))
+    for row in rows:
+        better = [
+            other for other in rows if other.group == row.group and other.final["accuracy"] > row.final["accuracy"]
+        ]
+        row.fields["rank"] = len(better) + 1
+    return rows

@@ -1,0 +1,220 @@
+"""Runs on disk: ``<results>/<domain>/<agent>/<key>/`` with ``run.json`` and ``rows.parquet``.
+
+While a run is under way its answers lie in ``parts/``, one file for the users that were asked together at one stage;
+finishing it sorts them into ``rows.parquet``. Every write is atomic: a file is there whole, or not at all. What is in
+``rows.parquet`` depends on the run's identity alone, not on when, where, or in how many sittings it was made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
+
+from bench.errors import BeliefBenchError, UsageError
+
+SCHEMA = 1
+OWN_SET = -1  # the `question` of a round's own set, whose answer is the recommendation
+
+ROWS = pa.schema(
+    [
+        pa.field("user", pa.int32(), nullable=False),
+        pa.field("stage", pa.int16(), nullable=False),
+        pa.field("question", pa.int32(), nullable=False),
+        pa.field("truth", pa.int8(), nullable=False),
+        pa.field("choice", pa.int8(), nullable=False),
+        *[pa.field(f"prob_{option}", pa.float64()) for option in range(3)],
+        *[pa.field(f"exact_{option}", pa.float64()) for option in range(3)],
+        pa.field("tokens", pa.int32()),
+        pa.field("text", pa.string()),
+    ]
+)
+
+
+class AgentRecord(BaseModel):
+    """An agent as run.json knows it."""
+
+    name: str
+    version: str
+    probabilistic: bool
+    privileged: bool
+    note: str | None = None
+
+
+class RunRecord(BaseModel):
+    """The contents of run.json: what was run, with what, where and when. Times are ISO 8601 in UTC."""
+
+    schema_version: int
+    key: str
+    identity: dict[str, Any]
+    agent: AgentRecord
+    versions: dict[str, str]
+    machine: dict[str, str]
+    started: str
+    finished: str | None = None
+    seconds: float | None = None
+    """Time spent in the agent's answers, over all sittings; None until finished."""
+
+
+class DamagedFileError(BeliefBenchError):
+    """A file of a run cannot be read."""
+
+
+def run_key(identity: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of an identity's canonical JSON, 64 hexadecimal digits.
+
+    >>> run_key({"b": 1, "a": 2}) == run_key({"a": 2, "b": 1})
+    True
+    """
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def run_folder(results: Path, domain: str, agent: str, key: str) -> Path:
+    """Return where a run lives; letters that file systems dislike become hyphens.
+
+    >>> run_folder(Path("results"), "flights", "prompted:smollm2", "0123456789abcdef0").as_posix()
+    'results/flights/prompted-smollm2/0123456789abcdef'
+    """
+    domain_folder, agent_folder = (re.sub(r"[^\w.+=-]+", "-", name).strip("-.") for name in (domain, agent))
+    return results / domain_folder / agent_folder / key[:16]
+
+
+def prepare_results(results: Path) -> None:
+    """Make the results folder, or raise `UsageError` where it cannot hold results."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        probe = results / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"results folder '{results}' is a file or lies below one; name a folder.") from error
+    except OSError as error:
+        raise UsageError(f"results folder '{results}' cannot be written ({error.strerror}); name another.") from error
+
+
+class RunStore:
+    """One run's folder, held by one process at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows_file = folder / "rows.parquet"
+        self.parts = folder / "parts"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder against other processes; a killed process holds nothing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise BeliefBenchError(f"another process is at work on {self.folder}; wait for it to end.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+            (self.folder / ".lock").unlink(missing_ok=True)
+
+    def record(self) -> RunRecord | None:
+        """Return run.json's contents, or None where there is none."""
+        file = self.folder / "run.json"
+        if not file.exists():
+            return None
+        try:
+            return RunRecord.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            raise DamagedFileError(f"{file} is not a run record ({_first_line(error)}); delete the folder.") from error
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write run.json."""
+        _write_atomically(self.folder / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
+
+    def write_part(self, name: str, rows: pa.Table, seconds: float) -> None:
+        """Add the answers of some users at one stage; ``seconds`` is the time they took."""
+        self.parts.mkdir(exist_ok=True)
+        _write_table(self.parts / f"{name}.parquet", rows.replace_schema_metadata({"seconds": str(seconds)}))
+
+    def rows(self) -> pa.Table:
+        """Return all answers so far.
+
+        Raises
+        ------
+        DamagedFileError
+            Naming the first file that cannot be read.
+        """
+        if self.rows_file.exists():
+            return _read_table(self.rows_file)
+        tables = [_read_table(part) for part in self._part_files()]
+        return pa.concat_tables(tables) if tables else ROWS.empty_table()
+
+    def finish(self, record: RunRecord) -> RunRecord:
+        """Sort all parts into rows.parquet, mark the run finished, and return its record."""
+        seconds = 0.0
+        for part in self._part_files():
+            seconds += float((pq.read_schema(part).metadata or {}).get(b"seconds", b"0"))
+        if not self.rows_file.exists():
+            rows = self.rows().replace_schema_metadata(None)
+            order = [("user", "ascending"), ("stage", "ascending"), ("question", "ascending")]
+            _write_table(self.rows_file, rows.sort_by(order))
+        done = record.model_copy(update={"seconds": round(seconds, 3)})
+        self.write_record(done)
+        shutil.rmtree(self.parts, ignore_errors=True)
+        return done
+
+    def set_damaged_aside(self) -> list[Path]:
+        """Rename files that cannot be read to ``*.damaged``, so that their answers are asked again; return them."""
+        damaged = []
+        for file in [*self._part_files(), *([self.rows_file] if self.rows_file.exists() else [])]:
+            try:
+                _read_table(file)
+            except DamagedFileError:
+                damaged.append(file)
+                file.rename(file.with_suffix(".parquet.damaged"))
+        return damaged
+
+    def _part_files(self) -> list[Path]:
+        return sorted(self.parts.glob("*.parquet"))
+
+
+def find_runs(results: Path) -> list[RunStore]:
+    """Return the runs below a folder, in the order of their paths."""
+    return [RunStore(file.parent) for file in sorted(results.rglob("run.json"))]
+
+
+def _read_table(file: Path) -> pa.Table:
+    try:
+        return pq.read_table(file, partitioning=None).cast(ROWS)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DamagedFileError(f"{file} cannot be read ({_first_line(error)}).") from error
+
+
+def _write_table(file: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    _write_atomically(file, sink.getvalue().to_pybytes())
+
+
+def _write_atomically(file: Path, content: bytes) -> None:
+    """Write and sync a neighbour, then rename it into place: a kill at any moment leaves the old file or the new."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    with draft.open("wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(file)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,140 @@
+"""The leaderboard as text: a table for the terminal, Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bench.standings import Row, Standings
+
+PRIVILEGED_MARK = "*"
+NONE = "-"
+
+
+def to_terminal(standings: Standings, console: Console) -> None:
+    """Print the leaderboard: for each group of comparable rows, accuracy and then calibration by round."""
+    for group in standings.groups():
+        console.print(_group(group))
+
+
+def to_markdown(standings: Standings) -> str:
+    """Return the leaderboard as Markdown tables, one a group."""
+    from tabulate import tabulate
+
+    parts = []
+    for group in standings.groups():
+        table = tabulate(_lines(group), headers=_headers(group), tablefmt="github", disable_numparse=True)
+        parts.append(f"**{_title(group)}**\n\n{table}\n\n" + " ".join(_footnotes(group)))
+    return "\n\n".join(parts) + "\n"
+
+
+def to_csv(standings: Standings) -> str:
+    """Return one line for each row and round; the fields of JSON, an empty cell where an agent has none."""
+    return standings.as_frame().to_csv(index=False)
+
+
+def to_json(standings: Standings) -> str:
+    """Return ``{"schema": 1, "rows": [...]}``."""
+    return standings.as_json() + "\n"
+
+
+FORMATS: dict[str, Callable[[Standings], str]] = {"md": to_markdown, "csv": to_csv, "json": to_json}
+
+
+def _title(group: list[Row]) -> str:
+    row = group[0].fields
+    return (
+        f"{row['domain']} (version {row['domain_version']}): {row['users']} users, "
+        f"{len(group[0].rounds) - 1} rounds, {row['heldout']} held-out sets, seed {row['seed']}"
+    )
+
+
+def _headers(group: list[Row]) -> list[str]:
+    stages = [f"{one['round']}" for one in group[0].rounds]
+    return [
+        "#",
+        "agent",
+        *[f"acc {stage}" for stage in stages],
+        "95%",
+        "agree",
+        *[f"ECE {stage}" for stage in stages],
+        "log score",
+        "Brier",
+        "KL exact",
+        "coverage",
+    ]
+
+
+def _lines(group: list[Row]) -> list[list[str]]:
+    return [[*_name(row), *_accuracies(row), *_eces(row), *_scores(row)] for row in group]
+
+
+def _group(group: list[Row]) -> RenderableType:
+    stages = [f"{one['round']}" for one in group[0].rounds]
+    accuracy = _table(group, "Accuracy, % after round", [*stages, "95%", "agree"], _accuracies)
+    trust = _table(
+        group,
+        "Calibration error (ECE), % after round; the rest after the last",
+        [*stages, "log score", "Brier", "KL exact", "coverage"],
+        lambda row: [*_eces(row), *_scores(row)],
+    )
+    title = Text(f"\n{_title(group)}", style="bold")
+    return Group(title, accuracy, trust, *[Text(note, style="dim") for note in _footnotes(group)])
+
+
+def _table(group: list[Row], title: str, headers: list[str], cells: Callable[[Row], list[str]]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("#", justify="right")
+    table.add_column("agent", no_wrap=True)
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
+    for row in group:
+        table.add_row(*_name(row), *cells(row))
+    return table
+
+
+def _name(row: Row) -> list[str]:
+    mark = PRIVILEGED_MARK if row.fields["privileged"] else ""
+    note = f" ({row.note})" if row.note else ""
+    return [str(row.fields["rank"]), f"{row.fields['agent']}{mark}{note}"]
+
+
+def _accuracies(row: Row) -> list[str]:
+    final = row.final
+    interval = f"{100 * final['accuracy_lo']:.1f}-{100 * final['accuracy_hi']:.1f}"
+    return [*[_percent(one["accuracy"]) for one in row.rounds], interval, _percent(final["agreement"])]
+
+
+def _eces(row: Row) -> list[str]:
+    return [_percent(one["ece"]) for one in row.rounds]
+
+
+def _scores(row: Row) -> list[str]:
+    final = row.final
+    return [*[_number(final[name]) for name in ("log_score", "brier", "kl_exact")], _percent(final["coverage"])]
+
+
+def _footnotes(group: list[Row]) -> list[str]:
+    notes = [
+        f"95%: interval of the accuracy after the last round, clustered by user. "
+        f"agree: share of answers that are the exact answer ({group[0].fields['agreement_rule']}). "
+        "log score and KL exact in nats an answer, lower is better."
+    ]
+    if any(row.fields["privileged"] for row in group):
+        notes.append(f"{PRIVILEGED_MARK} is told the truth about the users.")
+    if not all(row.fields["probabilistic"] for row in group):
+        notes.append(f"{NONE}: the agent only chooses and states no probabilities.")
+    return notes
+
+
+def _percent(value: Any) -> str:
+    return NONE if value is None else f"{100 * value:.1f}"
+
+
+def _number(value: Any) -> str:
+    return NONE if value is None else f"{value:.3f}"
