@@ -19,7 +19,7 @@ class Bayesian:
     name, version = "bayesian", "1"
     probabilistic, privileged = True, False
 
-    def __init__(self, domain: Domain, model: None = None) -> None:
+    def __init__(self, domain: Domain) -> None:
         self.domain = domain
 
     def identity(self) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from bench import Brief, Domain, History, Prediction, break_ties, expected_rewar
 
 
 class BayesianMean:
-    """The option of the largest E[reward | rounds so far], ties broken at random; it states no probabilities.
+    """The option of the largest posterior-mean reward, ties broken at random; it states no probabilities.
 
     Needs a domain whose model records its ``reward``. A choice that nothing left of the model explains is set aside.
     """
@@ -19,7 +19,7 @@ class BayesianMean:
     name, version = "bayesian-mean", "1"
     probabilistic, privileged = False, False
 
-    def __init__(self, domain: Domain, model: None = None) -> None:
+    def __init__(self, domain: Domain) -> None:
         self.domain = domain
 
     def identity(self) -> Mapping[str, Any]:

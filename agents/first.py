@@ -16,7 +16,7 @@ class First:
     name, version = "first", "1"
     probabilistic, privileged = False, False
 
-    def __init__(self, domain: Domain, model: None = None) -> None:
+    def __init__(self, domain: Domain) -> None:
         pass
 
     def identity(self) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ class Lowest:
     version = "1"
     probabilistic, privileged = False, False
 
-    def __init__(self, domain: Domain, model: str | None) -> None:
+    def __init__(self, domain: Domain, model: str = "") -> None:
         known = [feature.name for feature in domain.features]
         if model not in known:
             given = f"no feature '{model}'" if model else "a feature to go by is missing"
@@ -40,8 +40,8 @@ class Lowest:
         return state.observe(options, chosen)
 
 
-def cheapest(domain: Domain, model: None = None) -> Lowest:
-    """Return ``lowest:price`` under the name that people look for."""
+def cheapest(domain: Domain) -> Lowest:
+    """The option with the lowest price: ``lowest:price`` under the name that people look for."""
     agent = Lowest(domain, "price")
     agent.name = "cheapest"
     return agent

@@ -20,12 +20,12 @@ class Knowledge:
 
 
 class Oracle:
-    """P(choice | the user's true preferences): the ceiling over every other row. Privileged."""
+    """P(choice | the user's true preferences), which it is told: the ceiling over every other row."""
 
     name, version = "oracle", "1"
     probabilistic, privileged = True, True
 
-    def __init__(self, domain: Domain, model: None = None) -> None:
+    def __init__(self, domain: Domain) -> None:
         self.domain = domain
 
     def identity(self) -> Mapping[str, Any]:

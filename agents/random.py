@@ -16,7 +16,7 @@ class Random:
     name, version = "random", "1"
     probabilistic, privileged = True, False
 
-    def __init__(self, domain: Domain, model: None = None) -> None:
+    def __init__(self, domain: Domain) -> None:
         pass
 
     def identity(self) -> Mapping[str, Any]:

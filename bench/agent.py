@@ -1,7 +1,8 @@
 """The agent contract: explicit state, many users at once, a random key for each user.
 
-An agent is anything with the members of `Agent`; no base class. It is made by a factory ``(domain, model=None, **options)``
-registered in the entry-point group ``beliefbench.agents``.
+An agent is anything with the members of `Agent`; no base class. It is made by a factory
+registered in the entry-point group ``beliefbench.agents``: ``factory(domain)``, or for a SPEC that names them
+``factory(domain, model=MODEL, key=value, ...)``, all as text.
 """
 
 from __future__ import annotations

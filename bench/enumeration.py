@@ -1,4 +1,4 @@
-"""The compiled part of exact inference: hypothesis blocks of a NumPyro model, swept once with running sums in float64."""
+"""The compiled part of exact inference: hypothesis blocks of a NumPyro model, swept once with float64 sums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The harness: asks an agent everything the protocol asks, writes each answer down once, and goes on where it stopped."""
+"""The harness: asks an agent all that the protocol asks, writes each answer once, and goes on where it stopped."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Domains where people choose by a weighted sum of features: the constructor behind flights and hotels.
 
-reward = weights . features, with the weights in a finite table of candidates and a uniform prior over it; a person picks
-the option of the largest reward, and one of the best at random where several tie (the paper leaves ties open).
+reward = weights . features, with the weights in a finite table of candidates and a uniform prior over it; a person
+picks the option of the largest reward, and one of the best at random where several tie (the paper leaves ties open).
 """
 
 from __future__ import annotations

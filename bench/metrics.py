@@ -7,8 +7,9 @@ All take arrays with the leading shape [users, stages, sets] and share one signa
     truth   int[users, stages, sets]
     exact   float[users, stages, sets, 3], the exact posterior predictive
 
-and give float[users, stages], the mean over a user's sets (``ece``, which needs many answers, float[stages]); None where
-the metric is about probabilities and the agent has none. An answer that cannot be used scores as wrong and as uniform.
+and give float[users, stages], the mean over a user's sets (``ece``, which needs many answers, float[stages]); None
+where the metric is about probabilities and the agent has none. An answer that cannot be used scores as wrong and as
+uniform.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from inspect import getdoc, signature
 from typing import Any, Literal, cast
 
 from bench.agent import Agent
@@ -63,10 +64,29 @@ def load_agent(spec: str, domain: Domain) -> Agent:
     """
     name, model, options = parse_spec(spec)
     factory = _load("agent", name)
+    given = options if model is None else {"model": model, **options}
+    takes = [one.name for one in list(signature(factory).parameters.values())[1:]]
+    for option in given:
+        if option not in takes:
+            asked = f"the model '{model}'" if option == "model" else f"the option '{option}'"
+            raise UsageError(f"agent '{spec}': {name} does not take {asked}; it takes {', '.join(takes) or 'nothing'}.")
     try:
-        return cast(Agent, factory(domain, model, **options))
-    except (TypeError, ValueError) as error:
+        return cast(Agent, factory(domain, **given))
+    except ValueError as error:
         raise UsageError(f"agent '{spec}' cannot be made: {error}.") from error
+    except BeliefBenchError:
+        raise
+    except Exception as error:
+        raise BeliefBenchError(f"agent '{spec}' cannot be made: {type(error).__name__}: {error}") from error
+
+
+def factory_doc(name: str) -> str | None:
+    """Return what an agent's factory says of itself.
+
+    >>> factory_doc("random")
+    'Accuracy 1/3 and log score ln 3 in expectation: the floor under every other row.'
+    """
+    return getdoc(_load("agent", name))
 
 
 def parse_spec(spec: str) -> tuple[str, str | None, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The leaderboard: reads runs, recomputes every metric from their rows, and ranks agents that met the same questions."""
+"""The leaderboard: reads runs, recomputes every metric from their rows, ranks agents that met the same questions."""
 
 from __future__ import annotations
 
@@ -50,18 +50,16 @@ ROUND_FIELDS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One agent on one domain: the fields of design, a note, where the run lies, and a dict of metrics for each round."""
+    """One agent on one domain: `ROW_FIELDS`, and `ROUND_FIELDS` after each round.
+
+    ``group`` holds what two rows must share to be compared; ``note`` is the agent's own; ``folder`` is the run's.
+    """
 
     fields: dict[str, Any]
     rounds: list[dict[str, Any]]
+    group: tuple[Any, ...]
     note: str | None
     folder: Path
-
-    @property
-    def group(self) -> tuple[Any, ...]:
-        """What two rows must share to be compared: domain, version and parameters, users, rounds, held-out sets, seed."""
-        shared = [self.fields[name] for name in ("domain", "domain_version", "users", "heldout", "seed")]
-        return (*shared, len(self.rounds))
 
     @property
     def final(self) -> dict[str, Any]:
@@ -102,8 +100,8 @@ class Standings:
 def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
     """Return the leaderboard of all finished runs below a folder, one line for each agent, domain and round.
 
-    Columns are those of ``leaderboard --format json``: shares in [0, 1], log_score and kl_exact in nats an answer; NaN where
-    an agent has none. What cannot be read is left out, with a warning.
+    Columns are those of ``leaderboard --format json``: shares in [0, 1], log_score and kl_exact in nats an answer; NaN
+    where an agent has none. What cannot be read is left out, with a warning.
 
     Raises
     ------
@@ -191,11 +189,13 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
         "rhat": None,
         "ess_bulk": None,
     }
-    return Row(fields, rounds, record.agent.note, folder)
+    shared = ("domain", "domain_version", "users", "heldout", "seed")
+    group = (*[fields[name] for name in shared], len(rounds), json.dumps(identity["domain"], sort_keys=True))
+    return Row(fields, rounds, group, record.agent.note, folder)
 
 
 def _ranked(rows: list[Row]) -> list[Row]:
-    """Sort by group and by accuracy after the last round, and number each group's rows; equal accuracies share a rank."""
+    """Sort by group and accuracy after the last round, and number each group's rows; equal accuracies share a rank."""
     rows = sorted(rows, key=lambda row: (row.group, -row.final["accuracy"], row.fields["agent"]))
     for row in rows:
         better = [

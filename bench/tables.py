@@ -77,14 +77,11 @@ def _lines(group: list[Row]) -> list[list[str]]:
 def _group(group: list[Row]) -> RenderableType:
     stages = [f"{one['round']}" for one in group[0].rounds]
     accuracy = _table(group, "Accuracy, % after round", [*stages, "95%", "agree"], _accuracies)
-    trust = _table(
-        group,
-        "Calibration error (ECE), % after round; the rest after the last",
-        [*stages, "log score", "Brier", "KL exact", "coverage"],
-        lambda row: [*_eces(row), *_scores(row)],
-    )
+    calibration = _table(group, "Calibration error (ECE), % after round", stages, _eces)
+    after = f"After round {stages[-1]}"
+    scores = _table(group, after, ["log score", "Brier", "KL exact", "coverage, %"], _scores)
     title = Text(f"\n{_title(group)}", style="bold")
-    return Group(title, accuracy, trust, *[Text(note, style="dim") for note in _footnotes(group)])
+    return Group(title, accuracy, calibration, scores, *[Text(note, style="dim") for note in _footnotes(group)])
 
 
 def _table(group: list[Row], title: str, headers: list[str], cells: Callable[[Row], list[str]]) -> Table:
@@ -94,13 +91,13 @@ def _table(group: list[Row], title: str, headers: list[str], cells: Callable[[Ro
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
     for row in group:
-        table.add_row(*_name(row), *cells(row))
+        table.add_row(*[Text(cell) for cell in (*_name(row, "\n  "), *cells(row))])
     return table
 
 
-def _name(row: Row) -> list[str]:
+def _name(row: Row, before_note: str = " ") -> list[str]:
     mark = PRIVILEGED_MARK if row.fields["privileged"] else ""
-    note = f" ({row.note})" if row.note else ""
+    note = f"{before_note}({row.note})" if row.note else ""
     return [str(row.fields["rank"]), f"{row.fields['agent']}{mark}{note}"]
 
 
@@ -122,7 +119,7 @@ def _scores(row: Row) -> list[str]:
 def _footnotes(group: list[Row]) -> list[str]:
     notes = [
         f"95%: interval of the accuracy after the last round, clustered by user. "
-        f"agree: share of answers that are the exact answer ({group[0].fields['agreement_rule']}). "
+        f"agree: share of answers that are the exact answer's (rule: {group[0].fields['agreement_rule']}). "
         "log score and KL exact in nats an answer, lower is better."
     ]
     if any(row.fields["privileged"] for row in group):

@@ -1,0 +1,117 @@
+"""What ``beliefbench run`` does: many agents on many domains, with progress bars, one failure harming no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from bench.agent import Agent
+from bench.domain import Domain
+from bench.errors import BeliefBenchError, UsageError
+from bench.harness import run
+from bench.plugins import load_agent, load_domain, names
+from bench.protocol import Protocol, population
+from bench.standings import Standings, read_standings
+from bench.store import prepare_results
+
+PRESETS = {"quick": (16, 8), "paper": (1000, 100)}
+"""Preset: users (or all there are, where they are fewer), held-out sets."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A call of ``beliefbench run``; None is for the preset's, or all."""
+
+    preset: str
+    domains: list[str] | None
+    agents: list[str] | None
+    users: int | None
+    rounds: int
+    heldout: int | None
+    seed: int
+    results: Path
+
+    def protocol(self, domain: Domain) -> Protocol:
+        """Return the protocol for a domain, checked."""
+        users, heldout = PRESETS[self.preset]
+        protocol = Protocol(
+            users=min(users, population(domain)) if self.users is None else self.users,
+            rounds=self.rounds,
+            heldout=heldout if self.heldout is None else self.heldout,
+            seed=self.seed,
+        )
+        protocol.check(domain)
+        return protocol
+
+
+def run_plan(plan: Plan, console: Console, say: Callable[[str], None]) -> tuple[Standings, list[BeliefBenchError]]:
+    """Run a plan; return the standings of its runs, and what failed.
+
+    Raises
+    ------
+    UsageError
+        Before anything is run, where any part of the call is wrong.
+    """
+    prepare_results(plan.results)
+    domains = [load_domain(name) for name in dict.fromkeys(plan.domains or names("domain"))]
+    work = [(domain, plan.protocol(domain), _agents(plan, domain, say)) for domain in domains]
+    folders, failures = [], []
+    with _bars(console) as bars:
+        for domain, protocol, agents in work:
+            for agent in agents:
+                bar = bars.add_task(f"{domain.name}  {agent.name}", total=None, state="")
+                try:
+                    done = run(
+                        domain,
+                        agent,
+                        **protocol.identity(),
+                        results=plan.results,
+                        progress=partial(_advance, bars, bar),
+                    )
+                except BeliefBenchError as error:
+                    failures.append(error)
+                    bars.update(bar, state="[red]failed")
+                    bars.stop_task(bar)
+                    continue
+                for file in done.damaged:
+                    say(f"warning: {file} could not be read and was set aside; its answers were asked again.")
+                folders.append(done.folder)
+                stages = protocol.users * (protocol.rounds + 1)
+                bars.update(bar, completed=stages, total=stages, state="reused" if done.reused else "done")
+    return read_standings(plan.results, only=folders), failures
+
+
+def _agents(plan: Plan, domain: Domain, say: Callable[[str], None]) -> list[Agent]:
+    """Make the agents that were named, or all that need no model and can be had here."""
+    if plan.agents:
+        return [load_agent(spec, domain) for spec in dict.fromkeys(plan.agents)]
+    agents = []
+    for name in names("agent"):
+        try:
+            agents.append(load_agent(name, domain))
+        except UsageError:
+            continue  # it needs a model or an option, and nobody named one
+        except BeliefBenchError as error:
+            say(f"'{name}' is left out: {error}")
+    return agents
+
+
+def _advance(bars: Progress, bar: TaskID, done: int, total: int) -> None:
+    bars.update(bar, completed=done, total=total)
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[state]}"),
+        console=console,
+    )

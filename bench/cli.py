@@ -1,0 +1,180 @@
+"""The command line: ``beliefbench list | run | leaderboard | check``.
+
+Exit status 0: done; 1: something failed; 2: the call is wrong. Tables go to standard output, all else to standard
+error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bench.errors import BeliefBenchError, UsageError
+
+app = typer.Typer(
+    name="beliefbench",
+    help="Measure how well assistants learn a person's hidden preferences, against the exact Bayesian answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+RESULTS = Path("results/local")
+CHECKS = Path("results/checks")
+
+
+class Preset(StrEnum):
+    """How much to run where nothing else is said."""
+
+    quick = "quick"
+    paper = "paper"
+
+
+class Format(StrEnum):
+    """How the leaderboard is written."""
+
+    table = "table"
+    md = "md"
+    csv = "csv"
+    json = "json"
+
+
+class What(StrEnum):
+    """What can be listed."""
+
+    domains = "domains"
+    agents = "agents"
+    metrics = "metrics"
+
+
+Results = Annotated[Path, typer.Option("--results", help="The folder that runs are kept in.")]
+
+
+def sentences(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a command say its errors in one sentence; the whole traceback only with ``--debug``."""
+
+    @wraps(command)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            say("stopped; the same command goes on where it stopped.")
+            raise typer.Exit(130) from None
+        except (BeliefBenchError, OSError) as error:
+            if "--debug" in sys.argv:
+                raise
+            say(f"error: {error}")
+            raise typer.Exit(getattr(error, "exit_status", 1)) from error
+
+    return told
+
+
+def say(sentence: str) -> None:
+    """Print a sentence to standard error."""
+    print(f"beliefbench: {sentence}", file=sys.stderr)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+) -> None:
+    pass
+
+
+@app.command("list")
+@sentences
+def list_(
+    what: Annotated[What | None, typer.Argument(help="Domains, agents or metrics; all where left out.")] = None,
+) -> None:
+    """List the domains, agents and metrics that are installed, anybody's plugins among them."""
+    from bench import listing
+
+    listing.print_lists(Console(), [what.value] if what else [each.value for each in What])
+
+
+@app.command()
+@sentences
+def run(
+    preset: Annotated[
+        Preset,
+        typer.Option(help="quick: 16 users, 8 held-out sets. paper: all users (1,000 at most), 100 held-out sets."),
+    ] = Preset.quick,
+    domain: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A domain; may be repeated. All where left out.")
+    ] = None,
+    agent: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help="NAME, NAME:MODEL or NAME:MODEL,key=value; may be repeated. All that need no MODEL where left out.",
+        ),
+    ] = None,
+    users: Annotated[int | None, typer.Option(help="Users a domain, in place of the preset's.")] = None,
+    rounds: Annotated[int, typer.Option(help="Rounds a user.")] = 5,
+    heldout: Annotated[int | None, typer.Option(help="Held-out sets a stage, in place of the preset's.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
+    results: Results = RESULTS,
+) -> None:
+    """Run agents on domains, go on with runs that were stopped, reuse finished ones, and show their leaderboard."""
+    from bench.batch import Plan, run_plan
+    from bench.tables import to_terminal
+
+    plan = Plan(preset.value, domain, agent, users, rounds, heldout, seed, results)
+    standings, failures = run_plan(plan, Console(file=sys.stderr), say)
+    to_terminal(standings, Console())
+    for failure in failures:
+        say(f"error: {failure}")
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+@sentences
+def leaderboard(
+    results: Results = RESULTS,
+    format: Annotated[Format, typer.Option(help="table is for the terminal, the others for files.")] = Format.table,
+    out: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
+) -> None:
+    """Show the leaderboard of the finished runs below a folder; every metric is recomputed from their rows."""
+    from bench.standings import read_standings
+    from bench.tables import FORMATS, to_terminal
+
+    standings = read_standings(results)
+    for problem in standings.problems:
+        say(f"warning: {problem}")
+    if not standings.rows:
+        say(f"there are no finished runs below '{results}'; `beliefbench run --results {results}` makes some.")
+    try:
+        with out.open("w") if out else nullcontext(sys.stdout) as file:
+            if format is Format.table:
+                to_terminal(standings, Console(file=file, width=100 if out else None))
+            else:
+                file.write(FORMATS[format.value](standings))
+    except OSError as error:
+        raise UsageError(f"'{out}' cannot be written ({error.strerror}); name another file.") from error
+
+
+@app.command()
+@sentences
+def check(
+    name: Annotated[str, typer.Argument(help="A domain, or an agent's SPEC.")],
+    evidence: Annotated[Path, typer.Option(help="The folder that the evidence is written to, as JSON.")] = CHECKS,
+) -> None:
+    """Check a domain or an agent, built in or anybody's, against its contract; a domain also against its PyMC model."""
+    from bench.check import check as check_name
+
+    if not check_name(name, evidence_folder=evidence, report=print):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; ``--debug`` may stand anywhere in it."""
+    arguments = sys.argv[1:]
+    app([argument for argument in arguments if argument != "--debug"])

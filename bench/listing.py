@@ -1,0 +1,66 @@
+"""What ``beliefbench list`` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from inspect import getdoc
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.errors import BeliefBenchError, UsageError
+from bench.metrics import METRICS
+from bench.plugins import factory_doc, load_domain, names
+
+Rows = list[tuple[str, ...]]
+
+
+def print_lists(console: Console, what: Sequence[str]) -> None:
+    """Print the lists named, of ``"domains"``, ``"agents"`` and ``"metrics"``."""
+    lists: dict[str, tuple[tuple[str, ...], Callable[[], Rows]]] = {
+        "domains": (("domain", "version", "features", "users"), _domains),
+        "agents": (("agent", "what it does"), _agents),
+        "metrics": (("metric", "what it measures"), _metrics),
+    }
+    for name in what:
+        headers, rows = lists[name]
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for header in headers:
+            table.add_column(header)
+        for row in rows():
+            table.add_row(*map(Text, row))
+        console.print(table)
+
+
+def _domains() -> Rows:
+    from bench.protocol import population
+
+    rows: Rows = []
+    for name in names("domain"):
+        try:
+            domain = load_domain(name)
+            features = ", ".join(feature.label for feature in domain.features)
+            rows.append((name, domain.version, features, f"{population(domain):,}"))
+        except BeliefBenchError as error:
+            rows.append((name, "-", str(error), "-"))
+    return rows
+
+
+def _agents() -> Rows:
+    rows: Rows = []
+    for name in names("agent"):
+        try:
+            rows.append((name, _first_paragraph(factory_doc(name))))
+        except (BeliefBenchError, UsageError) as error:
+            rows.append((name, str(error)))
+    return rows
+
+
+def _metrics() -> Rows:
+    return [(name, _first_paragraph(getdoc(metric))) for name, metric in METRICS.items()]
+
+
+def _first_paragraph(doc: str | None) -> str:
+    return " ".join((doc or "").split("\n\n")[0].split())
