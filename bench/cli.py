@@ -168,9 +168,21 @@ def check(
     evidence: Annotated[Path, typer.Option(help="The folder that the evidence is written to, as JSON.")] = CHECKS,
 ) -> None:
     """Check a domain or an agent, built in or anybody's, against its contract; a domain also against its PyMC model."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     from bench.check import check as check_name
 
-    if not check_name(name, evidence_folder=evidence, report=print):
+    columns = (SpinnerColumn(), TextColumn("checking"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True, redirect_stdout=False) as bars:
+
+        def report(line: str) -> None:
+            bars.stop()
+            print(line)
+            bars.start()
+
+        bars.add_task("")
+        passed = check_name(name, evidence_folder=evidence, report=report)
+    if not passed:
         raise typer.Exit(1)
 
 

@@ -13,11 +13,13 @@ import numpy as np
 from numpyro import handlers
 
 from bench.domain import OPTIONS, Domain
-from bench.errors import BeliefBenchError
+from bench.errors import BeliefBenchError, TooLargeError
 
 USER_GROUP = 32  # users a compiled call; fixed, so that a user's numbers do not depend on who else is asked
 BLOCK_CELLS = 2**21  # (hypothesis, set, option) cells a block, about 16 MiB in float64
 LARGEST_BLOCK = 1024  # hypotheses a block
+MEMORY_BUDGET = 4 * 2**30  # bytes that a call may hold at once
+HYPOTHESIS_BYTES = 64  # what each hypothesis may take of it: its number, its latents, its weight
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,6 @@ class Query:
         return 2 * 8 * OPTIONS * len(self.choices) * stages * queries + block
 
 
-@lru_cache(maxsize=64)
 def latent_space(domain: Domain) -> LatentSpace:
     """Return the latent space of a domain's model, found by tracing it once.
 
@@ -92,11 +93,21 @@ def latent_space(domain: Domain) -> LatentSpace:
     ------
     BeliefBenchError
         Where a latent site is not discrete with finitely many values, or there is no observed site ``"choice"``.
+    TooLargeError
+        Where there are too many hypotheses for the memory budget: more than 67,108,864.
 
     >>> import bench
     >>> latent_space(bench.load_domain("flights")).size
     624
     """
+    space = _traced_space(domain)
+    if space.size * HYPOTHESIS_BYTES > MEMORY_BUDGET:
+        raise too_large(domain.name, space.size, "to enumerate them takes", space.size * HYPOTHESIS_BYTES)
+    return space
+
+
+@lru_cache(maxsize=64)
+def _traced_space(domain: Domain) -> LatentSpace:
     with jax.enable_x64(True):
         one_round = jnp.zeros((1, OPTIONS, len(domain.features)))
         traced = handlers.trace(handlers.seed(domain.model, jax.random.key(0))).get_trace(
@@ -115,7 +126,15 @@ def latent_space(domain: Domain) -> LatentSpace:
             sites.append(LatentSite(name, tuple(site["fn"].batch_shape), support))
         if "choice" not in traced or not traced["choice"]["is_observed"]:
             raise BeliefBenchError(f"{domain.name}: its model has no observed site 'choice'.")
-        return LatentSpace(tuple(sites))
+    return LatentSpace(tuple(sites))
+
+
+def too_large(name: str, size: int, what: str, held: int) -> TooLargeError:
+    """Return the error for a hypothesis space that does not fit the memory budget; ``held`` in bytes."""
+    return TooLargeError(
+        f"{name} has {size:,} hypotheses: {what} {held / 2**30:,.1f} GiB, and the limit is "
+        f"{MEMORY_BUDGET / 2**30:,.0f} GiB; use a smaller domain, or ask for fewer users or queries at once."
+    )
 
 
 def hypothesis_terms(model: Callable[..., Any], values: dict[str, Any], options: Any, of: str = "choice") -> Any:
@@ -150,19 +169,23 @@ def log_weights(domain: Domain, options: np.ndarray, choices: np.ndarray) -> np.
     """Return the log joint of every hypothesis with some rounds, float64[hypotheses] (not normalised)."""
     space = latent_space(domain)
     block = _block_size(space.size, max(1, len(choices)))
+    used = np.ones(len(choices), dtype=bool)
+    if not used.size:  # some distributions cannot be made for no sets at all: ask about one, and leave it out
+        options, choices, used = np.zeros((1, *options.shape[1:])), np.zeros(1, np.int64), np.zeros(1, bool)
     with jax.enable_x64(True):
         blocks = [
-            _block_joint(domain, np.arange(at, at + block) % space.size, options, choices)
+            _block_joint(domain, np.arange(at, at + block) % space.size, options, choices, used)
             for at in range(0, space.size, block)
         ]
     return np.concatenate([np.asarray(one) for one in blocks])[: space.size]
 
 
 @partial(jax.jit, static_argnames="domain")
-def _block_joint(domain: Domain, numbers: Any, options: Any, choices: Any) -> Any:
+def _block_joint(domain: Domain, numbers: Any, options: Any, choices: Any, used: Any) -> Any:
     def joint(values: dict[str, Any]) -> Any:
         log_prior, log_probs, _ = hypothesis_terms(domain.model, values, options)
-        return log_prior + jnp.take_along_axis(log_probs, choices[:, None], axis=-1).sum()
+        likelihood = jnp.take_along_axis(log_probs, choices[:, None], axis=-1)[:, 0]
+        return log_prior + jnp.where(used, likelihood, 0.0).sum()
 
     return jax.vmap(joint)(latent_space(domain).values(numbers))
 
@@ -172,6 +195,7 @@ def sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
 
     Queries come back with the shared ones first. Where the evidence is -inf the expectations mean nothing.
     """
+    latent_space(domain)  # traced here, since the compiled part must not trace within its own trace
     users, rounds = query.choices.shape
     # Histories are padded with unused rounds to few lengths, so that few shapes are ever compiled.
     length = rounds if query.stages == "all" or rounds == 0 else 1 << (rounds - 1).bit_length()
@@ -214,7 +238,8 @@ def _sweep_group(
     group, rounds = choices.shape
     tail = options.shape[2:]
     seen = group * rounds
-    sets = jnp.concatenate([options.reshape(seen, *tail), shared, own.reshape(-1, *tail)])
+    # The set at the end stands for no query: some distributions cannot be made for no sets at all.
+    sets = jnp.concatenate([options.reshape(seen, *tail), shared, own.reshape(-1, *tail), jnp.zeros((1, *tail))])
     block = _block_size(space.size, len(sets))
     columns = rounds + 1 if stages == "all" else 1
 
@@ -238,7 +263,7 @@ def _sweep_group(
         base = jnp.where(jnp.isfinite(new_peak), new_peak, 0.0)
         shrink, weight = jnp.exp(peak - base), jnp.exp(joint - base[..., None])
         shared_value = value[:, seen : seen + len(shared)].reshape(block, -1)
-        own_value = value[:, seen + len(shared) :].reshape(block, group, -1)
+        own_value = value[:, seen + len(shared) : -1].reshape(block, group, -1)
         gained = jnp.concatenate(
             [weight @ shared_value, jnp.einsum("gcb,bgk->gck", weight, own_value)],
             axis=-1,

@@ -6,9 +6,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,10 @@ from bench.domain import OPTIONS, Domain
 from bench.errors import BeliefBenchError
 from bench.plugins import load_agent, load_domain
 from bench.protocol import Episodes, Protocol, population
+from bench.provenance import installed_versions, now
 from bench.store import OWN_SET, ROWS, SCHEMA, AgentRecord, RunRecord, RunStore, prepare_results, run_folder, run_key
 
 USERS_PER_CALL = 1024
-VERSIONS_OF = ("beliefbench", "jax", "jaxlib", "numpy", "numpyro", "pyarrow", "torch", "transformers")
 
 Progress = Callable[[int, int], None]
 """Called with (answers done, answers in all), in units of one user at one stage."""
@@ -98,7 +96,7 @@ def run(
         store.write_record(record.model_copy(update={"finished": None}))
         if not store.rows_file.exists():
             _ask_all(episodes_of(domain, protocol), agent, store, progress or (lambda done, total: None))
-        record = store.finish(record.model_copy(update={"finished": _now()}))
+        record = store.finish(record.model_copy(update={"finished": now()}))
     return Run(store.folder, record, reused=False, damaged=tuple(damaged))
 
 
@@ -121,28 +119,28 @@ def episodes_of(domain: Domain, protocol: Protocol) -> Episodes:
 
 def _ask_all(episodes: Episodes, agent: Agent, store: RunStore, progress: Progress) -> None:
     stages = episodes.protocol.rounds + 1
-    finished, recommended = _answered(episodes, store.rows())
-    done = int(finished.sum())
-    progress(done, stages * len(finished))
+    answered, recommended = _answered(episodes, store.rows())
+    done = int(answered.sum())
+    progress(done, answered.size)
     keys = episodes.agent_keys(agent.name)
-    for begun in np.unique(finished[finished < stages]):  # users who stopped at the same stage go on together
-        waiting = np.flatnonzero(finished == begun)
+    for pattern in np.unique(answered[~answered.all(axis=1)], axis=0):  # users who miss the same stages go together
+        waiting = np.flatnonzero((answered == pattern).all(axis=1))
         size = getattr(agent, "users_per_call", USERS_PER_CALL)
         for shard in (waiting[at : at + size] for at in range(0, len(waiting), size)):
             truth = {name: value[shard] for name, value in episodes.latents.items()} if agent.privileged else None
             try:
                 state = agent.begin(Brief.of(episodes.domain), keys[shard], truth)
                 for stage in range(stages):
-                    if stage >= begun:
+                    if not pattern[stage]:
                         started = time.perf_counter()
-                        answers = agent.predict(state, _questions(episodes, shard, stage))
+                        answers = agent.predict(state, questions_at(episodes, shard, stage))
                         seconds = time.perf_counter() - started
-                        _check(answers, (len(shard), episodes.protocol.heldout + (stage + 1 < stages)), agent)
+                        check_answers(answers, (len(shard), episodes.protocol.heldout + (stage + 1 < stages)), agent)
                         name = f"{stage:03d}-{episodes.users[shard[0]]:07d}"
                         store.write_part(name, _rows(episodes, shard, stage, answers), seconds)
                         recommended[shard, stage] = answers.choice[:, -1]
                         done += len(shard)
-                        progress(done, stages * len(finished))
+                        progress(done, answered.size)
                     if stage + 1 < stages:
                         state = agent.observe(
                             state,
@@ -159,27 +157,27 @@ def _ask_all(episodes: Episodes, agent: Agent, store: RunStore, progress: Progre
 
 
 def _answered(episodes: Episodes, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many stages each user has finished, int[users], and what was recommended, int[users, stages]."""
+    """Return which users have answered which stages, bool[users, stages], and what was recommended, int likewise."""
     protocol, stages = episodes.protocol, episodes.protocol.rounds + 1
     position = {int(user): at for at, user in enumerate(episodes.users)}
     user = np.array([position[int(one)] for one in rows["user"].to_numpy()], dtype=int)
     stage, question, choice = (rows[name].to_numpy() for name in ("stage", "question", "choice"))
     answers = np.zeros((protocol.users, stages), dtype=int)
     np.add.at(answers, (user, stage), 1)
-    whole = answers == protocol.heldout + (np.arange(stages) < protocol.rounds)
     recommended = np.full((protocol.users, stages), -1)
     own = question == OWN_SET
     recommended[user[own], stage[own]] = choice[own]
-    return np.cumprod(whole, axis=1).sum(axis=1), recommended
+    return answers == protocol.heldout + (np.arange(stages) < protocol.rounds), recommended
 
 
-def _questions(episodes: Episodes, shard: np.ndarray, stage: int) -> np.ndarray:
+def questions_at(episodes: Episodes, shard: np.ndarray, stage: int) -> np.ndarray:
     """Return what is asked at a stage: the held-out sets, then the next round's own set where there is a next round."""
     heldout = np.broadcast_to(episodes.heldout, (len(shard), *episodes.heldout.shape))
     return np.concatenate([heldout, episodes.options[shard, stage : stage + 1]], axis=1)
 
 
-def _check(answers: Prediction, shape: tuple[int, int], agent: Agent) -> None:
+def check_answers(answers: Prediction, shape: tuple[int, int], agent: Agent) -> None:
+    """Raise `BeliefBenchError` where answers for ``shape`` = (users, sets) are not what the agent contract says."""
     choice, probs = np.asarray(answers.choice), answers.probs
     who = f"agent '{agent.name}' broke its contract:"
     if choice.shape != shape or not np.issubdtype(choice.dtype, np.integer):
@@ -220,12 +218,6 @@ def _rows(episodes: Episodes, shard: np.ndarray, stage: int, answers: Prediction
 
 
 def _new_record(identity: dict[str, Any], agent: Agent) -> RunRecord:
-    versions = {"python": platform.python_version()}
-    for package in VERSIONS_OF:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return RunRecord(
         schema_version=SCHEMA,
         key=run_key(identity),
@@ -237,11 +229,7 @@ def _new_record(identity: dict[str, Any], agent: Agent) -> RunRecord:
             privileged=agent.privileged,
             note=getattr(agent, "note", None),
         ),
-        versions=versions,
+        versions=installed_versions(),
         machine={"system": platform.platform(), "processor": platform.machine()},
-        started=_now(),
+        started=now(),
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -13,11 +13,10 @@ from typing import Literal
 
 import numpy as np
 
+from bench import enumeration
 from bench.domain import OPTIONS, Domain
-from bench.enumeration import Query, latent_space, log_weights, sweep
-from bench.errors import ContradictionError, TooLargeError
-
-MEMORY_BUDGET = 4 * 2**30  # bytes that a call may hold at once
+from bench.enumeration import Query, latent_space, log_weights, sweep, too_large
+from bench.errors import ContradictionError
 
 OnContradiction = Literal["raise", "ignore"]
 
@@ -50,9 +49,7 @@ def posterior(
     (624,)
     """
     options, choices = _history(domain, options, choices)
-    size = latent_space(domain).size
-    if 3 * 8 * size * (1 + len(choices)) > MEMORY_BUDGET:
-        raise _too_large(domain, f"a posterior over them takes {3 * 8 * size / 2**30:,.1f} GiB or more")
+    _check_fallback(on_contradiction)
     used = _used_rounds(domain, options[None], choices[None], on_contradiction)[0]
     joint = log_weights(domain, options[used], choices[used])
     weights = np.exp(joint - joint.max())
@@ -78,10 +75,11 @@ def predictive(
 
     >>> import bench
     >>> flights = bench.load_domain("flights")
+    >>> # 250 of 624 people want the cheap one; to 124 the price is all the same, and they take it one time in three
     >>> cheap, dear = [0.5, 0.5, 0.5, 0.0], [0.5, 0.5, 0.5, 1.0]
     >>> seen = np.array([[dear, dear, cheap]])
     >>> predictive(flights, seen, np.array([2]), np.array([[cheap, dear, dear]])).round(3).tolist()
-    [[0.818, 0.091, 0.091]]
+    [[0.905, 0.047, 0.047]]
     """
     options, choices = _history(domain, options, choices)
     return predictives(domain, options[None], choices[None], queries, on_contradiction=on_contradiction)[0, -1]
@@ -148,16 +146,16 @@ def _expected(
     stages: Literal["all", "last"],
     on_contradiction: OnContradiction,
 ) -> np.ndarray:
-    options, choices = np.asarray(options, np.float64), np.asarray(choices, np.int64)
-    queries = np.asarray(queries, np.float64)
-    _check_shapes(domain, options, choices, queries)
+    _check_fallback(on_contradiction)
+    options, choices, queries = _arrays(domain, options, choices, queries)
     shared, own, order = _split_queries(queries, len(options))
     used = np.ones(choices.shape, dtype=bool)
     while True:
         query = Query(of, stages, options, choices, used, shared, own)
         held = query.bytes_held()
-        if held > MEMORY_BUDGET:
-            raise _too_large(domain, f"this call, with {len(options):,} users, would hold {held / 2**30:,.1f} GiB")
+        if held > enumeration.MEMORY_BUDGET:
+            what = f"with {len(options):,} users and {len(order):,} queries a call would hold"
+            raise too_large(domain.name, latent_space(domain).size, what, held)
         evidence, values = sweep(domain, query)
         if np.isfinite(evidence).all():
             return values[:, :, order]
@@ -168,8 +166,6 @@ def _used_rounds(
     domain: Domain, options: np.ndarray, choices: np.ndarray, on_contradiction: OnContradiction
 ) -> np.ndarray:
     """Return which rounds to condition on, bool[users, rounds]: all but those that contradict the ones before."""
-    if on_contradiction not in ("raise", "ignore"):
-        raise ValueError(f"on_contradiction is 'raise' or 'ignore'; got {on_contradiction!r}")
     used = np.ones(choices.shape, dtype=bool)
     nothing = np.empty((0, OPTIONS, len(domain.features)))
     while True:
@@ -192,23 +188,38 @@ def _used_rounds(
 
 
 def _history(domain: Domain, options: np.ndarray, choices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    options, choices = np.asarray(options, np.float64), np.asarray(choices, np.int64)
-    _check_shapes(domain, options[None], choices[None], np.empty((0, OPTIONS, len(domain.features))))
-    return options, choices
+    nothing = np.empty((0, OPTIONS, len(domain.features)))
+    many_options, many_choices, _ = _arrays(domain, np.asarray(options)[None], np.asarray(choices)[None], nothing)
+    return many_options[0], many_choices[0]
 
 
-def _check_shapes(domain: Domain, options: np.ndarray, choices: np.ndarray, queries: np.ndarray) -> None:
+def _arrays(
+    domain: Domain, options: np.ndarray, choices: np.ndarray, queries: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the arguments as arrays; raise where they are not what they should be, or the domain is too large."""
+    latent_space(domain)
+    options, choices, queries = np.asarray(options, np.float64), np.asarray(choices), np.asarray(queries, np.float64)
     tail = (OPTIONS, len(domain.features))
     if options.ndim != 4 or options.shape[2:] != tail:
         raise ValueError(f"options of {domain.name} are float[rounds, 3, {tail[1]}]; got shape {options.shape[1:]}")
     if choices.shape != options.shape[:2]:
         raise ValueError(f"{options.shape[1]} rounds of options need as many choices; got shape {choices.shape[1:]}")
+    if choices.size and not np.issubdtype(choices.dtype, np.integer):
+        raise ValueError(f"choices are integers 0, 1 or 2; got an array of {choices.dtype}")
     if choices.size and not (choices.min() >= 0 and choices.max() < OPTIONS):
         raise ValueError(f"choices are 0, 1 or 2; got values from {choices.min()} to {choices.max()}")
     if queries.shape[-2:] != tail or queries.ndim not in (3, 4):
         raise ValueError(f"queries of {domain.name} are float[queries, 3, {tail[1]}]; got shape {queries.shape}")
     if queries.ndim == 4 and len(queries) != len(options):
         raise ValueError(f"queries for {len(queries)} users, but rounds of {len(options)}")
+    if not (np.isfinite(options).all() and np.isfinite(queries).all()):
+        raise ValueError("options and queries must be finite numbers; got NaN or infinity")
+    return options, choices.astype(np.int64), queries
+
+
+def _check_fallback(on_contradiction: str) -> None:
+    if on_contradiction not in ("raise", "ignore"):
+        raise ValueError(f"on_contradiction is 'raise' or 'ignore'; got {on_contradiction!r}")
 
 
 def _split_queries(queries: np.ndarray, users: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
@@ -224,11 +235,3 @@ def _split_queries(queries: np.ndarray, users: int) -> tuple[np.ndarray, np.ndar
     order = np.argsort(np.concatenate([np.flatnonzero(same), np.flatnonzero(~same)]))
     own = queries[:, ~same] if not same.all() else None
     return queries[0, same], own, order
-
-
-def _too_large(domain: Domain, what: str) -> TooLargeError:
-    size = latent_space(domain).size
-    return TooLargeError(
-        f"{domain.name} has {size:,} hypotheses: {what}, and the limit is {MEMORY_BUDGET / 2**30:,.0f} GiB; "
-        "ask for fewer users or queries at once, or use a smaller domain."
-    )

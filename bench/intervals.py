@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import stats
 
@@ -31,7 +33,8 @@ def clustered_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, 
     if spread < 1e-12:
         z = float(stats.norm.ppf((1 + level) / 2))
         centre = (mean + z * z / (2 * users)) / (1 + z * z / users)
-        half = z * np.sqrt(mean * (1 - mean) / users + (z / (2 * users)) ** 2) / (1 + z * z / users)
-        return max(0.0, centre - half), min(1.0, centre + half)
-    half = float(stats.t.ppf((1 + level) / 2, users - 1)) * spread / np.sqrt(users)
-    return max(0.0, mean - half), min(1.0, mean + half)
+        half = z * math.sqrt(mean * (1 - mean) / users + (z / (2 * users)) ** 2) / (1 + z * z / users)
+    else:
+        centre = mean
+        half = float(stats.t.ppf((1 + level) / 2, users - 1)) * spread / math.sqrt(users)
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -133,7 +133,7 @@ def read_standings(results: str | Path, only: Sequence[Path] | None = None) -> S
             continue
         try:
             record = store.record()
-            if record is None or record.finished is None:
+            if record is None or record.finished is None or not store.rows_file.exists():
                 problems.append(f"{store.folder} is not finished and left out; run it again to go on where it stopped.")
                 continue
             rows.append(_row(record, store.folder, store.rows()))
@@ -142,14 +142,17 @@ def read_standings(results: str | Path, only: Sequence[Path] | None = None) -> S
     return Standings(_ranked(rows), problems)
 
 
-def score(rows: pa.Table, probabilistic: bool) -> list[dict[str, Any]]:
-    """Return the metrics after each round of a finished run: `ROUND_FIELDS`, None where the agent has none."""
+def score(rows: pa.Table, shape: tuple[int, int, int], probabilistic: bool) -> list[dict[str, Any]]:
+    """Return the metrics after each round of a finished run: `ROUND_FIELDS`, None where the agent has none.
+
+    ``shape`` is (users, stages, held-out sets) as the run's identity has them.
+    """
     heldout = rows.filter(pa.compute.not_equal(rows["question"], OWN_SET))
     heldout = heldout.sort_by([(name, "ascending") for name in ("user", "stage", "question")])
-    shape = tuple(len(pa.compute.unique(heldout[name])) for name in ("user", "stage", "question"))
-    if heldout.num_rows != np.prod(shape):
+    found = tuple(len(pa.compute.unique(heldout[name])) for name in ("user", "stage", "question"))
+    if found != shape or heldout.num_rows != np.prod(shape):
         raise DamagedFileError(
-            f"{heldout.num_rows} answers are not {shape[0]} users x {shape[1]} stages x {shape[2]} sets."
+            f"{heldout.num_rows:,} answers are not {shape[0]} users x {shape[1]} stages x {shape[2]} sets."
         )
 
     def column(name: str) -> np.ndarray:
@@ -172,7 +175,8 @@ def score(rows: pa.Table, probabilistic: bool) -> list[dict[str, Any]]:
 def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
     identity = record.identity
     try:
-        rounds = score(rows, record.agent.probabilistic)
+        shape = (identity["users"], identity["rounds"] + 1, identity["heldout"])
+        rounds = score(rows, shape, record.agent.probabilistic)
     except DamagedFileError as error:
         raise DamagedFileError(f"{folder / 'rows.parquet'}: {error}") from error
     fields = {
@@ -196,10 +200,11 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
 
 def _ranked(rows: list[Row]) -> list[Row]:
     """Sort by group and accuracy after the last round, and number each group's rows; equal accuracies share a rank."""
-    rows = sorted(rows, key=lambda row: (row.group, -row.final["accuracy"], row.fields["agent"]))
+
+    def accuracy(row: Row) -> float:
+        return round(row.final["accuracy"], 9)  # sums of the same shares may differ in their last bits
+
     for row in rows:
-        better = [
-            other for other in rows if other.group == row.group and other.final["accuracy"] > row.final["accuracy"]
-        ]
+        better = [other for other in rows if other.group == row.group and accuracy(other) > accuracy(row)]
         row.fields["rank"] = len(better) + 1
-    return rows
+    return sorted(rows, key=lambda row: (row.group, row.fields["rank"], row.fields["agent"]))

@@ -124,8 +124,7 @@ class RunStore:
         try:
             yield
         finally:
-            lock.release()
-            (self.folder / ".lock").unlink(missing_ok=True)
+            lock.release()  # the file stays: deleting it could let two in, one by the old file and one by a new one
 
     def record(self) -> RunRecord | None:
         """Return run.json's contents, or None where there is none."""
@@ -139,7 +138,7 @@ class RunStore:
 
     def write_record(self, record: RunRecord) -> None:
         """Write run.json."""
-        _write_atomically(self.folder / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
+        write_atomically(self.folder / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
 
     def write_part(self, name: str, rows: pa.Table, seconds: float) -> None:
         """Add the answers of some users at one stage; ``seconds`` is the time they took."""
@@ -203,11 +202,18 @@ def _read_table(file: Path) -> pa.Table:
 def _write_table(file: Path, table: pa.Table) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    _write_atomically(file, sink.getvalue().to_pybytes())
+    write_atomically(file, sink.getvalue().to_pybytes())
 
 
-def _write_atomically(file: Path, content: bytes) -> None:
-    """Write and sync a neighbour, then rename it into place: a kill at any moment leaves the old file or the new."""
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write and sync a neighbour, then rename it into place: a kill at any moment leaves the old file or the new.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "note"
+    >>> write_atomically(file, b"whole")
+    >>> file.read_bytes(), len(list(file.parent.iterdir()))
+    (b'whole', 1)
+    """
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     with draft.open("wb") as out:
         out.write(content)

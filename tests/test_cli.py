@@ -103,7 +103,7 @@ def test_run_ends_with_the_leaderboard_and_reuses_what_is_there(call):
     assert "flights (version 1): 3 users, 2 rounds, 4 held-out sets, seed 0" in out
     assert "done" in err
     files = {file: file.stat().st_mtime_ns for file in Path("results").rglob("*.*") if file.is_file()}
-    assert {file.name for file in files} == {"run.json", "rows.parquet"}
+    assert {file.name for file in files} == {"run.json", "rows.parquet", ".lock"}
     again = call(*arguments)
     assert (again[0], again[1]) == (0, out)
     assert "reused" in again[2]

@@ -1,0 +1,111 @@
+"""What ``beliefbench check NAME`` does: holds a domain or an agent to its contract, and keeps the evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.agent import Agent
+from bench.agent_contract import check_agent_contract
+from bench.contract import check_domain_contract
+from bench.crosscheck import cross_check
+from bench.domain import Domain
+from bench.errors import BeliefBenchError, unknown_name
+from bench.findings import Evidence, Finding, evidence
+from bench.plugins import load_agent, load_domain, names, parse_spec
+from bench.store import prepare_results, write_atomically
+
+Report = Callable[[str], None]
+
+
+def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
+    """Check a domain or an agent; where both have the name, both. Return whether everything passed.
+
+    A domain is held to its contract and compared with its PyMC model; an agent is held to its contract on the first
+    domain that it can be made for. What was found is written to ``<evidence_folder>/<name>.json`` (where both have
+    the name, to ``<name>.domain.json`` and ``<name>.agent.json``).
+
+    Parameters
+    ----------
+    name
+        A domain, or an agent's SPEC.
+    report
+        Called with each finding as a line.
+
+    Raises
+    ------
+    UsageError
+        Where nothing has the name, the agent refuses its model or options, or the folder cannot be written.
+    BeliefBenchError
+        Where the plugin cannot be loaded, or a domain with a PyMC model is checked without PyMC.
+
+    >>> import tempfile
+    >>> check("random", evidence_folder=Path(tempfile.mkdtemp()), report=lambda line: None)
+    True
+    """
+    name = name.strip()
+    kinds: list[Literal["domain", "agent"]] = []
+    if name in names("domain"):
+        kinds.append("domain")
+    if parse_spec(name)[0] in names("agent"):
+        kinds.append("agent")
+    if not kinds:
+        raise unknown_name("domain or agent", name, sorted({*names("domain"), *names("agent")}))
+    prepare_results(evidence_folder)
+    plain = re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
+    passed = True
+    for kind in kinds:
+        found = _domain_evidence(name, report) if kind == "domain" else _agent_evidence(name, report)
+        file = evidence_folder / f"{plain}{f'.{kind}' * (len(kinds) > 1)}.json"
+        write_atomically(file, (found.model_dump_json(indent=2) + "\n").encode())
+        report(f"--    evidence: {file}")
+        passed = passed and found.passed
+    return passed
+
+
+def _domain_evidence(name: str, report: Report) -> Evidence:
+    domain = load_domain(name)
+    findings = check_domain_contract(domain)
+    _report(findings, report)
+    if not all(finding.passed for finding in findings):
+        left_out = "exact inference was not compared with PyMC, since the contract does not hold."
+        report(f"--    {left_out}")
+        return evidence("domain", _identity(findings, name, domain.identity), findings, left_out=(left_out,))
+    compared = cross_check(domain)
+    _report(compared.findings, report)
+    for sentence in compared.left_out:
+        report(f"--    {sentence}")
+    return compared.model_copy(update={"findings": (*findings, *compared.findings)})
+
+
+def _agent_evidence(spec: str, report: Report) -> Evidence:
+    domain, agent = _made_somewhere(spec)
+    findings = check_agent_contract(agent, domain)
+    _report(findings, report)
+    identity = _identity(findings, spec, lambda: {"name": agent.name, "version": agent.version, **agent.identity()})
+    return evidence("agent", {**identity, "domain": domain.identity()}, findings)
+
+
+def _made_somewhere(spec: str) -> tuple[Domain, Agent]:
+    """Return the first domain that an agent can be made for, and the agent; where there is none, raise the first no."""
+    refusal: BeliefBenchError | None = None
+    for name in names("domain"):
+        try:
+            domain = load_domain(name)
+            return domain, load_agent(spec, domain)
+        except BeliefBenchError as error:
+            refusal = refusal or error
+    raise refusal or BeliefBenchError(f"there is no domain to try agent '{spec}' on; install one.")
+
+
+def _identity(findings: list[Finding], name: str, identity: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what was checked as JSON values: its identity where that was found sound, else the name asked for."""
+    sound = any(finding.check == "identity" and finding.passed for finding in findings)
+    return dict(identity()) if sound else {"name": name}
+
+
+def _report(findings: Iterable[Finding], report: Report) -> None:
+    for finding in findings:
+        report(finding.line())

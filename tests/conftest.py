@@ -1,0 +1,114 @@
+"""What several tests share: flights, the paper's people written down anew in NumPy, and a domain worked by hand."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+
+import bench
+from bench.domain import describe_features
+
+
+@pytest.fixture(scope="session")
+def flights() -> bench.Domain:
+    return bench.load_domain("flights")
+
+
+@pytest.fixture(scope="session")
+def people() -> np.ndarray:
+    """The 624 people of the paper, float[624, 4], in its order: index 0 is all -1, 623 is all +1."""
+    return np.array([vector for vector in product((-1.0, -0.5, 0.0, 0.5, 1.0), repeat=4) if any(vector)])
+
+
+class Simulator:
+    """Flights and the people who choose among them, in NumPy integers: independent of NumPyro and of ``bench``."""
+
+    def __init__(self, people: np.ndarray) -> None:
+        self.half_weights = np.rint(2 * people).astype(int)
+
+    def options(self, rng: np.random.Generator, *shape: int) -> np.ndarray:
+        """Draw option sets from the paper's grids, float[*shape, 3, 4]."""
+        tenths = [rng.integers(0, 11, size=(*shape, 3)) / 10 for _ in range(4)]
+        tenths[2] = rng.integers(0, 3, size=(*shape, 3)) / 2
+        return np.stack(tenths, axis=-1)
+
+    def best(self, person: np.ndarray, options: np.ndarray) -> np.ndarray:
+        """Return which options are a person's best, bool[..., 3]; ties are decided in integers.
+
+        person int[...], options float[..., 3, 4].
+        """
+        rewards = (np.rint(10 * options).astype(int) * self.half_weights[person][..., None, :]).sum(axis=-1)
+        return rewards == rewards.max(axis=-1, keepdims=True)
+
+    def choose(self, rng: np.random.Generator, person: np.ndarray, options: np.ndarray) -> np.ndarray:
+        """Return one of the best options at random, int[...]."""
+        best = self.best(person, options)
+        return np.where(best, rng.random(best.shape), -1.0).argmax(axis=-1)
+
+
+@pytest.fixture(scope="session")
+def simulator(people: np.ndarray) -> Simulator:
+    return Simulator(people)
+
+
+COIN = bench.Feature("shine", "shine", (0.0, 0.5, 1.0), lambda value: f"{value:.1f}")
+
+
+def coin_domain(name: str, hit: float, prior: float = 0.75, **changes: object) -> bench.Domain:
+    """Two people: 0 likes shine (with probability ``prior``), 1 dislikes it.
+
+    Each names their favourite with probability ``hit``, and each other option with half of the rest. Options have one
+    feature.
+    """
+
+    def model(options, choices=None):
+        person = numpyro.sample("person", dist.Categorical(jnp.array([prior, 1 - prior])))
+        reward = numpyro.deterministic("reward", (1.0 - 2.0 * person) * options[..., 0])
+        favourite = reward.argmax(axis=-1)[..., None] == jnp.arange(3)
+        numpyro.sample("choice", dist.Categorical(probs=jnp.where(favourite, hit, (1 - hit) / 2)), obs=choices)
+
+    def draw(key, sets):
+        # Three different values in random order, so that nobody is ever torn between two favourites.
+        orders = jax.vmap(lambda at: jax.random.permutation(at, 3))(jax.random.split(key, sets))
+        return (orders / 2.0)[..., None]
+
+    settings = {"version": "1", "item": "Coin", "features": (COIN,), "model": model, "draw": draw}
+    settings |= {"describe": describe_features((COIN,)), "parameters": {"hit": hit, "prior": prior}}
+    return bench.Domain(name=name, **(settings | changes))
+
+
+@pytest.fixture(scope="session")
+def coins() -> bench.Domain:
+    """Right 8 times in 10: nothing ever contradicts it."""
+    return coin_domain("coins", hit=0.8)
+
+
+@pytest.fixture(scope="session")
+def sure_coins() -> bench.Domain:
+    """Always right: naming the middle option, or now the highest and now the lowest, is a contradiction."""
+    return coin_domain("sure-coins", hit=1.0)
+
+
+@pytest.fixture(scope="session")
+def make_coins():
+    """``make_coins(name, hit=..., prior=..., **fields of Domain)``: more of the same kind."""
+    return coin_domain
+
+
+@pytest.fixture
+def plugin_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on sys.path for packages of the test's own; `load_domain` forgets what it had found there."""
+    from bench import plugins
+
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    plugins._load_domain.cache_clear()
+    yield folder
+    plugins._load_domain.cache_clear()
