@@ -85,7 +85,7 @@ def prompted(domain: Domain, model: str | None = None, dtype: str | None = None)
     """
     model = model or EMBEDDED
     language_model = HuggingFaceModel(_embedded() if model == EMBEDDED else locate(model), dtype)
-    weights = "4-bit (Q4_1), " if model == EMBEDDED else ""
+    weights = "4-bit Q4_1, " if model == EMBEDDED else ""
     shown = model if model == EMBEDDED or not Path(model).exists() else Path(model).resolve().name
     return Prompted(f"prompted:{shown}", language_model, f"{weights}{language_model.dtype}")
 

@@ -173,7 +173,9 @@ def check(
     from bench.check import check as check_name
 
     columns = (SpinnerColumn(), TextColumn("checking"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True, redirect_stdout=False) as bars:
+    console = Console(file=sys.stderr)
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=quiet) as bars:
 
         def report(line: str) -> None:
             bars.stop()

@@ -61,8 +61,8 @@ def _headers(group: list[Row]) -> list[str]:
         "agent",
         *[f"acc {stage}" for stage in stages],
         "95%",
-        "agree",
         *[f"ECE {stage}" for stage in stages],
+        "agree",
         "log score",
         "Brier",
         "KL exact",
@@ -76,10 +76,10 @@ def _lines(group: list[Row]) -> list[list[str]]:
 
 def _group(group: list[Row]) -> RenderableType:
     stages = [f"{one['round']}" for one in group[0].rounds]
-    accuracy = _table(group, "Accuracy, % after round", [*stages, "95%", "agree"], _accuracies)
+    accuracy = _table(group, "Accuracy, % after round", [*stages, "95%"], _accuracies)
     calibration = _table(group, "Calibration error (ECE), % after round", stages, _eces)
     after = f"After round {stages[-1]}"
-    scores = _table(group, after, ["log score", "Brier", "KL exact", "coverage, %"], _scores)
+    scores = _table(group, after, ["agree, %", "log score", "Brier", "KL exact", "coverage, %"], _scores)
     title = Text(f"\n{_title(group)}", style="bold")
     return Group(title, accuracy, calibration, scores, *[Text(note, style="dim") for note in _footnotes(group)])
 
@@ -91,20 +91,20 @@ def _table(group: list[Row], title: str, headers: list[str], cells: Callable[[Ro
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
     for row in group:
-        table.add_row(*[Text(cell) for cell in (*_name(row, "\n  "), *cells(row))])
+        table.add_row(*[Text(cell) for cell in (*_name(row, "\n  {}"), *cells(row))])
     return table
 
 
-def _name(row: Row, before_note: str = " ") -> list[str]:
+def _name(row: Row, note_format: str = " ({})") -> list[str]:
     mark = PRIVILEGED_MARK if row.fields["privileged"] else ""
-    note = f"{before_note}({row.note})" if row.note else ""
+    note = note_format.format(row.note) if row.note else ""
     return [str(row.fields["rank"]), f"{row.fields['agent']}{mark}{note}"]
 
 
 def _accuracies(row: Row) -> list[str]:
     final = row.final
     interval = f"{100 * final['accuracy_lo']:.1f}-{100 * final['accuracy_hi']:.1f}"
-    return [*[_percent(one["accuracy"]) for one in row.rounds], interval, _percent(final["agreement"])]
+    return [*[_percent(one["accuracy"]) for one in row.rounds], interval]
 
 
 def _eces(row: Row) -> list[str]:
@@ -113,7 +113,8 @@ def _eces(row: Row) -> list[str]:
 
 def _scores(row: Row) -> list[str]:
     final = row.final
-    return [*[_number(final[name]) for name in ("log_score", "brier", "kl_exact")], _percent(final["coverage"])]
+    scores = [_number(final[name]) for name in ("log_score", "brier", "kl_exact")]
+    return [_percent(final["agreement"]), *scores, _percent(final["coverage"])]
 
 
 def _footnotes(group: list[Row]) -> list[str]:
