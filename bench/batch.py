@@ -19,7 +19,7 @@ from bench.protocol import Protocol, population
 from bench.standings import Standings, read_standings
 from bench.store import prepare_results
 
-PRESETS = {"quick": (16, 8), "paper": (1000, 100)}
+PRESETS = {"quick": (12, 8), "paper": (1000, 100)}
 """Preset: users (or all there are, where they are fewer), held-out sets."""
 
 

@@ -104,7 +104,7 @@ def list_(
 def run(
     preset: Annotated[
         Preset,
-        typer.Option(help="quick: 16 users, 8 held-out sets. paper: all users (1,000 at most), 100 held-out sets."),
+        typer.Option(help="quick: 12 users, 8 held-out sets. paper: all users (1,000 at most), 100 held-out sets."),
     ] = Preset.quick,
     domain: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A domain; may be repeated. All where left out.")

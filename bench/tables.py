@@ -85,7 +85,7 @@ def _group(group: list[Row]) -> RenderableType:
 
 
 def _table(group: list[Row], title: str, headers: list[str], cells: Callable[[Row], list[str]]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("#", justify="right")
     table.add_column("agent", no_wrap=True)
     for header in headers:
@@ -121,7 +121,8 @@ def _footnotes(group: list[Row]) -> list[str]:
     notes = [
         f"95%: interval of the accuracy after the last round, clustered by user. "
         f"agree: share of answers that are the exact answer's (rule: {group[0].fields['agreement_rule']}). "
-        "log score and KL exact in nats an answer, lower is better."
+        "log score and KL exact in nats an answer, lower is better. ECE of few answers is mostly noise: that of the "
+        "exact answer, which is calibrated, shows how much."
     ]
     if any(row.fields["privileged"] for row in group):
         notes.append(f"{PRIVILEGED_MARK} is told the truth about the users.")

@@ -329,7 +329,7 @@ def test_the_terminal_shows_every_agent_and_its_accuracies(three_runs, width):
         "oracle*",
         "hand",
         "chooses",
-        "(4-bit weights)",
+        "4-bit weights",
         "93.3",
         "70.0",
         "Accuracy",
