@@ -19,11 +19,10 @@ class Lowest:
     version = "1"
     probabilistic, privileged = False, False
 
-    def __init__(self, domain: Domain, model: str = "") -> None:
+    def __init__(self, domain: Domain, model: str) -> None:
         known = [feature.name for feature in domain.features]
         if model not in known:
-            given = f"no feature '{model}'" if model else "a feature to go by is missing"
-            raise ValueError(f"{given}; {domain.name} has {', '.join(known)}")
+            raise ValueError(f"no feature '{model}'; {domain.name} has {', '.join(known)}")
         self.name = f"lowest:{model}"
         self.column = known.index(model)
 

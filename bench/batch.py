@@ -14,7 +14,7 @@ from bench.agent import Agent
 from bench.domain import Domain
 from bench.errors import BeliefBenchError, UsageError
 from bench.harness import run
-from bench.plugins import load_agent, load_domain, names
+from bench.plugins import load_agent, load_domain, names, stands_alone
 from bench.protocol import Protocol, population
 from bench.standings import Standings, read_standings
 from bench.store import prepare_results
@@ -57,9 +57,16 @@ def run_plan(plan: Plan, console: Console, say: Callable[[str], None]) -> tuple[
     UsageError
         Before anything is run, where any part of the call is wrong.
     """
+    work = []
+    for name in dict.fromkeys(plan.domains or names("domain")):
+        try:
+            domain = load_domain(name)
+            work.append((domain, plan.protocol(domain), _agents(plan, domain, say)))
+        except BeliefBenchError as error:
+            if plan.domains or isinstance(error, UsageError):
+                raise
+            say(f"domain '{name}' is left out: {error}")
     prepare_results(plan.results)
-    domains = [load_domain(name) for name in dict.fromkeys(plan.domains or names("domain"))]
-    work = [(domain, plan.protocol(domain), _agents(plan, domain, say)) for domain in domains]
     folders, failures = [], []
     with _bars(console) as bars:
         for domain, protocol, agents in work:
@@ -93,11 +100,10 @@ def _agents(plan: Plan, domain: Domain, say: Callable[[str], None]) -> list[Agen
     agents = []
     for name in names("agent"):
         try:
-            agents.append(load_agent(name, domain))
-        except UsageError:
-            continue  # it needs a model or an option, and nobody named one
+            if stands_alone(name):
+                agents.append(load_agent(name, domain))
         except BeliefBenchError as error:
-            say(f"'{name}' is left out: {error}")
+            say(f"agent '{name}' is left out: {error}")
     return agents
 
 

@@ -12,6 +12,7 @@ from bench.agent_contract import check_agent_contract
 from bench.contract import check_domain_contract
 from bench.crosscheck import cross_check
 from bench.domain import Domain
+from bench.enumeration import latent_space
 from bench.errors import BeliefBenchError, unknown_name
 from bench.findings import Evidence, Finding, evidence
 from bench.plugins import load_agent, load_domain, names, parse_spec
@@ -94,6 +95,7 @@ def _made_somewhere(spec: str) -> tuple[Domain, Agent]:
     for name in names("domain"):
         try:
             domain = load_domain(name)
+            latent_space(domain)  # a domain that is broken itself is none to try an agent on
             return domain, load_agent(spec, domain)
         except BeliefBenchError as error:
             refusal = refusal or error

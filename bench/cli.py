@@ -6,11 +6,12 @@ error.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from enum import StrEnum
 from functools import wraps
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,8 +66,9 @@ def sentences(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
-            say("stopped; the same command goes on where it stopped.")
-            raise typer.Exit(130) from None
+            say("stopped; the same command goes on where it stopped." if command.__name__ == "run" else "stopped.")
+            sys.stderr.flush()
+            os._exit(130)  # an orderly exit waits for compilations under way, and can crash in them
         except (BeliefBenchError, OSError) as error:
             if "--debug" in sys.argv:
                 raise
@@ -81,8 +83,15 @@ def say(sentence: str) -> None:
     print(f"beliefbench: {sentence}", file=sys.stderr)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(version("beliefbench"))
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
 ) -> None:
     pass
@@ -129,9 +138,9 @@ def run(
     plan = Plan(preset.value, domain, agent, users, rounds, heldout, seed, results)
     standings, failures = run_plan(plan, Console(file=sys.stderr), say)
     to_terminal(standings, Console())
-    for failure in failures:
-        say(f"error: {failure}")
-    if failures:
+    for problem in (*standings.problems, *failures):
+        say(f"error: {problem}")
+    if standings.problems or failures:
         raise typer.Exit(1)
 
 
@@ -144,19 +153,23 @@ def leaderboard(
 ) -> None:
     """Show the leaderboard of the finished runs below a folder; every metric is recomputed from their rows."""
     from bench.standings import read_standings
-    from bench.tables import FORMATS, to_terminal
+    from bench.store import write_atomically
+    from bench.tables import FORMATS, to_terminal, to_text
 
     standings = read_standings(results)
     for problem in standings.problems:
         say(f"warning: {problem}")
     if not standings.rows:
         say(f"there are no finished runs below '{results}'; `beliefbench run --results {results}` makes some.")
+    if format is Format.table and out is None:
+        to_terminal(standings, Console())
+        return
+    text = to_text(standings) if format is Format.table else FORMATS[format.value](standings)
+    if out is None:
+        print(text, end="")
+        return
     try:
-        with out.open("w") if out else nullcontext(sys.stdout) as file:
-            if format is Format.table:
-                to_terminal(standings, Console(file=file, width=100 if out else None))
-            else:
-                file.write(FORMATS[format.value](standings))
+        write_atomically(out, text.encode())
     except OSError as error:
         raise UsageError(f"'{out}' cannot be written ({error.strerror}); name another file.") from error
 

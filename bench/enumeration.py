@@ -101,18 +101,20 @@ def latent_space(domain: Domain) -> LatentSpace:
     624
     """
     space = _traced_space(domain)
-    if space.size * HYPOTHESIS_BYTES > MEMORY_BUDGET:
-        raise too_large(domain.name, space.size, "to enumerate them takes", space.size * HYPOTHESIS_BYTES)
+    held = space.size * HYPOTHESIS_BYTES
+    if held > MEMORY_BUDGET:
+        raise too_large(domain.name, space.size, "to enumerate them takes", held, "use a smaller domain")
     return space
 
 
 @lru_cache(maxsize=64)
 def _traced_space(domain: Domain) -> LatentSpace:
     with jax.enable_x64(True):
-        one_round = jnp.zeros((1, OPTIONS, len(domain.features)))
-        traced = handlers.trace(handlers.seed(domain.model, jax.random.key(0))).get_trace(
-            one_round, jnp.zeros(1, jnp.int64)
-        )
+        one_round = jnp.zeros((1, OPTIONS, len(domain.features))), jnp.zeros(1, jnp.int64)
+        try:
+            traced = handlers.trace(handlers.seed(domain.model, jax.random.key(0))).get_trace(*one_round)
+        except Exception as error:  # anybody's model may raise anything
+            raise BeliefBenchError(f"{domain.name}: its model raised {type(error).__name__}: {error}") from error
         sites = []
         for name, site in traced.items():
             if site["type"] != "sample" or site["is_observed"]:
@@ -129,11 +131,11 @@ def _traced_space(domain: Domain) -> LatentSpace:
     return LatentSpace(tuple(sites))
 
 
-def too_large(name: str, size: int, what: str, held: int) -> TooLargeError:
-    """Return the error for a hypothesis space that does not fit the memory budget; ``held`` in bytes."""
+def too_large(name: str, size: int, what: str, held: int, mend: str) -> TooLargeError:
+    """Return the error for what does not fit the memory budget; ``held`` in bytes."""
     return TooLargeError(
         f"{name} has {size:,} hypotheses: {what} {held / 2**30:,.1f} GiB, and the limit is "
-        f"{MEMORY_BUDGET / 2**30:,.0f} GiB; use a smaller domain, or ask for fewer users or queries at once."
+        f"{MEMORY_BUDGET / 2**30:,.0f} GiB; {mend}."
     )
 
 

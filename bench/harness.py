@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,20 @@ from bench.errors import BeliefBenchError
 from bench.plugins import load_agent, load_domain
 from bench.protocol import Episodes, Protocol, population
 from bench.provenance import installed_versions, now
-from bench.store import OWN_SET, ROWS, SCHEMA, AgentRecord, RunRecord, RunStore, prepare_results, run_folder, run_key
+from bench.store import (
+    OWN_SET,
+    ROWS,
+    SCHEMA,
+    AgentRecord,
+    DomainIdentity,
+    RunIdentity,
+    RunRecord,
+    RunStore,
+    Sitting,
+    prepare_results,
+    run_folder,
+    run_key,
+)
 
 USERS_PER_CALL = 1024
 
@@ -87,28 +100,29 @@ def run(
     protocol.check(domain)
     prepare_results(Path(results))
     identity = run_identity(domain, agent, protocol)
-    store = RunStore(run_folder(Path(results), domain.name, agent.name, run_key(identity)))
+    store = RunStore(run_folder(Path(results), domain.name, agent.name, run_key(identity.json_values())))
     with store.held():
-        damaged = store.set_damaged_aside()
-        record = store.record() or _new_record(identity, agent)
-        if record.finished and store.rows_file.exists():
-            return Run(store.folder, record, reused=True)
-        store.write_record(record.model_copy(update={"finished": None}))
+        damaged = store.set_damaged_aside(identity.rows)
+        begun = store.record()
+        if begun and begun.finished and store.rows_file.exists():
+            return Run(store.folder, begun, reused=True)
+        record = _gone_on(begun) if begun else _new_record(identity, agent)
+        store.write_record(record)
         if not store.rows_file.exists():
             _ask_all(episodes_of(domain, protocol), agent, store, progress or (lambda done, total: None))
         record = store.finish(record.model_copy(update={"finished": now()}))
     return Run(store.folder, record, reused=False, damaged=tuple(damaged))
 
 
-def run_identity(domain: Domain, agent: Agent, protocol: Protocol) -> dict[str, Any]:
-    """Return everything a run's rows depend on, as JSON values."""
-    return {
-        "schema": SCHEMA,
-        "domain": domain.identity(),
-        "agent": {"name": agent.name, "version": agent.version, **agent.identity()},
+def run_identity(domain: Domain, agent: Agent, protocol: Protocol) -> RunIdentity:
+    """Return everything a run's rows depend on."""
+    return RunIdentity(
+        schema=SCHEMA,
+        domain=DomainIdentity(**domain.identity()),
+        agent={"name": agent.name, "version": agent.version, **agent.identity()},
+        stopping=None,
         **protocol.identity(),
-        "stopping": None,
-    }
+    )
 
 
 @lru_cache(maxsize=2)
@@ -217,10 +231,10 @@ def _rows(episodes: Episodes, shard: np.ndarray, stage: int, answers: Prediction
     return pa.Table.from_arrays(arrays, schema=ROWS)
 
 
-def _new_record(identity: dict[str, Any], agent: Agent) -> RunRecord:
+def _new_record(identity: RunIdentity, agent: Agent) -> RunRecord:
     return RunRecord(
         schema_version=SCHEMA,
-        key=run_key(identity),
+        key=run_key(identity.json_values()),
         identity=identity,
         agent=AgentRecord(
             name=agent.name,
@@ -229,7 +243,14 @@ def _new_record(identity: dict[str, Any], agent: Agent) -> RunRecord:
             privileged=agent.privileged,
             note=getattr(agent, "note", None),
         ),
-        versions=installed_versions(),
-        machine={"system": platform.platform(), "processor": platform.machine()},
-        started=now(),
+        **_sitting().model_dump(),
     )
+
+
+def _gone_on(record: RunRecord) -> RunRecord:
+    return record.model_copy(update={"finished": None, "resumed": [*record.resumed, _sitting()]})
+
+
+def _sitting() -> Sitting:
+    machine = {"system": platform.platform(), "processor": platform.machine(), "cores": str(os.cpu_count())}
+    return Sitting(started=now(), versions=installed_versions(), machine=machine)

@@ -29,7 +29,7 @@ def posterior(
     Parameters
     ----------
     options
-        float[rounds, 3, features]; rounds may be 0.
+        float[rounds, 3, features]; rounds may be 0. Single precision is read to 6 decimals.
     choices
         int[rounds], each 0, 1 or 2.
     on_contradiction
@@ -155,7 +155,7 @@ def _expected(
         held = query.bytes_held()
         if held > enumeration.MEMORY_BUDGET:
             what = f"with {len(options):,} users and {len(order):,} queries a call would hold"
-            raise too_large(domain.name, latent_space(domain).size, what, held)
+            raise too_large(domain.name, latent_space(domain).size, what, held, "ask for fewer at once")
         evidence, values = sweep(domain, query)
         if np.isfinite(evidence).all():
             return values[:, :, order]
@@ -198,7 +198,7 @@ def _arrays(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the arguments as arrays; raise where they are not what they should be, or the domain is too large."""
     latent_space(domain)
-    options, choices, queries = np.asarray(options, np.float64), np.asarray(choices), np.asarray(queries, np.float64)
+    options, choices, queries = _double(options), np.asarray(choices), _double(queries)
     tail = (OPTIONS, len(domain.features))
     if options.ndim != 4 or options.shape[2:] != tail:
         raise ValueError(f"options of {domain.name} are float[rounds, 3, {tail[1]}]; got shape {options.shape[1:]}")
@@ -215,6 +215,17 @@ def _arrays(
     if not (np.isfinite(options).all() and np.isfinite(queries).all()):
         raise ValueError("options and queries must be finite numbers; got NaN or infinity")
     return options, choices.astype(np.int64), queries
+
+
+def _double(values: np.ndarray) -> np.ndarray:
+    """Return double precision; single precision is read as the decimals it was meant for, or equal rewards would part.
+
+    >>> _double(np.float32([0.1])).tolist()
+    [0.1]
+    """
+    values = np.asarray(values)
+    exact = values.astype(np.float64)
+    return exact.round(6) if values.dtype == np.float32 else exact
 
 
 def _check_fallback(on_contradiction: str) -> None:

@@ -109,11 +109,12 @@ def _numpyro_model(table: np.ndarray) -> Callable[..., None]:
 
 def _uniform_draw(features: tuple[Feature, ...]) -> Callable[[Any, int], jax.Array]:
     def draw(key: Any, sets: int) -> jax.Array:
-        columns = [
-            jnp.asarray(feature.grid)[jax.random.randint(feature_key, (sets, OPTIONS), 0, len(feature.grid))]
-            for feature, feature_key in zip(features, jax.random.split(key, len(features)), strict=True)
-        ]
-        return jnp.stack(columns, axis=-1)
+        with jax.enable_x64(True):  # a grid's .1 in single precision is another number, and breaks ties
+            columns = [
+                jnp.asarray(feature.grid)[jax.random.randint(feature_key, (sets, OPTIONS), 0, len(feature.grid))]
+                for feature, feature_key in zip(features, jax.random.split(key, len(features)), strict=True)
+            ]
+            return jnp.stack(columns, axis=-1)
 
     return draw
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.errors import BeliefBenchError, UsageError
+from bench.errors import BeliefBenchError
 from bench.metrics import METRICS
 from bench.plugins import factory_doc, load_domain, names
 
@@ -53,7 +53,7 @@ def _agents() -> Rows:
     for name in names("agent"):
         try:
             rows.append((name, _first_paragraph(factory_doc(name))))
-        except (BeliefBenchError, UsageError) as error:
+        except BeliefBenchError as error:
             rows.append((name, str(error)))
     return rows
 
@@ -63,4 +63,4 @@ def _metrics() -> Rows:
 
 
 def _first_paragraph(doc: str | None) -> str:
-    return " ".join((doc or "").split("\n\n")[0].split())
+    return " ".join((doc or "").split("\n\n")[0].split()).replace("``", "")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from inspect import getdoc, signature
+from inspect import Parameter, getdoc, signature
 from typing import Any, Literal, cast
 
 from bench.agent import Agent
@@ -65,11 +66,14 @@ def load_agent(spec: str, domain: Domain) -> Agent:
     name, model, options = parse_spec(spec)
     factory = _load("agent", name)
     given = options if model is None else {"model": model, **options}
-    takes = [one.name for one in list(signature(factory).parameters.values())[1:]]
+    takes = _options_of(factory)
     for option in given:
-        if option not in takes:
+        if option not in takes and not any(one.kind is Parameter.VAR_KEYWORD for one in takes.values()):
             asked = f"the model '{model}'" if option == "model" else f"the option '{option}'"
             raise UsageError(f"agent '{spec}': {name} does not take {asked}; it takes {', '.join(takes) or 'nothing'}.")
+    missing = [option for option in _required(takes) if option not in given]
+    if missing:
+        raise UsageError(f"agent '{spec}': {name} needs {', '.join(missing)}; write {name}:MODEL or {name},key=value.")
     try:
         return cast(Agent, factory(domain, **given))
     except ValueError as error:
@@ -78,6 +82,15 @@ def load_agent(spec: str, domain: Domain) -> Agent:
         raise
     except Exception as error:
         raise BeliefBenchError(f"agent '{spec}' cannot be made: {type(error).__name__}: {error}") from error
+
+
+def stands_alone(name: str) -> bool:
+    """Tell whether an agent can be made by its name alone, with no model and no option.
+
+    >>> stands_alone("random"), stands_alone("lowest")
+    (True, False)
+    """
+    return not _required(_options_of(_load("agent", name)))
 
 
 def factory_doc(name: str) -> str | None:
@@ -104,6 +117,8 @@ def parse_spec(spec: str) -> tuple[str, str | None, dict[str, str]]:
         option, equals, value = setting.partition("=")
         if not (option.isidentifier() and equals):
             raise UsageError(f"agent '{spec}': expected key=value after the comma, got '{setting}'.")
+        if option in options or option == "model":
+            raise UsageError(f"agent '{spec}': '{option}' is given twice, or is the MODEL that goes before the comma.")
         options[option] = value
     return name, model or None, options
 
@@ -123,6 +138,16 @@ def _load(kind: Kind, name: str) -> Any:
         raise BeliefBenchError(
             f"{kind} '{name}' ({_origin(found[0])}) cannot be loaded: {type(error).__name__}: {error}"
         ) from error
+
+
+def _options_of(factory: Callable[..., Any]) -> dict[str, Parameter]:
+    """Return what a factory takes beside the domain."""
+    return dict(list(signature(factory).parameters.items())[1:])
+
+
+def _required(options: dict[str, Parameter]) -> list[str]:
+    variadic = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
+    return [name for name, one in options.items() if one.default is Parameter.empty and one.kind not in variadic]
 
 
 def _origin(point: EntryPoint) -> str:

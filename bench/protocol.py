@@ -6,8 +6,8 @@ meets exactly the same users, rounds and held-out sets, on any machine.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import jax
@@ -15,13 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro import handlers
 
-from bench.domain import Domain
+from bench.domain import OPTIONS, Domain
 from bench.draws import key, keys_for
-from bench.enumeration import hypothesis_terms, latent_space
+from bench.enumeration import MEMORY_BUDGET, hypothesis_terms, latent_space, log_weights
 from bench.errors import UsageError
 from bench.inference import predictives
 
 LARGEST_SEED = 2**32 - 1
+MOST_ROUNDS, MOST_HELDOUT = 10_000, 1_000_000
+MOST_DRAWN_USERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,21 @@ class Protocol:
 
     def check(self, domain: Domain) -> None:
         """Raise `UsageError` where a number is out of range for a domain."""
+        for name, least, most in (("rounds", 0, MOST_ROUNDS), ("heldout", 1, MOST_HELDOUT), ("seed", 0, LARGEST_SEED)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not least <= value <= most:
+                raise UsageError(f"{name} = {value}; expected {least} to {most:,}.")
         most = population(domain)
-        if not 1 <= self.users <= most:
+        if not isinstance(self.users, int) or not 1 <= self.users <= most:
             raise UsageError(
                 f"users = {self.users}, but {domain.name} has {most:,} different users; ask for 1 to {most:,}."
             )
-        if self.rounds < 0:
-            raise UsageError(f"rounds = {self.rounds}; expected 0 or more.")
-        if self.heldout < 1:
-            raise UsageError(f"heldout = {self.heldout}; expected 1 held-out set or more.")
-        if not 0 <= self.seed <= LARGEST_SEED:
-            raise UsageError(f"seed = {self.seed}; expected 0 to {LARGEST_SEED:,}.")
+        held = self.users * (self.rounds + 1) * self.heldout * OPTIONS * 8
+        if held > MEMORY_BUDGET:
+            raise UsageError(
+                f"{self.users} users x {self.rounds + 1} stages x {self.heldout} held-out sets make answers of "
+                f"{held / 2**30:,.1f} GiB, and the limit is {MEMORY_BUDGET / 2**30:,.0f} GiB; ask for fewer."
+            )
 
     def identity(self) -> dict[str, int]:
         """Return the protocol as JSON values."""
@@ -53,19 +59,33 @@ class Protocol:
 
 
 def population(domain: Domain) -> int:
-    """Return how many different users there are: one for each hypothesis of the users' model.
+    """Return how many users can be asked for.
+
+    Where all hypotheses of the users' model have the same prior, each is one user, and nobody is met twice. Where they
+    have not, users are drawn from the prior, and there is no end of them but 1,000,000.
 
     >>> import bench
     >>> population(bench.load_domain("flights"))
     624
     """
-    return latent_space(domain).size
+    return latent_space(domain).size if _user_prior(domain) is None else MOST_DRAWN_USERS
+
+
+@lru_cache(maxsize=64)
+def _user_prior(domain: Domain) -> np.ndarray | None:
+    """Return the prior over hypotheses that users are drawn from, or None where it is uniform."""
+    no_rounds = np.empty((0, OPTIONS, len(domain.features))), np.empty(0, np.int64)
+    users_only = domain if domain.user_model is domain.model else replace(domain, model=domain.user_model)
+    joint = log_weights(users_only, *no_rounds)
+    prior = np.exp(joint - joint.max())
+    return None if np.ptp(prior) < 1e-9 else prior / prior.sum()
 
 
 class Episodes:
     """All that happens between the users and any assistant, but for the assistant's answers.
 
-    users int[users] (hypothesis numbers, in the order in which they are asked); latents {site: value[users]};
+    users int[users], their numbers in the order in which they are asked (those of hypotheses, or counted from 0 where
+    users are drawn from a prior that is not uniform); latents {site: value[users]};
     options float[users, rounds, 3, features]; chosen int[users, rounds]; heldout float[heldout, 3, features];
     truth int[users, heldout].
 
@@ -79,10 +99,16 @@ class Episodes:
         protocol.check(domain)
         self.domain, self.protocol = domain, protocol
         space = latent_space(domain)
+        prior = _user_prior(domain)
         with jax.enable_x64(True):
-            everyone = jax.random.permutation(key(protocol.seed, domain.name, "users"), space.size)
-            self.users = np.asarray(everyone)[: protocol.users]
-            latents = space.values(self.users)
+            who = key(protocol.seed, domain.name, "users")
+            if prior is None:
+                self.users = np.asarray(jax.random.permutation(who, space.size))[: protocol.users]
+                latents = space.values(self.users)
+            else:
+                self.users = np.arange(protocol.users)
+                draws = jax.vmap(jax.random.uniform)(keys_for(who, self.users))
+                latents = space.values(np.searchsorted(np.cumsum(prior)[:-1], draws, side="right"))
             drawn = _draw(domain, protocol.rounds, protocol.heldout, protocol.seed, self.users, latents)
             self.latents = {name: np.asarray(value) for name, value in latents.items()}
         self.options, self.chosen, self.heldout, self.truth = (np.asarray(part) for part in drawn)

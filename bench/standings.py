@@ -125,7 +125,9 @@ def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
 def read_standings(results: str | Path, only: Sequence[Path] | None = None) -> Standings:
     """Return the standings of the runs below a folder, or of ``only`` some run folders in it."""
     root = Path(results)
-    if not root.is_dir():
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"results folder '{root}' is a file; name a folder that `beliefbench run` has made.")
+    if not root.exists():
         raise UsageError(f"results folder '{root}' does not exist; name one that `beliefbench run` has made.")
     rows, problems = [], []
     for store in find_runs(root):
@@ -138,7 +140,7 @@ def read_standings(results: str | Path, only: Sequence[Path] | None = None) -> S
                 continue
             rows.append(_row(record, store.folder, store.rows()))
         except DamagedFileError as error:
-            problems.append(f"{error} Its run is left out; run it again to ask anew.")
+            problems.append(f"{error} Its run is left out; run it again to mend it.")
     return Standings(_ranked(rows), problems)
 
 
@@ -175,17 +177,17 @@ def score(rows: pa.Table, shape: tuple[int, int, int], probabilistic: bool) -> l
 def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
     identity = record.identity
     try:
-        shape = (identity["users"], identity["rounds"] + 1, identity["heldout"])
+        shape = (identity.users, identity.rounds + 1, identity.heldout)
         rounds = score(rows, shape, record.agent.probabilistic)
     except DamagedFileError as error:
         raise DamagedFileError(f"{folder / 'rows.parquet'}: {error}") from error
     fields = {
-        "domain": identity["domain"]["name"],
-        "domain_version": identity["domain"]["version"],
+        "domain": identity.domain.name,
+        "domain_version": identity.domain.version,
         "agent": record.agent.name,
-        "users": identity["users"],
-        "heldout": identity["heldout"],
-        "seed": identity["seed"],
+        "users": identity.users,
+        "heldout": identity.heldout,
+        "seed": identity.seed,
         "agreement_rule": AGREEMENT_RULE,
         "probabilistic": record.agent.probabilistic,
         "privileged": record.agent.privileged,
@@ -194,7 +196,7 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
         "ess_bulk": None,
     }
     shared = ("domain", "domain_version", "users", "heldout", "seed")
-    group = (*[fields[name] for name in shared], len(rounds), json.dumps(identity["domain"], sort_keys=True))
+    group = (*[fields[name] for name in shared], len(rounds), identity.domain.model_dump_json())
     return Row(fields, rounds, group, record.agent.note, folder)
 
 

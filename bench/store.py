@@ -15,16 +15,16 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import BeliefBenchError, UsageError
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 OWN_SET = -1  # the `question` of a round's own set, whose answer is the recommendation
 
 ROWS = pa.schema(
@@ -52,16 +52,55 @@ class AgentRecord(BaseModel):
     note: str | None = None
 
 
-class RunRecord(BaseModel):
-    """The contents of run.json: what was run, with what, where and when. Times are ISO 8601 in UTC."""
+class DomainIdentity(BaseModel):
+    """What identifies a domain's numbers."""
 
-    schema_version: int
-    key: str
-    identity: dict[str, Any]
-    agent: AgentRecord
+    name: str
+    version: str
+    parameters: dict[str, Any]
+
+
+class RunIdentity(BaseModel):
+    """Everything that a run's rows depend on; ``agent`` holds whatever the agent says of itself."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: Literal[1] = Field(alias="schema")
+    domain: DomainIdentity
+    agent: dict[str, Any]
+    seed: int
+    users: int
+    rounds: int
+    heldout: int
+    stopping: None
+
+    @property
+    def rows(self) -> int:
+        """How many rows a finished run has: all held-out answers, and a recommendation a round."""
+        return self.users * ((self.rounds + 1) * self.heldout + self.rounds)
+
+    def json_values(self) -> dict[str, Any]:
+        """Return the identity as the JSON values that `run_key` hashes."""
+        return self.model_dump(by_alias=True)
+
+
+class Sitting(BaseModel):
+    """One stretch of work on a run: when it began (ISO 8601, UTC), with what versions, on what machine."""
+
+    started: str
     versions: dict[str, str]
     machine: dict[str, str]
-    started: str
+
+
+class RunRecord(Sitting):
+    """The contents of run.json: what was run, and the first sitting. Times are ISO 8601 in UTC."""
+
+    schema_version: Literal[1]
+    key: str
+    identity: RunIdentity
+    agent: AgentRecord
+    resumed: list[Sitting] = []
+    """Later sittings, where it was stopped and went on."""
     finished: str | None = None
     seconds: float | None = None
     """Time spent in the agent's answers, over all sittings; None until finished."""
@@ -134,11 +173,14 @@ class RunStore:
         try:
             return RunRecord.model_validate_json(file.read_bytes())
         except ValidationError as error:
-            raise DamagedFileError(f"{file} is not a run record ({_first_line(error)}); delete the folder.") from error
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            what = f"{where}: {problem['msg']}" if where else problem["msg"]
+            raise DamagedFileError(f"{file} is not a run record that this version reads ({what}).") from error
 
     def write_record(self, record: RunRecord) -> None:
         """Write run.json."""
-        write_atomically(self.folder / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
+        write_atomically(self.folder / "run.json", (record.model_dump_json(indent=2, by_alias=True) + "\n").encode())
 
     def write_part(self, name: str, rows: pa.Table, seconds: float) -> None:
         """Add the answers of some users at one stage; ``seconds`` is the time they took."""
@@ -172,15 +214,26 @@ class RunStore:
         shutil.rmtree(self.parts, ignore_errors=True)
         return done
 
-    def set_damaged_aside(self) -> list[Path]:
-        """Rename files that cannot be read to ``*.damaged``, so that their answers are asked again; return them."""
+    def set_damaged_aside(self, rows: int) -> list[Path]:
+        """Rename files that cannot be read to ``*.damaged``, so that they are made again; return them.
+
+        ``rows`` is how many a whole rows.parquet has.
+        """
         damaged = []
         for file in [*self._part_files(), *([self.rows_file] if self.rows_file.exists() else [])]:
             try:
-                _read_table(file)
+                table = _read_table(file)
             except DamagedFileError:
                 damaged.append(file)
-                file.rename(file.with_suffix(".parquet.damaged"))
+                continue
+            if file == self.rows_file and table.num_rows != rows:
+                damaged.append(file)
+        try:
+            self.record()
+        except DamagedFileError:
+            damaged.append(self.folder / "run.json")
+        for file in damaged:
+            file.rename(self.folder / f"{file.name}.damaged")
         return damaged
 
     def _part_files(self) -> list[Path]:
@@ -196,6 +249,8 @@ def _read_table(file: Path) -> pa.Table:
     try:
         return pq.read_table(file, partitioning=None).cast(ROWS)
     except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the file may be sound: it is the system that could not read it
         raise DamagedFileError(f"{file} cannot be read ({_first_line(error)}).") from error
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from io import StringIO
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -19,7 +21,14 @@ NONE = "-"
 def to_terminal(standings: Standings, console: Console) -> None:
     """Print the leaderboard: for each group of comparable rows, accuracy and then calibration by round."""
     for group in standings.groups():
-        console.print(_group(group))
+        console.print(_group(group, console.width))
+
+
+def to_text(standings: Standings) -> str:
+    """Return what `to_terminal` prints on a page of 100 columns."""
+    page = StringIO()
+    to_terminal(standings, Console(file=page, width=100))
+    return page.getvalue()
 
 
 def to_markdown(standings: Standings) -> str:
@@ -71,17 +80,26 @@ def _headers(group: list[Row]) -> list[str]:
 
 
 def _lines(group: list[Row]) -> list[list[str]]:
-    return [[*_name(row), *_accuracies(row), *_eces(row), *_scores(row)] for row in group]
+    return [[*_name(row), *_accuracies(row), _interval(row), *_eces(row), *_scores(row)] for row in group]
 
 
-def _group(group: list[Row]) -> RenderableType:
+def _group(group: list[Row], width: int) -> RenderableType:
+    names = max(len(line) for row in group for line in _name(row, "\n  {}")[1].splitlines())
+    fitting = max(1, (width - names - 20) // 6)  # a stage takes 6 columns; rank, interval and edges 20
     stages = [f"{one['round']}" for one in group[0].rounds]
-    accuracy = _table(group, "Accuracy, % after round", [*stages, "95%"], _accuracies)
-    calibration = _table(group, "Calibration error (ECE), % after round", stages, _eces)
+    parts: list[RenderableType] = [Text(f"\n{_title(group)}", style="bold")]
+    for title, cells in (("Accuracy, % after round", _accuracies), ("Calibration error (ECE), % after round", _eces)):
+        for first in range(0, len(stages), fitting):
+            shown = slice(first, first + fitting)
+            last = title.startswith("Accuracy") and first + fitting >= len(stages)
+            parts.append(_table(group, title, stages[shown] + ["95%"] * last, partial(_shown, cells, shown, last)))
     after = f"After round {stages[-1]}"
-    scores = _table(group, after, ["agree, %", "log score", "Brier", "KL exact", "coverage, %"], _scores)
-    title = Text(f"\n{_title(group)}", style="bold")
-    return Group(title, accuracy, calibration, scores, *[Text(note, style="dim") for note in _footnotes(group)])
+    parts.append(_table(group, after, ["agree, %", "log score", "Brier", "KL exact", "coverage, %"], _scores))
+    return Group(*parts, *[Text(note, style="dim") for note in _footnotes(group)])
+
+
+def _shown(cells: Callable[[Row], list[str]], shown: slice, interval: bool, row: Row) -> list[str]:
+    return cells(row)[shown] + [_interval(row)] * interval
 
 
 def _table(group: list[Row], title: str, headers: list[str], cells: Callable[[Row], list[str]]) -> Table:
@@ -102,9 +120,11 @@ def _name(row: Row, note_format: str = " ({})") -> list[str]:
 
 
 def _accuracies(row: Row) -> list[str]:
-    final = row.final
-    interval = f"{100 * final['accuracy_lo']:.1f}-{100 * final['accuracy_hi']:.1f}"
-    return [*[_percent(one["accuracy"]) for one in row.rounds], interval]
+    return [_percent(one["accuracy"]) for one in row.rounds]
+
+
+def _interval(row: Row) -> str:
+    return f"{100 * row.final['accuracy_lo']:.1f}-{100 * row.final['accuracy_hi']:.1f}"
 
 
 def _eces(row: Row) -> list[str]:

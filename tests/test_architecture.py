@@ -1,5 +1,6 @@
 """Who may import whom, what importing bench costs, and how long a file may be."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,14 @@ def test_files_stay_short(folder):
     lengths = {file: len(file.read_text().splitlines()) for file in (ROOT / folder).rglob("*.py")}
     assert lengths
     assert not {str(file): lines for file, lines in lengths.items() if lines > 320}
+
+
+def test_the_installed_names_of_the_plugin_folders_are_imported_nowhere():
+    """import-linter sees the folders as `domains` and `agents`; this holds for `bench.domains` and `bench.agents`."""
+    for folder in ("bench", "domains", "agents"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom):
+                    imported = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+                assert not [name for name in imported if name.startswith(("bench.domains", "bench.agents"))], file

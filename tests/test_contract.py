@@ -344,5 +344,5 @@ def test_an_unknown_name_is_answered_with_the_nearest_of_both_kinds(tmp_path):
 
 
 def test_an_agent_that_needs_a_model_says_so(tmp_path):
-    with pytest.raises(UsageError, match="agent 'lowest' cannot be made"):
+    with pytest.raises(UsageError, match="agent 'lowest': lowest needs model"):
         checking.check("lowest", evidence_folder=tmp_path, report=print)

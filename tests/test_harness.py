@@ -1,6 +1,7 @@
 """The harness asks everything once, writes down every answer, and goes on where it stopped, whatever stopped it."""
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import bench
@@ -219,7 +221,7 @@ def test_what_answers_depend_on_changes_the_folder_and_nothing_else_does(flights
     def folder(domain=flights, agent=None, **numbers):
         agent = agent or make_pupil()
         identity = run_identity(domain, agent, Protocol(**{**PROTOCOL, **numbers}))
-        return run_folder(tmp_path, domain.name, agent.name, run_key(identity))
+        return run_folder(tmp_path, domain.name, agent.name, run_key(identity.json_values()))
 
     base = folder()
     others = [
@@ -438,3 +440,36 @@ def test_an_agent_that_spoils_its_arrays_spoils_nothing_else(flights, tmp_path, 
 
     done = bench.run(flights, Vandal(tmp_path / "notes"), results=tmp_path, **PROTOCOL)
     assert (done.folder / "rows.parquet").read_bytes() == uninterrupted
+
+
+# --- runs that were damaged after they were finished ----------------------------------------------
+
+
+def test_missing_rows_of_a_finished_run_are_asked_again(flights, tmp_path, make_pupil, uninterrupted):
+    done = bench.run(flights, make_pupil(), results=tmp_path, **PROTOCOL)
+    rows = done.folder / "rows.parquet"
+    pq.write_table(pq.read_table(rows).slice(0, 5), rows)
+    again = bench.run(flights, make_pupil(), results=tmp_path, **PROTOCOL)
+    assert (again.reused, again.damaged) == (False, (rows,))
+    assert rows.read_bytes() == uninterrupted
+
+
+@pytest.mark.parametrize("content", ["{", '{"identity": {}}', '{"schema_version": 99}'])
+def test_a_garbage_record_is_made_again_and_no_answer_is_asked_again(
+    flights, tmp_path, make_pupil, uninterrupted, content
+):
+    done = bench.run(flights, make_pupil(), results=tmp_path, **PROTOCOL)
+    record = (done.folder / "run.json").read_text()
+    (done.folder / "run.json").write_text(content)
+    again = bench.run(flights, make_pupil(breaks_at=1), results=tmp_path, **PROTOCOL)
+    assert again.damaged == (done.folder / "run.json",)
+    assert (done.folder / "rows.parquet").read_bytes() == uninterrupted
+    assert json.loads((done.folder / "run.json").read_text())["identity"] == json.loads(record)["identity"]
+
+
+def test_each_sitting_is_on_record(flights, tmp_path, make_pupil):
+    with pytest.raises(bench.BeliefBenchError):
+        bench.run(flights, make_pupil(breaks_at=4), results=tmp_path, **PROTOCOL)
+    done = bench.run(flights, make_pupil(), results=tmp_path, **PROTOCOL)
+    assert len(done.record.resumed) == 1
+    assert "numpyro" in done.record.resumed[0].versions

@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -460,3 +461,19 @@ def test_an_unknown_fallback_is_refused_whether_or_not_it_is_needed(flights):
         bench.posterior(flights, *nothing, on_contradiction="skip")
     with pytest.raises(ValueError, match="on_contradiction"):
         bench.predictive(flights, *nothing, np.zeros((1, 3, 4)), on_contradiction="skip")
+
+
+def test_single_precision_options_give_what_their_decimals_give(flights, simulator):
+    """.1 + .2 and .3 tie; in single precision they would not."""
+    rng = np.random.default_rng(5)
+    options, queries = simulator.options(rng, 4), simulator.options(rng, 50)
+    choices = simulator.choose(rng, np.full(4, 100), options)
+    exact = bench.predictive(flights, options, choices, queries)
+    single = bench.predictive(flights, options.astype(np.float32), choices, queries.astype(np.float32))
+    np.testing.assert_array_equal(single, exact)
+
+
+def test_drawn_options_are_decimals_to_the_last_bit_outside_double_precision_too(flights):
+    drawn = np.asarray(flights.draw(jax.random.key(0), 20))
+    assert drawn.dtype == np.float64
+    assert set(drawn[..., 0].ravel()) <= {step / 10 for step in range(11)}

@@ -155,7 +155,7 @@ def test_agents_draw_from_keys_of_their_own_that_other_users_do_not_change(fligh
         (Protocol(0), r"users = 0, but flights has 624"),
         (Protocol(625), r"users = 625, but flights has 624"),
         (Protocol(-1), r"users = -1"),
-        (Protocol(1, rounds=-1), r"rounds = -1; expected 0 or more"),
+        (Protocol(1, rounds=-1), r"rounds = -1; expected 0 to 10,000"),
         (Protocol(1, heldout=0), r"heldout = 0; expected 1"),
         (Protocol(1, seed=-1), r"seed = -1"),
         (Protocol(1, seed=2**32), r"seed = 4294967296"),
@@ -175,3 +175,29 @@ def test_the_largest_seed_is_a_seed_like_any_other(flights):
 
 def test_there_are_624_people(flights):
     assert population(flights) == 624
+
+
+def test_users_are_drawn_from_a_prior_that_is_not_uniform(make_coins):
+    """10,000 users of a 75:25 prior; the declared failure rate of the bound (4.5 standard errors) is 7e-6."""
+    episodes = Episodes(make_coins("drawn-coins", hit=0.8, prior=0.75), Protocol(10_000, rounds=0, heldout=1))
+    share = (episodes.latents["person"] == 0).mean()
+    assert abs(share - 0.75) < 4.5 * np.sqrt(0.75 * 0.25 / 10_000)
+    assert episodes.users.tolist() == list(range(10_000))
+
+
+def test_fewer_drawn_users_are_the_first_of_more(make_coins):
+    domain = make_coins("drawn-coins-2", hit=0.8, prior=0.75)
+    few, many = (Episodes(domain, Protocol(users, rounds=2, heldout=3)) for users in (5, 50))
+    np.testing.assert_array_equal(few.latents["person"], many.latents["person"][:5])
+    np.testing.assert_array_equal(few.options, many.options[:5])
+
+
+def test_answers_too_many_to_hold_are_refused_at_once(flights):
+    with pytest.raises(bench.UsageError, match=r"held-out sets make answers of .* GiB, and the limit is 4 GiB"):
+        Protocol(624, rounds=5, heldout=500_000).check(flights)
+
+
+@pytest.mark.parametrize("users", [2.5, "5", None])
+def test_users_that_are_no_whole_number_are_refused(flights, users):
+    with pytest.raises(bench.UsageError, match="users = "):
+        Protocol(users).check(flights)

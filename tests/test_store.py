@@ -9,7 +9,29 @@ import pytest
 
 import bench
 from bench import store
-from bench.store import ROWS, AgentRecord, DamagedFileError, RunRecord, RunStore, prepare_results, run_folder, run_key
+from bench.store import (
+    ROWS,
+    AgentRecord,
+    DamagedFileError,
+    DomainIdentity,
+    RunIdentity,
+    RunRecord,
+    RunStore,
+    prepare_results,
+    run_folder,
+    run_key,
+)
+
+IDENTITY = RunIdentity(
+    schema=1,
+    domain=DomainIdentity(name="d", version="1", parameters={}),
+    agent={"name": "a", "version": "1"},
+    seed=0,
+    users=2,
+    rounds=1,
+    heldout=3,
+    stopping=None,
+)
 
 
 def record(**changes: object) -> RunRecord:
@@ -17,7 +39,7 @@ def record(**changes: object) -> RunRecord:
     plain = RunRecord(
         schema_version=1,
         key="k",
-        identity={},
+        identity=IDENTITY,
         agent=agent,
         versions={},
         machine={},
@@ -111,7 +133,7 @@ def test_a_crash_before_a_file_is_in_place_leaves_the_old_one(tmp_path, monkeypa
     monkeypatch.undo()
     assert run.record().started == "before"
     assert run.rows().num_rows == 0
-    assert run.set_damaged_aside() == []
+    assert run.set_damaged_aside(2) == []
 
 
 # --- damage ---------------------------------------------------------------------------------------
@@ -128,10 +150,10 @@ def test_a_damaged_part_is_named_and_can_be_set_aside(tmp_path, content):
     part.write_bytes(part.read_bytes()[:-20] if content is None else content)
     with pytest.raises(DamagedFileError, match=r"001\.parquet cannot be read"):
         run.rows()
-    assert run.set_damaged_aside() == [part]
+    assert run.set_damaged_aside(2) == [part]
     assert run.rows()["user"].to_pylist() == [1]
-    assert (tmp_path / "parts/001.parquet.damaged").exists()
-    assert run.set_damaged_aside() == []
+    assert (tmp_path / "001.parquet.damaged").exists()
+    assert run.set_damaged_aside(2) == []
 
 
 def test_a_parquet_file_of_something_else_is_damage_too(tmp_path):
@@ -143,16 +165,18 @@ def test_a_parquet_file_of_something_else_is_damage_too(tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"key": "k"}', "\x00\xff"])
 def test_a_garbage_run_record_is_named(tmp_path, content):
     (tmp_path / "run.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(DamagedFileError, match=r"run\.json is not a run record .*delete the folder"):
+    with pytest.raises(DamagedFileError, match=r"run\.json is not a run record that this version reads"):
         RunStore(tmp_path).record()
 
 
-def test_a_garbage_run_record_stops_a_run_with_its_name(flights, tmp_path):
-    numbers = {"users": 1, "rounds": 0, "heldout": 1, "results": tmp_path}
-    folder = bench.run(flights, "first", **numbers).folder
-    (folder / "run.json").write_text("{")
-    with pytest.raises(bench.BeliefBenchError, match=r"run\.json is not a run record"):
-        bench.run(flights, "first", **numbers)
+def test_the_number_of_rows_of_a_whole_run():
+    assert IDENTITY.rows == 2 * (2 * 3 + 1)  # two users, two stages of three sets, one recommendation
+
+
+def test_rows_that_are_too_few_are_damage(tmp_path):
+    store.pq.write_table(rows(1, 2), tmp_path / "rows.parquet")
+    assert RunStore(tmp_path).set_damaged_aside(2) == []
+    assert RunStore(tmp_path).set_damaged_aside(3) == [tmp_path / "rows.parquet"]
 
 
 def test_where_there_is_nothing_there_is_no_record_and_no_row(tmp_path):

@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bench.language.scoring import Scores, SharedPrefixScorer
 
 DTYPES = ("bfloat16", "float32")
-WEIGHT_FILES = ("*.safetensors", "*.gguf")
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
@@ -40,6 +39,7 @@ class Weights:
             return [self.folder / self.gguf]
         return sorted(file for pattern in HUB_FILES for file in self.folder.glob(pattern))
 
+    @cache  # noqa: B019  -- a handful of models a process, each read whole
     def digest(self) -> str:
         """Return the SHA-256 over the names and contents of all files."""
         digest = hashlib.sha256()
@@ -67,6 +67,8 @@ def locate(model: str) -> Weights:
         if not (path / "config.json").exists() or not list(path.glob("*.safetensors")):
             raise UsageError(f"model folder '{model}' needs a config.json and weights in safetensors.")
         return Weights(path)
+    if path.is_file():
+        raise UsageError(f"'{model}' is a file but no GGUF file; name one, or a model folder.")
     if _is_local(model):
         raise UsageError(
             f"there is no model folder or GGUF file '{model}'; name one that exists, or a Hugging Face name."
