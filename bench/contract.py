@@ -14,7 +14,7 @@ from numpyro import handlers
 
 from bench.domain import OPTIONS, Domain, Feature
 from bench.draws import key
-from bench.enumeration import hypothesis_terms, latent_space, log_weights
+from bench.enumeration import joint_terms, latent_space, log_weights, query_values
 from bench.findings import BrokenError, Finding, find
 from bench.inference import predictive
 from bench.protocol import Episodes, Protocol
@@ -227,11 +227,16 @@ def _some_hypotheses(domain: Domain) -> dict[str, Any]:
 
 def _choice_terms(domain: Domain, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the log prior of some hypotheses and their P(choice), float64[hypotheses] and [hypotheses, sets, 3]."""
+
     # Compiled as one: operation by operation takes seconds of compilation.
-    terms = jax.jit(jax.vmap(partial(hypothesis_terms, domain.model), in_axes=(0, None)))(
-        _some_hypotheses(domain), sets
-    )
-    return np.asarray(terms[0]), np.asarray(terms[2])
+    @jax.jit
+    @jax.vmap
+    def terms(latents: Any) -> tuple[Any, Any]:
+        log_prior, _ = joint_terms(domain.model, latents, sets, np.zeros(len(sets), int))
+        return log_prior, query_values(domain.model, latents, sets)
+
+    log_prior, probs = terms(_some_hypotheses(domain))
+    return np.asarray(log_prior), np.asarray(probs)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -17,7 +17,7 @@ from scipy.stats import entropy, norm
 
 from bench.domain import OPTIONS, Domain
 from bench.draws import key
-from bench.enumeration import LatentSpace, hypothesis_terms, latent_space, log_weights
+from bench.enumeration import LatentSpace, latent_space, log_weights, query_values
 from bench.errors import BeliefBenchError
 from bench.findings import BrokenError, Evidence, evidence, find
 from bench.inference import posterior, predictive
@@ -292,8 +292,6 @@ def _spread(
     """Return the exact posterior standard deviation of each P(choice | hypothesis), float64[queries * 3]."""
     possible = np.flatnonzero(weights)
     with jax.enable_x64(True):
-        probs = jax.jit(jax.vmap(lambda values: hypothesis_terms(domain.model, values, queries)[2]))(
-            space.values(possible)
-        )
+        probs = jax.jit(jax.vmap(lambda values: query_values(domain.model, values, queries)))(space.values(possible))
         probs = np.asarray(probs).reshape(len(possible), -1)
     return np.sqrt(weights[possible] @ (probs - exact) ** 2)

@@ -67,6 +67,9 @@ class Domain:
     pymc_model
         ``pymc_model(options, choices) -> pymc.Model``: the same model written independently, its latent sites under
         the same names; what ``beliefbench check`` compares with.
+    vary
+        ``vary(key="value", ...)``: the domain with other settings, whatever it has; what a SPEC such as
+        ``flights,user_lapse=0.2`` asks for. Raises ``ValueError`` for a setting that it does not have.
     parameters
         What else the numbers depend on, as JSON values; part of every run's identity.
     """
@@ -80,6 +83,7 @@ class Domain:
     describe: Callable[[np.ndarray], str]
     user_model: Callable[..., Any] = None  # type: ignore[assignment]  # set to `model` below
     pymc_model: Callable[..., Any] | None = None
+    vary: Callable[..., Domain] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -139,32 +139,44 @@ def too_large(name: str, size: int, what: str, held: int, mend: str) -> TooLarge
     )
 
 
-def hypothesis_terms(model: Callable[..., Any], values: dict[str, Any], options: Any, of: str = "choice") -> Any:
-    """Return (log prior, log P(choice = k) [sets, 3], value [sets, 3]) of one hypothesis; traceable by JAX.
+def joint_terms(model: Callable[..., Any], values: dict[str, Any], options: Any, choices: Any) -> tuple[Any, Any]:
+    """Return (log prior, log P(choices) float[sets]) of one hypothesis; traceable by JAX.
 
     values
         {site: value} of all latent sites.
-    options
-        float[sets, 3, features].
-    of
-        ``"choice"``: value = P(choice = k); ``"reward"``: the model's ``reward`` site.
+    options, choices
+        float[sets, 3, features], int[sets].
     """
-    traced = handlers.trace(handlers.seed(handlers.substitute(model, data=values), jax.random.key(0))).get_trace(
-        options
-    )
+    traced = _traced(model, values, options)
     log_prior = jnp.zeros(())
     for name, site in traced.items():
         if site["type"] == "sample" and name != "choice":
             log_prior = log_prior + site["fn"].log_prob(site["value"]).sum()
-    choice = traced["choice"]["fn"]
-    log_probs = jnp.stack([choice.log_prob(jnp.full(len(options), k)) for k in range(OPTIONS)], axis=-1)
+    return log_prior, traced["choice"]["fn"].log_prob(choices)
+
+
+def query_values(model: Callable[..., Any], values: dict[str, Any], options: Any, of: str = "choice") -> Any:
+    """Return a value of every option under one hypothesis, float[sets, 3]; traceable by JAX.
+
+    options
+        float[sets, 3, features].
+    of
+        ``"choice"``: P(choice = k); ``"reward"``: the model's ``reward`` site.
+    """
+    traced = _traced(model, values, options)
     if of == "choice":
-        return log_prior, log_probs, jnp.exp(log_probs)
+        choice = traced["choice"]["fn"]
+        log_probs = [choice.log_prob(jnp.full(len(options), option)) for option in range(OPTIONS)]
+        return jnp.exp(jnp.stack(log_probs, axis=-1))
     if of not in traced:
         raise ValueError(
             f"the domain's model records no '{of}' site; add numpyro.deterministic('{of}', ...), float[rounds, 3]."
         )
-    return log_prior, log_probs, traced[of]["value"]
+    return traced[of]["value"]
+
+
+def _traced(model: Callable[..., Any], values: dict[str, Any], options: Any) -> Any:
+    return handlers.trace(handlers.seed(handlers.substitute(model, data=values), jax.random.key(0))).get_trace(options)
 
 
 def log_weights(domain: Domain, options: np.ndarray, choices: np.ndarray) -> np.ndarray:
@@ -185,8 +197,7 @@ def log_weights(domain: Domain, options: np.ndarray, choices: np.ndarray) -> np.
 @partial(jax.jit, static_argnames="domain")
 def _block_joint(domain: Domain, numbers: Any, options: Any, choices: Any, used: Any) -> Any:
     def joint(values: dict[str, Any]) -> Any:
-        log_prior, log_probs, _ = hypothesis_terms(domain.model, values, options)
-        likelihood = jnp.take_along_axis(log_probs, choices[:, None], axis=-1)[:, 0]
+        log_prior, likelihood = joint_terms(domain.model, values, options, choices)
         return log_prior + jnp.where(used, likelihood, 0.0).sum()
 
     return jax.vmap(joint)(latent_space(domain).values(numbers))
@@ -238,24 +249,22 @@ def _sweep_group(
     """Sweep all hypothesis blocks for one group of users: a running log-sum-exp of weights and weighted values."""
     space = latent_space(domain)
     group, rounds = choices.shape
-    tail = options.shape[2:]
-    seen = group * rounds
-    # The set at the end stands for no query: some distributions cannot be made for no sets at all.
-    sets = jnp.concatenate([options.reshape(seen, *tail), shared, own.reshape(-1, *tail), jnp.zeros((1, *tail))])
-    block = _block_size(space.size, len(sets))
+    # The set at the end stands for nothing: some distributions cannot be made for no sets at all.
+    nobody = jnp.zeros((1, *options.shape[2:]))
+    seen = jnp.concatenate([options.reshape(-1, *nobody.shape[1:]), nobody])
+    told = jnp.concatenate([choices.reshape(-1), jnp.zeros(1, choices.dtype)])
+    asked = jnp.concatenate([shared, own.reshape(-1, *nobody.shape[1:]), nobody])
+    block = _block_size(space.size, len(seen) + len(asked))
     columns = rounds + 1 if stages == "all" else 1
 
     def step(sums: tuple[Any, Any, Any], first: Any) -> tuple[tuple[Any, Any, Any], None]:
         peak, total, weighted = sums
         numbers = first + jnp.arange(block)
-        terms = partial(hypothesis_terms, domain.model, options=sets, of=of)
-        log_prior, log_probs, value = jax.vmap(lambda values: terms(values=values))(
-            space.values(jnp.minimum(numbers, space.size - 1))
-        )
+        latents = space.values(jnp.minimum(numbers, space.size - 1))
+        log_prior, likelihood = jax.vmap(lambda values: joint_terms(domain.model, values, seen, told))(latents)
+        value = jax.vmap(lambda values: query_values(domain.model, values, asked, of))(latents)
         log_prior = jnp.where(numbers < space.size, log_prior, -jnp.inf)
-        rounds_seen = log_probs[:, :seen].reshape(block, group, rounds, OPTIONS)
-        likelihood = jnp.take_along_axis(rounds_seen, choices[None, ..., None], axis=-1)[..., 0]
-        likelihood = jnp.where(used, likelihood, 0.0)
+        likelihood = jnp.where(used, likelihood[:, :-1].reshape(block, group, rounds), 0.0)
         if stages == "all":
             so_far = jnp.concatenate([jnp.zeros((block, group, 1)), jnp.cumsum(likelihood, axis=-1)], axis=-1)
         else:
@@ -264,8 +273,8 @@ def _sweep_group(
         new_peak = jnp.maximum(peak, joint.max(axis=-1))
         base = jnp.where(jnp.isfinite(new_peak), new_peak, 0.0)
         shrink, weight = jnp.exp(peak - base), jnp.exp(joint - base[..., None])
-        shared_value = value[:, seen : seen + len(shared)].reshape(block, -1)
-        own_value = value[:, seen + len(shared) : -1].reshape(block, group, -1)
+        shared_value = value[:, : len(shared)].reshape(block, -1)
+        own_value = value[:, len(shared) : -1].reshape(block, group, -1)
         gained = jnp.concatenate(
             [weight @ shared_value, jnp.einsum("gcb,bgk->gck", weight, own_value)],
             axis=-1,

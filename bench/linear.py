@@ -1,12 +1,12 @@
 """Domains where people choose by a weighted sum of features: the constructor behind flights and hotels.
 
-reward = weights . features, with the weights in a finite table of candidates and a uniform prior over it; a person
-picks the option of the largest reward, and one of the best at random where several tie (the paper leaves ties open).
+reward = weights . features, with the weights one of finitely many candidates; a person chooses by a rule
+(`bench.rules`), by default the best option, and one of the best at random where several tie.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
@@ -17,10 +17,10 @@ import numpyro
 import numpyro.distributions as dist
 
 from bench.domain import OPTIONS, Domain, Feature, describe_features
-from bench.errors import TooLargeError
+from bench.rules import ChoiceRule
 
 PAPER_WEIGHTS = (-1.0, -0.5, 0.0, 0.5, 1.0)
-MOST_CANDIDATES = 20_000_000
+BEST = ChoiceRule()
 
 
 def linear_choice(
@@ -30,6 +30,9 @@ def linear_choice(
     item: str,
     features: tuple[Feature, ...],
     weights: tuple[float, ...] = PAPER_WEIGHTS,
+    prior: Sequence[float] | None = None,
+    rule: ChoiceRule = BEST,
+    user_rule: ChoiceRule | None = None,
 ) -> Domain:
     """Return a linear-choice domain: every option's features drawn uniformly and independently from their grids.
 
@@ -38,71 +41,92 @@ def linear_choice(
     weights
         The values a feature's weight takes; a person is one of weights**features in lexicographic order, without the
         one who does not care at all (all zero). For the paper's five values and four features: 624 people.
+    prior
+        The prior over people, in that order; uniform where None. It need not sum to 1.
+    rule
+        How people choose, as the exact assistant models it.
+    user_rule
+        How people really choose, where that differs.
 
     Raises
     ------
-    TooLargeError
-        Where the table of candidate weights is too large to hold.
+    ValueError
+        Where the prior does not fit the people.
 
     >>> coin = Feature("coin", "coin", (0.0, 1.0), lambda value: "heads" if value else "tails")
     >>> domain = linear_choice("coins", version="1", item="Coin", features=(coin,), weights=(-1.0, 1.0))
     >>> domain.describe(np.array([1.0]))
     'coin: heads'
     """
-    table = candidate_weights(name, len(features), weights)
+    people = len(weights) ** len(features) - (0.0 in weights)
+    if prior is not None and (len(prior) != people or min(prior) < 0 or sum(prior) <= 0):
+        raise ValueError(f"a prior of {name} is {people} numbers of 0 or more; got {len(prior)}")
+    parameters = {
+        "features": [{"name": feature.name, "grid": list(feature.grid)} for feature in features],
+        "weights": list(weights),
+        "prior": None if prior is None else [float(share) for share in prior],
+        "rule": rule.parameters(),
+        "user_rule": (user_rule or rule).parameters(),
+    }
+
+    def vary(**settings: str) -> Domain:
+        return linear_choice(
+            ",".join([name, *(f"{setting}={value}" for setting, value in sorted(settings.items()))]),
+            version=version,
+            item=item,
+            features=features,
+            weights=weights,
+            prior=prior,
+            rule=rule.changed({key: value for key, value in settings.items() if not key.startswith("user_")}),
+            user_rule=(user_rule or rule).changed(settings, prefix="user_"),
+        )
+
+    model = _numpyro_model(len(features), weights, prior, rule)
     return Domain(
         name=name,
         version=version,
         item=item,
         features=features,
-        model=_numpyro_model(table),
+        model=model,
         draw=_uniform_draw(features),
         describe=describe_features(features),
-        pymc_model=_pymc_model(len(features), weights),
-        parameters={
-            "features": [{"name": f.name, "grid": list(f.grid)} for f in features],
-            "weights": list(weights),
-            "choice": "best, ties uniform",
-        },
+        user_model=model if user_rule is None else _numpyro_model(len(features), weights, prior, user_rule),
+        pymc_model=_pymc_model(len(features), weights, prior, rule),
+        vary=vary,
+        parameters=parameters,
     )
 
 
-def candidate_weights(name: str, features: int, weights: tuple[float, ...]) -> np.ndarray:
-    """Return all candidate weight vectors but zero, float64[candidates, features], in lexicographic order.
+def weights_of(person: Any, features: int, weights: tuple[float, ...]) -> jax.Array:
+    """Return the weights of people by their numbers: int[...] -> float[..., features].
 
-    >>> candidate_weights("example", 2, (-1.0, 0.0, 1.0)).tolist()[:3]
+    Worked out digit by digit, so that no table of all people is held: flights-8 has 390,624.
+
+    >>> weights_of(jnp.arange(3), 2, (-1.0, 0.0, 1.0)).tolist()
     [[-1.0, -1.0], [-1.0, 0.0], [-1.0, 1.0]]
+    >>> weights_of(jnp.arange(3, 5), 2, (-1.0, 0.0, 1.0)).tolist()  # (0, 0) is nobody
+    [[0.0, -1.0], [0.0, 1.0]]
     """
-    if len(weights) ** features > MOST_CANDIDATES:
-        raise TooLargeError(
-            f"{name} has {len(weights) ** features:,} candidate weight vectors and the limit is {MOST_CANDIDATES:,}; "
-            "use fewer features or fewer values a weight."
-        )
-    grid = np.meshgrid(*[np.asarray(weights, dtype=np.float64)] * features, indexing="ij")
-    table = np.stack(grid, axis=-1).reshape(-1, features)
-    return table[np.any(table != 0, axis=1)]
+    base = len(weights)
+    if 0.0 in weights:
+        indifferent = sum(weights.index(0.0) * base**place for place in range(features))
+        person = person + (person >= indifferent)
+    places = base ** np.arange(features)[::-1]
+    return jnp.asarray(weights)[(jnp.asarray(person)[..., None] // places) % base]
 
 
-def best_option_probs(reward: jax.Array) -> jax.Array:
-    """Return the choice rule "the best option, ties broken uniformly": float[..., 3] -> float[..., 3].
+def _numpyro_model(
+    features: int, weights: tuple[float, ...], prior: Sequence[float] | None, rule: ChoiceRule
+) -> Callable[..., None]:
+    people = len(weights) ** features - (0.0 in weights)
+    shares = None if prior is None else np.asarray(prior) / np.sum(prior)
 
-    Rewards within 1e-9 (1e-5 in single precision) of the largest tie with it. Rewards of the built-in domains are
-    multiples of .025, so that no rounding error can make or break a tie.
-
-    >>> best_option_probs(jnp.array([0.2, 0.7, 0.7])).tolist()
-    [0.0, 0.5, 0.5]
-    """
-    tolerance = 1e-9 if reward.dtype == jnp.float64 else 1e-5
-    best = reward >= reward.max(axis=-1, keepdims=True) - tolerance
-    return best / best.sum(axis=-1, keepdims=True).astype(reward.dtype)
-
-
-def _numpyro_model(table: np.ndarray) -> Callable[..., None]:
     def model(options: Any, choices: Any = None) -> None:
-        person = numpyro.sample("person", dist.DiscreteUniform(0, len(table) - 1))
-        weights = numpyro.deterministic("weights", jnp.asarray(table)[person])
-        reward = numpyro.deterministic("reward", jnp.asarray(options) @ weights)
-        numpyro.sample("choice", dist.Categorical(probs=best_option_probs(reward)), obs=choices)
+        who = dist.DiscreteUniform(0, people - 1) if shares is None else dist.Categorical(probs=jnp.asarray(shares))
+        person = numpyro.sample("person", who)
+        weight = numpyro.deterministic("weights", weights_of(person, features, weights))
+        reward = numpyro.deterministic("reward", jnp.asarray(options) @ weight)
+        numpyro.sample("choice", dist.Categorical(probs=rule.probs(reward)), obs=choices)
 
     return model
 
@@ -119,7 +143,9 @@ def _uniform_draw(features: tuple[Feature, ...]) -> Callable[[Any, int], jax.Arr
     return draw
 
 
-def _pymc_model(features: int, weights: tuple[float, ...]) -> Callable[..., Any]:
+def _pymc_model(
+    features: int, weights: tuple[float, ...], prior: Sequence[float] | None, rule: ChoiceRule
+) -> Callable[..., Any]:
     """Return the same model in PyMC, sharing no code with the NumPyro one, so that a slip in one shows."""
 
     def model(options: np.ndarray, choices: np.ndarray) -> Any:
@@ -127,12 +153,21 @@ def _pymc_model(features: int, weights: tuple[float, ...]) -> Callable[..., Any]
         import pytensor.tensor as pt
 
         people = [vector for vector in product(weights, repeat=features) if any(vector)]
+        shares = np.ones(len(people)) if prior is None else np.array(prior, dtype=float)
         with pm.Model() as built:
-            person = pm.Categorical("person", p=np.full(len(people), 1 / len(people)))
+            person = pm.Categorical("person", p=shares / shares.sum())
             reward = pt.sum(np.asarray(options) * pt.as_tensor(np.array(people))[person], axis=-1)
-            shortfall = pt.max(reward, axis=-1, keepdims=True) - reward
-            wanted = pt.cast(pt.lt(shortfall, 1e-9), "float64")
-            pm.Categorical("choice", p=wanted / pt.sum(wanted, axis=-1, keepdims=True), observed=choices)
+            wanted = pt.cast(pt.lt(pt.max(reward, axis=-1, keepdims=True) - reward, 1e-9), "float64")
+            probs = wanted / pt.sum(wanted, axis=-1, keepdims=True)
+            if rule.temperature > 0:
+                odds = pt.exp((reward - pt.max(reward, axis=-1, keepdims=True)) / rule.temperature)
+                probs = odds / pt.sum(odds, axis=-1, keepdims=True)
+            if rule.lapse > 0:
+                pool = 1 - wanted if rule.lapse_to == "other" else pt.ones_like(wanted)
+                size = pt.sum(pool, axis=-1, keepdims=True)
+                lapsed = (1 - rule.lapse) * probs + rule.lapse * pool / pt.maximum(size, 1)
+                probs = pt.switch(pt.gt(size, 0), lapsed, probs)
+            pm.Categorical("choice", p=probs, observed=choices)
         return built
 
     return model

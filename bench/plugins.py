@@ -25,29 +25,41 @@ def names(kind: Kind) -> list[str]:
 
 
 def load_domain(name: str) -> Domain:
-    """Return a domain by name.
+    """Return a domain by its SPEC: ``NAME`` or ``NAME,key=value,...``.
 
     Raises
     ------
     UsageError
-        Where no domain, or more than one, has that name.
+        Where no domain, or more than one, has that name, or it does not have a setting.
     BeliefBenchError
         Where the plugin that provides it cannot be loaded.
 
     >>> load_domain("flights").item
     'Flight'
+    >>> load_domain("flights,user_lapse=0.2").name
+    'flights,user_lapse=0.2'
     """
     return _load_domain(name.strip())
 
 
 @cache
-def _load_domain(name: str) -> Domain:
+def _load_domain(spec: str) -> Domain:
+    name, model, settings = parse_spec(spec, "domain")
+    if model is not None:
+        raise UsageError(f"domain '{spec}': a domain has no MODEL; write {name},key=value for a setting.")
     domain = _load("domain", name)
     if not isinstance(domain, Domain):
         raise BeliefBenchError(
             f"the entry point of domain '{name}' is of type {type(domain).__name__}; expected a bench.Domain."
         )
-    return domain
+    if not settings:
+        return domain
+    if domain.vary is None:
+        raise UsageError(f"domain '{spec}': {name} has no settings.")
+    try:
+        return domain.vary(**settings)
+    except ValueError as error:
+        raise UsageError(f"domain '{spec}' cannot be made: {error}.") from error
 
 
 def load_agent(spec: str, domain: Domain) -> Agent:
@@ -102,7 +114,7 @@ def factory_doc(name: str) -> str | None:
     return getdoc(_load("agent", name))
 
 
-def parse_spec(spec: str) -> tuple[str, str | None, dict[str, str]]:
+def parse_spec(spec: str, kind: Kind = "agent") -> tuple[str, str | None, dict[str, str]]:
     """Split a SPEC into name, model and options.
 
     >>> parse_spec("prompted:smollm2,dtype=float32")
@@ -116,9 +128,9 @@ def parse_spec(spec: str) -> tuple[str, str | None, dict[str, str]]:
     for setting in settings:
         option, equals, value = setting.partition("=")
         if not (option.isidentifier() and equals):
-            raise UsageError(f"agent '{spec}': expected key=value after the comma, got '{setting}'.")
+            raise UsageError(f"{kind} '{spec}': expected key=value after the comma, got '{setting}'.")
         if option in options or option == "model":
-            raise UsageError(f"agent '{spec}': '{option}' is given twice, or is the MODEL that goes before the comma.")
+            raise UsageError(f"{kind} '{spec}': '{option}' is given twice, or is the MODEL that goes before the comma.")
         options[option] = value
     return name, model or None, options
 

@@ -17,7 +17,7 @@ from numpyro import handlers
 
 from bench.domain import OPTIONS, Domain
 from bench.draws import key, keys_for
-from bench.enumeration import MEMORY_BUDGET, hypothesis_terms, latent_space, log_weights
+from bench.enumeration import MEMORY_BUDGET, latent_space, log_weights, query_values
 from bench.errors import UsageError
 from bench.inference import predictives
 
@@ -148,7 +148,7 @@ def choice_probs(domain: Domain, latents: dict[str, np.ndarray], options: np.nda
 
 @partial(jax.jit, static_argnames="domain")
 def _choice_probs(domain: Domain, latents: Any, options: Any) -> Any:
-    return jax.vmap(lambda values, sets: hypothesis_terms(domain.user_model, values, sets)[2])(latents, options)
+    return jax.vmap(lambda values, sets: query_values(domain.user_model, values, sets))(latents, options)
 
 
 @partial(jax.jit, static_argnames=("domain", "rounds", "heldout"))

@@ -1,4 +1,4 @@
-"""Flights: the paper's main domain (paper, section 1)."""
+"""Flights: the paper's main domain with 4 features, and its subsets of 2 to 8 features (paper, section 1)."""
 
 from bench import Feature, linear_choice
 
@@ -14,8 +14,12 @@ def clock(value: float) -> str:
 
 def hours(value: float) -> str:
     """30 min at 0 to 20 hr at 1."""
-    hour, minute = divmod(round(30 + 1170 * value), 60)
-    return " ".join(part for part in (f"{hour} hr" * (hour > 0), f"{minute} min" * (minute > 0)) if part)
+    return _duration(round(30 + 1170 * value))
+
+
+def layover(value: float) -> str:
+    """0 hr at 0 to 5 hr at 1."""
+    return _duration(round(300 * value))
 
 
 def stops(value: float) -> str:
@@ -23,16 +27,55 @@ def stops(value: float) -> str:
     return f"{2 * value:.0f}"
 
 
+def flexibility(value: float) -> str:
+    """Not, with a fee, or fully refundable."""
+    return ("non-refundable", "refundable with fee", "fully refundable")[round(2 * value)]
+
+
+def bags(value: float) -> str:
+    """None, one carry-on bag, or a checked bag too."""
+    return (
+        "0 carry-on bags, 0 checked bags",
+        "1 carry-on bag, 0 checked bags",
+        "1 carry-on bag, 1 checked bag",
+    )[round(2 * value)]
+
+
 def dollars(value: float) -> str:
     """$100 at 0 to $1000 at 1."""
     return f"${100 + 900 * value:.0f}"
 
 
-DEPARTURE_TIME = Feature("departure_time", "departure time", TENTHS, clock)
-DURATION = Feature("duration", "duration", TENTHS, hours)
-NUMBER_OF_STOPS = Feature("number_of_stops", "number of stops", HALVES, stops)
-PRICE = Feature("price", "price", TENTHS, dollars)
+def _duration(minutes: int) -> str:
+    hour, minute = divmod(minutes, 60)
+    return " ".join(part for part in (f"{hour} hr" * (hour > 0), f"{minute} min" * (minute > 0)) if part) or "0 hr"
 
-flights = linear_choice(
-    "flights", version="1", item="Flight", features=(DEPARTURE_TIME, DURATION, NUMBER_OF_STOPS, PRICE)
+
+FEATURES = {
+    feature.name: feature
+    for feature in (
+        Feature("departure_time", "departure time", TENTHS, clock),
+        Feature("arrival_time", "arrival time", TENTHS, clock),
+        Feature("duration", "duration", TENTHS, hours),
+        Feature("number_of_stops", "number of stops", HALVES, stops),
+        Feature("layover_duration", "layover duration", TENTHS, layover),
+        Feature("flexibility", "flexibility", HALVES, flexibility),
+        Feature("bags", "bags", HALVES, bags),
+        Feature("price", "price", TENTHS, dollars),
+    )
+}
+
+SUBSETS = {
+    "flights-2": "duration price",
+    "flights-3": "price departure_time duration",
+    "flights": "departure_time duration number_of_stops price",
+    "flights-5": "price departure_time bags number_of_stops duration",
+    "flights-6": "arrival_time flexibility bags duration number_of_stops price",
+    "flights-7": "bags departure_time layover_duration number_of_stops duration flexibility arrival_time",
+    "flights-8": "departure_time arrival_time layover_duration duration flexibility bags number_of_stops price",
+}
+
+flights_2, flights_3, flights, flights_5, flights_6, flights_7, flights_8 = flights_n = tuple(
+    linear_choice(name, version="1", item="Flight", features=tuple(FEATURES[feature] for feature in subset.split()))
+    for name, subset in SUBSETS.items()
 )

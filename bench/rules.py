@@ -1,0 +1,89 @@
+"""Choice rules: from the rewards of a set's options to the probability that a person takes each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+
+@dataclass(frozen=True)
+class ChoiceRule:
+    """How a person chooses, given the reward of each option.
+
+    Parameters
+    ----------
+    temperature
+        0: the best option, ties broken uniformly at random. Above 0: P(option) proportional to exp(reward /
+        temperature).
+    lapse
+        The share of choices made by lapsing instead, in [0, 1].
+    lapse_to
+        What a lapse picks from, uniformly: ``"any"`` option, or the ``"other"`` ones, those that are not the best
+        (as the paper's noise seems to be); a person to whom all options are best has no others, and does not lapse.
+
+    >>> ChoiceRule(lapse=0.3, lapse_to="other").probs(jnp.array([0.2, 0.7, 0.1])).round(2).tolist()
+    [0.15000000596046448, 0.699999988079071, 0.15000000596046448]
+    """
+
+    temperature: float = 0.0
+    lapse: float = 0.0
+    lapse_to: Literal["any", "other"] = "any"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ValueError(f"a temperature is 0 or more; got {self.temperature}")
+        if not 0 <= self.lapse <= 1:
+            raise ValueError(f"a lapse rate is from 0 to 1; got {self.lapse}")
+        if self.lapse_to not in ("any", "other"):
+            raise ValueError(f"a lapse goes to 'any' option or to the 'other' ones; got {self.lapse_to!r}")
+
+    def probs(self, reward: jax.Array) -> jax.Array:
+        """Return P(choice), float[..., 3], of rewards, float[..., 3]."""
+        best = best_options(reward)
+        own = (
+            jax.nn.softmax(reward / self.temperature, axis=-1)
+            if self.temperature
+            else best / best.sum(axis=-1, keepdims=True).astype(reward.dtype)
+        )
+        if not self.lapse:
+            return own
+        pool = jnp.ones_like(best) if self.lapse_to == "any" else ~best
+        size = pool.sum(axis=-1, keepdims=True)
+        elsewhere = pool / jnp.maximum(size, 1).astype(reward.dtype)
+        return jnp.where(size > 0, (1 - self.lapse) * own + self.lapse * elsewhere, own)
+
+    def changed(self, settings: Mapping[str, str], prefix: str = "") -> ChoiceRule:
+        """Return the rule with some settings changed: those that begin with ``prefix``, and it left off.
+
+        >>> ChoiceRule().changed({"user_lapse": "0.2"}, prefix="user_").lapse
+        0.2
+        """
+        mine = {key.removeprefix(prefix): value for key, value in settings.items() if key.startswith(prefix)}
+        known = [one.name for one in fields(self)]
+        for key in mine:
+            if key not in known:
+                raise ValueError(f"no setting '{prefix}{key}'; there are {', '.join(known)}, and user_ before each")
+        numbers = {key: float(value) for key, value in mine.items() if key != "lapse_to"}
+        return replace(self, **{**mine, **numbers})  # type: ignore[arg-type]  # checked above and in __post_init__
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the rule as JSON values."""
+        return asdict(self)
+
+
+def best_options(reward: jax.Array) -> jax.Array:
+    """Return which options are the best, bool[..., 3], of rewards, float[..., 3].
+
+    Rewards within 1e-9 (1e-5 in single precision) of the largest tie with it. Rewards of the built-in domains are
+    multiples of .025, so that no rounding error can make or break a tie.
+
+    >>> best_options(jnp.array([0.2, 0.7, 0.7])).tolist()
+    [False, True, True]
+    """
+    tolerance = 1e-9 if reward.dtype == jnp.float64 else 1e-5
+    return reward >= reward.max(axis=-1, keepdims=True) - tolerance

@@ -1,0 +1,103 @@
+"""Choice rules by hand, and the noise sweep: a right noise model never falls below chance and stays calibrated."""
+
+import jax
+import numpy as np
+import pytest
+
+import bench
+from bench.protocol import Episodes, Protocol
+from bench.rules import ChoiceRule
+
+
+def probs(rule: ChoiceRule, *reward: float) -> list[float]:
+    with jax.enable_x64(True):
+        return np.asarray(rule.probs(jax.numpy.asarray(reward))).round(12).tolist()
+
+
+def test_best_option_with_ties_broken_uniformly():
+    assert probs(ChoiceRule(), 0.3, 0.1, 0.2) == [1, 0, 0]
+    assert probs(ChoiceRule(), 0.1 + 0.2, 0.3, 0.2) == [0.5, 0.5, 0]
+    assert probs(ChoiceRule(), 0.5, 0.5, 0.5) == pytest.approx([1 / 3] * 3)
+
+
+def test_softmax():
+    weights = np.exp([2.0, 1.0, 0.0])
+    assert probs(ChoiceRule(temperature=0.5), 1.0, 0.5, 0.0) == pytest.approx(weights / weights.sum())
+
+
+def test_a_lapse_to_any_option_is_shared_by_all():
+    assert probs(ChoiceRule(lapse=0.3), 1.0, 0.5, 0.0) == pytest.approx([0.8, 0.1, 0.1])
+
+
+def test_a_lapse_to_the_others_leaves_the_best():
+    other = ChoiceRule(lapse=0.3, lapse_to="other")
+    assert probs(other, 1.0, 0.5, 0.0) == pytest.approx([0.7, 0.15, 0.15])
+    assert probs(other, 1.0, 1.0, 0.0) == pytest.approx([0.35, 0.35, 0.3])
+    assert probs(other, 1.0, 1.0, 1.0) == pytest.approx([1 / 3] * 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"lapse": 1.5}, "from 0 to 1; got 1.5"),
+        ({"temperature": -1.0}, "0 or more; got -1.0"),
+        ({"temperature": float("nan")}, "0 or more; got nan"),
+        ({"lapse_to": "best"}, "'any' option or to the 'other' ones; got 'best'"),
+    ],
+)
+def test_rules_that_are_none_are_refused(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ChoiceRule(**settings)
+
+
+def test_a_spec_sets_the_rules_of_assistant_and_users_apart():
+    domain = bench.load_domain("flights,lapse=0.1,user_lapse=0.4,user_lapse_to=other")
+    assert domain.parameters["rule"] == {"temperature": 0.0, "lapse": 0.1, "lapse_to": "any"}
+    assert domain.parameters["user_rule"] == {"temperature": 0.0, "lapse": 0.4, "lapse_to": "other"}
+    assert domain.name == "flights,lapse=0.1,user_lapse=0.4,user_lapse_to=other"
+
+
+@pytest.mark.parametrize(
+    "spec", ["flights,noise=0.2", "flights,lapse=2", "flights,lapse=lots", "flights:4", "flights,"]
+)
+def test_a_wrong_domain_spec_is_one_sentence(spec):
+    with pytest.raises(bench.UsageError, match=r"^domain '"):
+        bench.load_domain(spec)
+
+
+def test_users_lapse_as_often_as_told(people):
+    """All 624 people, 40 rounds; the declared failure rate of the binomial bound (4.5 standard errors) is 7e-6."""
+    episodes = Episodes(
+        bench.load_domain("flights,user_lapse=0.25,user_lapse_to=other"), Protocol(624, rounds=40, heldout=1)
+    )
+    reward = np.einsum("urkf,uf->urk", episodes.options, people[episodes.users])
+    best = reward >= reward.max(axis=-1, keepdims=True) - 1e-9
+    lapsed = ~np.take_along_axis(best, episodes.chosen[..., None], axis=-1)[..., 0]
+    able = ~best.all(axis=-1)  # a person to whom all options are best cannot lapse
+    error = np.sqrt(0.25 * 0.75 / able.sum())
+    assert abs(lapsed[able].mean() - 0.25) < 4.5 * error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lapse", [0.0, 0.2, 0.5, 0.8, 1.0])
+def test_the_right_noise_model_never_falls_below_chance_and_stays_calibrated(lapse):
+    """Log score minus entropy within 4.5 standard errors clustered by user at all six stages: failure rate 4e-5 a rate."""
+    spec = f"flights,lapse={lapse},lapse_to=other,user_lapse={lapse},user_lapse_to=other"
+    episodes = Episodes(bench.load_domain(spec), Protocol(624, rounds=5, heldout=100))
+    exact = episodes.exact
+    truth = np.broadcast_to(episodes.truth[:, None], exact.shape[:3])
+    accuracy = (exact.argmax(axis=-1) == truth).mean(axis=2)
+    assert (accuracy.mean(axis=0) > 1 / 3 - 4.5 * accuracy.std(axis=0) / np.sqrt(624)).all()
+    surprise = -np.log(np.take_along_axis(exact, truth[..., None], axis=-1)[..., 0])
+    entropy = -(exact * np.log(np.maximum(exact, 1e-300))).sum(axis=-1)
+    excess = (surprise - entropy).mean(axis=2)
+    spread = excess.std(axis=0, ddof=1) / np.sqrt(624)
+    assert (abs(excess.mean(axis=0)) < 4.5 * np.maximum(spread, 1e-6)).all()
+
+
+def test_the_noiseless_model_of_noisy_users_leaves_contradicting_rounds_out():
+    episodes = Episodes(
+        bench.load_domain("flights,user_lapse=0.5,user_lapse_to=other"), Protocol(100, rounds=5, heldout=20)
+    )
+    assert np.isfinite(episodes.exact).all()
+    np.testing.assert_allclose(episodes.exact.sum(axis=-1), 1.0)
