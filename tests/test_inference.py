@@ -328,10 +328,11 @@ def test_a_domain_of_a_trillion_hypotheses_is_refused_before_any_work(monkeypatc
         bench.predictive(domain, *nothing, np.zeros((1, 3, 40)))
 
 
-def test_a_table_of_candidate_weights_that_cannot_be_held_is_refused():
+def test_too_many_candidate_weights_are_refused():
     features = tuple(bench.Feature(f"f{n}", f"f{n}", (0.0, 1.0), str) for n in range(20))
-    with pytest.raises(bench.TooLargeError, match=r"95,367,431,640,625 candidate weight vectors.*limit is 20,000,000"):
-        bench.linear_choice("wide", version="1", item="Thing", features=features)
+    wide = bench.linear_choice("wide", version="1", item="Thing", features=features)
+    with pytest.raises(bench.TooLargeError, match=r"wide has 95,367,431,640,624 hypotheses.*limit is 4 GiB"):
+        bench.posterior(wide, np.empty((0, 3, 20)), np.empty(0, int))
 
 
 # --- many users -----------------------------------------------------------------------------------

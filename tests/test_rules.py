@@ -81,7 +81,7 @@ def test_users_lapse_as_often_as_told(people):
 @pytest.mark.slow
 @pytest.mark.parametrize("lapse", [0.0, 0.2, 0.5, 0.8, 1.0])
 def test_the_right_noise_model_never_falls_below_chance_and_stays_calibrated(lapse):
-    """Log score minus entropy within 4.5 standard errors clustered by user at all six stages: failure rate 4e-5 a rate."""
+    """Log score minus entropy within 4.5 standard errors clustered by user, at six stages: failure rate 4e-5 a case."""
     spec = f"flights,lapse={lapse},lapse_to=other,user_lapse={lapse},user_lapse_to=other"
     episodes = Episodes(bench.load_domain(spec), Protocol(624, rounds=5, heldout=100))
     exact = episodes.exact
