@@ -101,10 +101,14 @@ def latent_space(domain: Domain) -> LatentSpace:
     624
     """
     space = _traced_space(domain)
-    held = space.size * HYPOTHESIS_BYTES
-    if held > MEMORY_BUDGET:
-        raise too_large(domain.name, space.size, "to enumerate them takes", held, "use a smaller domain")
+    _check_size(domain, space.size)
     return space
+
+
+def _check_size(domain: Domain, size: int) -> None:
+    held = size * HYPOTHESIS_BYTES
+    if held > MEMORY_BUDGET:
+        raise too_large(domain.name, size, "to enumerate them takes", held, "use a smaller domain")
 
 
 @lru_cache(maxsize=64)
@@ -115,7 +119,7 @@ def _traced_space(domain: Domain) -> LatentSpace:
             traced = handlers.trace(handlers.seed(domain.model, jax.random.key(0))).get_trace(*one_round)
         except Exception as error:  # anybody's model may raise anything
             raise BeliefBenchError(f"{domain.name}: its model raised {type(error).__name__}: {error}") from error
-        sites = []
+        sites, size = [], 1
         for name, site in traced.items():
             if site["type"] != "sample" or site["is_observed"]:
                 continue
@@ -124,8 +128,11 @@ def _traced_space(domain: Domain) -> LatentSpace:
                     f"{domain.name}: latent site '{name}' ({type(site['fn']).__name__}) is not discrete with finitely "
                     "many values, which exact enumeration needs; use Categorical, DiscreteUniform or Bernoulli."
                 )
-            support = np.asarray(site["fn"].enumerate_support(expand=False)).ravel()
-            sites.append(LatentSite(name, tuple(site["fn"].batch_shape), support))
+            enumerate_support = partial(site["fn"].enumerate_support, expand=False)
+            shape = tuple(site["fn"].batch_shape)
+            size *= jax.eval_shape(enumerate_support).shape[0] ** int(np.prod(shape, dtype=int))
+            _check_size(domain, size)  # before the values of a site are listed, which alone may be too many
+            sites.append(LatentSite(name, shape, np.asarray(enumerate_support()).ravel()))
         if "choice" not in traced or not traced["choice"]["is_observed"]:
             raise BeliefBenchError(f"{domain.name}: its model has no observed site 'choice'.")
     return LatentSpace(tuple(sites))
