@@ -57,10 +57,12 @@ def run_plan(plan: Plan, console: Console, say: Callable[[str], None]) -> tuple[
     UsageError
         Before anything is run, where any part of the call is wrong.
     """
-    work = []
+    work: list[tuple[Domain, Protocol, list[Agent]]] = []
     for name in dict.fromkeys(plan.domains or names("domain")):
         try:
             domain = load_domain(name)
+            if domain in [other for other, _, _ in work]:  # another name of the same domain
+                continue
             work.append((domain, plan.protocol(domain), _agents(plan, domain, say)))
         except BeliefBenchError as error:
             if plan.domains or isinstance(error, UsageError):

@@ -142,7 +142,7 @@ def _footnotes(group: list[Row]) -> list[str]:
         f"95%: interval of the accuracy after the last round, clustered by user. "
         f"agree: share of answers that are the exact answer's (rule: {group[0].fields['agreement_rule']}). "
         "log score and KL exact in nats an answer, lower is better. ECE of few answers is mostly noise: that of the "
-        "exact answer, which is calibrated, shows how much."
+        "exact answer, which is calibrated where users are as its model says, shows how much."
     ]
     if any(row.fields["privileged"] for row in group):
         notes.append(f"{PRIVILEGED_MARK} is told the truth about the users.")

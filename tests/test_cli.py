@@ -110,6 +110,22 @@ def test_run_ends_with_the_leaderboard_and_reuses_what_is_there(call):
     assert files == {file: file.stat().st_mtime_ns for file in Path("results").rglob("*.*") if file.is_file()}
 
 
+def test_two_names_of_one_domain_are_run_once(call):
+    status, _, err = call("run", *SMALL, "--domain", "flights-4", "--agent", "first")
+    assert status == 0
+    assert err.count("flights") == 1
+
+
+def test_a_domain_takes_settings(call):
+    noisy = "flights-2,user_lapse=0.5"
+    status, out, _ = call("run", "--domain", noisy, "--users", "3", "--heldout", "4", "--agent", "bayesian")
+    assert status == 0
+    assert f"{noisy} (version 1): 3 users" in out
+    status, _, err = call("run", "--domain", "flights,noise=0.5", "--agent", "first")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "no setting 'noise'; there are temperature, lapse, lapse_to, and user_ before each" in err
+
+
 def test_run_shows_only_the_runs_it_was_asked_for(call):
     call("run", *SMALL, "--agent", "first")
     _, out, _ = call("run", *SMALL, "--agent", "random")
