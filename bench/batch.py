@@ -88,7 +88,7 @@ def run_plan(plan: Plan, console: Console, say: Callable[[str], None]) -> tuple[
                     bars.stop_task(bar)
                     continue
                 for file in done.damaged:
-                    say(f"warning: {file} could not be read and was set aside; its answers were asked again.")
+                    say(f"warning: {file} could not be read; it was set aside and made again.")
                 folders.append(done.folder)
                 stages = protocol.users * (protocol.rounds + 1)
                 bars.update(bar, completed=stages, total=stages, state="reused" if done.reused else "done")

@@ -15,6 +15,17 @@ import bench
 from bench.domain import describe_features
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seeds", default="0-0", metavar="FIRST-LAST", help="seeds of tests that depend on one draw")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes a ``draw_seed`` at each seed of ``--seeds``: how the figures in its docstring were seen."""
+    if "draw_seed" in metafunc.fixturenames:
+        first, last = map(int, metafunc.config.getoption("--seeds").split("-"))
+        metafunc.parametrize("draw_seed", range(first, last + 1))
+
+
 @pytest.fixture(scope="session")
 def flights() -> bench.Domain:
     return bench.load_domain("flights")
