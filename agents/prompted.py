@@ -52,7 +52,7 @@ class Prompted:
 
     def begin(self, brief: Brief, keys: Any, truth: None = None) -> Conversations:
         users = len(keys)
-        return Conversations(brief, ((),) * users, (words.instructions(brief.item),) * users)
+        return Conversations(brief, ((),) * users, (words.instructions(brief.item, brief.purpose),) * users)
 
     def predict(self, state: Conversations, options: np.ndarray) -> Prediction:
         item = state.brief.item

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.agent import Agent, Brief, History, Prediction, break_ties
-    from bench.domain import Domain, Feature
+    from bench.catalogue import read_catalogue
+    from bench.domain import Domain, Feature, Recorded
     from bench.errors import BeliefBenchError, ContradictionError, TooLargeError, UsageError
     from bench.harness import Run, run
-    from bench.inference import expected_rewards, posterior, predictive, predictives
+    from bench.inference import expected_information, expected_rewards, posterior, predictive, predictives
+    from bench.information import information_gain, informative
     from bench.linear import linear_choice
-    from bench.plugins import load_agent, load_domain
-    from bench.protocol import choice_probs
+    from bench.plugins import load_agent, load_domain, load_suite
+    from bench.protocol import Episodes, Protocol, choice_probs
+    from bench.shopping import shopping
     from bench.standings import leaderboard
 
 _HOME = {
@@ -23,23 +26,32 @@ _HOME = {
     "Brief": "agent",
     "ContradictionError": "errors",
     "Domain": "domain",
+    "Episodes": "protocol",
+    "Protocol": "protocol",
     "Feature": "domain",
     "History": "agent",
     "Prediction": "agent",
+    "Recorded": "domain",
     "Run": "harness",
     "TooLargeError": "errors",
     "UsageError": "errors",
     "break_ties": "agent",
     "choice_probs": "protocol",
+    "expected_information": "inference",
     "expected_rewards": "inference",
+    "information_gain": "information",
+    "informative": "information",
     "leaderboard": "standings",
     "linear_choice": "linear",
     "load_agent": "plugins",
     "load_domain": "plugins",
+    "load_suite": "plugins",
     "posterior": "inference",
     "predictive": "inference",
     "predictives": "inference",
+    "read_catalogue": "catalogue",
     "run": "harness",
+    "shopping": "shopping",
 }
 
 __all__ = [
@@ -48,23 +60,32 @@ __all__ = [
     "Brief",
     "ContradictionError",
     "Domain",
+    "Episodes",
     "Feature",
     "History",
     "Prediction",
+    "Protocol",
+    "Recorded",
     "Run",
     "TooLargeError",
     "UsageError",
     "break_ties",
     "choice_probs",
+    "expected_information",
     "expected_rewards",
+    "information_gain",
+    "informative",
     "leaderboard",
     "linear_choice",
     "load_agent",
     "load_domain",
+    "load_suite",
     "posterior",
     "predictive",
     "predictives",
+    "read_catalogue",
     "run",
+    "shopping",
 ]
 
 

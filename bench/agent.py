@@ -18,16 +18,19 @@ from bench.domain import OPTIONS, Domain, Feature
 
 @dataclass(frozen=True)
 class Brief:
-    """What a person in the assistant's place would be told: the item word, the features, and how an option reads."""
+    """What a person in the assistant's place would be told: the item word, what the items are wanted for
+    (``"for my trips"``, or nothing), the features, and how an option reads.
+    """
 
     item: str
     features: tuple[Feature, ...]
     describe: Callable[[np.ndarray], str]
+    purpose: str = ""
 
     @classmethod
     def of(cls, domain: Domain) -> Brief:
         """Return the brief of a domain."""
-        return cls(domain.item, domain.features, domain.describe)
+        return cls(domain.item, domain.features, domain.describe, domain.purpose)
 
 
 @dataclass(frozen=True)

@@ -85,9 +85,9 @@ class _Sitting:
         return np.stack([self.answers[stage].choice[:, -1] for stage in range(ROUNDS)], axis=1)
 
     def begin(self, users: np.ndarray) -> Any:
-        latents = {name: value[users] for name, value in self.episodes.latents.items()}
+        truth = self.episodes.latents_of(users) if self.agent.privileged else None
         keys = self.episodes.agent_keys(self.agent.name)[users]
-        return self.agent.begin(Brief.of(self.domain), keys, latents if self.agent.privileged else None)
+        return self.agent.begin(Brief.of(self.domain), keys, truth)
 
     def predict(self, state: Any, users: np.ndarray, stage: int) -> Prediction:
         questions = questions_at(self.episodes, users, stage)

@@ -14,8 +14,8 @@ from bench.agent import Agent
 from bench.domain import Domain
 from bench.errors import BeliefBenchError, UsageError
 from bench.harness import run
-from bench.plugins import load_agent, load_domain, names, stands_alone
-from bench.protocol import Protocol, population
+from bench.plugins import load_agent, load_suite, names, stands_alone
+from bench.protocol import Protocol
 from bench.standings import Standings, read_standings
 from bench.store import prepare_results
 
@@ -31,22 +31,21 @@ class Plan:
     domains: list[str] | None
     agents: list[str] | None
     users: int | None
-    rounds: int
+    rounds: int | None
     heldout: int | None
     seed: int
     results: Path
 
     def protocol(self, domain: Domain) -> Protocol:
         """Return the protocol for a domain, checked."""
-        users, heldout = PRESETS[self.preset]
-        protocol = Protocol(
-            users=min(users, population(domain)) if self.users is None else self.users,
+        return Protocol.of(
+            domain,
+            users=self.users,
             rounds=self.rounds,
-            heldout=heldout if self.heldout is None else self.heldout,
+            heldout=self.heldout,
             seed=self.seed,
+            preset=PRESETS[self.preset],
         )
-        protocol.check(domain)
-        return protocol
 
 
 def run_plan(plan: Plan, console: Console, say: Callable[[str], None]) -> tuple[Standings, list[BeliefBenchError]]:
@@ -60,10 +59,9 @@ def run_plan(plan: Plan, console: Console, say: Callable[[str], None]) -> tuple[
     work: list[tuple[Domain, Protocol, list[Agent]]] = []
     for name in dict.fromkeys(plan.domains or names("domain")):
         try:
-            domain = load_domain(name)
-            if domain in [other for other, _, _ in work]:  # another name of the same domain
-                continue
-            work.append((domain, plan.protocol(domain), _agents(plan, domain, say)))
+            for domain in load_suite(name):
+                if domain not in [other for other, _, _ in work]:  # one domain may have two names, or be in a suite
+                    work.append((domain, plan.protocol(domain), _agents(plan, domain, say)))
         except BeliefBenchError as error:
             if plan.domains or isinstance(error, UsageError):
                 raise
@@ -103,7 +101,11 @@ def _agents(plan: Plan, domain: Domain, say: Callable[[str], None]) -> list[Agen
     for name in names("agent"):
         try:
             if stands_alone(name):
-                agents.append(load_agent(name, domain))
+                agent = load_agent(name, domain)
+                if agent.privileged and domain.recorded is not None and domain.recorded.latents is None:
+                    say(f"agent '{name}' is left out: nobody knows what the recorded users of {domain.name} want.")
+                    continue
+                agents.append(agent)
         except BeliefBenchError as error:
             say(f"agent '{name}' is left out: {error}")
     return agents

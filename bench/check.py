@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,17 +13,17 @@ from bench.agent_contract import check_agent_contract
 from bench.contract import check_domain_contract
 from bench.crosscheck import cross_check
 from bench.domain import Domain
-from bench.enumeration import latent_space
 from bench.errors import BeliefBenchError, unknown_name
-from bench.findings import Evidence, Finding, evidence
-from bench.plugins import load_agent, load_domain, names, parse_spec
+from bench.findings import Evidence, Finding, evidence, in_short
+from bench.plugins import is_domain, known_domains, load_agent, load_suite, names, parse_spec
+from bench.protocol import Episodes, Protocol
 from bench.store import prepare_results, write_atomically
 
 Report = Callable[[str], None]
 
 
 def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
-    """Check a domain or an agent; where both have the name, both. Return whether everything passed.
+    """Check a domain, each domain of a suite, or an agent; what has the name. Return whether everything passed.
 
     A domain is held to its contract and compared with its PyMC model; an agent is held to its contract on the first
     domain that it can be made for. What was found is written to ``<evidence_folder>/<name>.json`` (where both have
@@ -48,26 +49,31 @@ def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
     """
     name = name.strip()
     kinds: list[Literal["domain", "agent"]] = []
-    if name in names("domain"):
+    if is_domain(name):
         kinds.append("domain")
     if parse_spec(name)[0] in names("agent"):
         kinds.append("agent")
     if not kinds:
-        raise unknown_name("domain or agent", name, sorted({*names("domain"), *names("agent")}))
+        raise unknown_name("domain or agent", name, sorted({*known_domains(name), *names("agent")}))
     prepare_results(evidence_folder)
-    plain = re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
     passed = True
     for kind in kinds:
-        found = _domain_evidence(name, report) if kind == "domain" else _agent_evidence(name, report)
-        file = evidence_folder / f"{plain}{f'.{kind}' * (len(kinds) > 1)}.json"
-        write_atomically(file, (found.model_dump_json(indent=2) + "\n").encode())
-        report(f"--    evidence: {file}")
-        passed = passed and found.passed
+        domains = load_suite(name) if kind == "domain" else ()
+        work = {name if len(domains) == 1 else one.name: partial(_domain_evidence, one) for one in domains}
+        for what, attempt in (work or {name: partial(_agent_evidence, name)}).items():
+            if len(domains) > 1:
+                report(f"--    {what}")
+            found = attempt(report=report)
+            plain = re.sub(r"[^\w.+=-]+", "-", what).strip("-.")
+            file = evidence_folder / f"{plain}{f'.{kind}' * (len(kinds) > 1)}.json"
+            write_atomically(file, (found.model_dump_json(indent=2) + "\n").encode())
+            report(f"--    evidence: {file}")
+            passed = passed and found.passed
     return passed
 
 
-def _domain_evidence(name: str, report: Report) -> Evidence:
-    domain = load_domain(name)
+def _domain_evidence(domain: Domain, *, report: Report) -> Evidence:
+    name = domain.name
     findings = check_domain_contract(domain)
     _report(findings, report)
     if not all(finding.passed for finding in findings):
@@ -81,7 +87,7 @@ def _domain_evidence(name: str, report: Report) -> Evidence:
     return compared.model_copy(update={"findings": (*findings, *compared.findings)})
 
 
-def _agent_evidence(spec: str, report: Report) -> Evidence:
+def _agent_evidence(spec: str, *, report: Report) -> Evidence:
     domain, agent = _made_somewhere(spec)
     findings = check_agent_contract(agent, domain)
     _report(findings, report)
@@ -90,16 +96,35 @@ def _agent_evidence(spec: str, report: Report) -> Evidence:
 
 
 def _made_somewhere(spec: str) -> tuple[Domain, Agent]:
-    """Return the first domain that an agent can be made for, and the agent; where there is none, raise the first no."""
+    """Return the first domain that an agent can be made for, and the agent; where there is none, raise the first no.
+
+    A domain that is broken itself is none to try an agent on, and its fault is told where no other takes the agent.
+    """
     refusal: BeliefBenchError | None = None
     for name in names("domain"):
         try:
-            domain = load_domain(name)
-            latent_space(domain)  # a domain that is broken itself is none to try an agent on
-            return domain, load_agent(spec, domain)
+            domain = load_suite(name)[0]
+        except BeliefBenchError:
+            continue
+        try:
+            agent = load_agent(spec, domain)
         except BeliefBenchError as error:
             refusal = refusal or error
+            continue
+        try:
+            _use(domain)
+            return domain, agent
+        except BeliefBenchError as error:
+            refusal = error
     raise refusal or BeliefBenchError(f"there is no domain to try agent '{spec}' on; install one.")
+
+
+def _use(domain: Domain) -> None:
+    """Raise `BeliefBenchError` where a domain breaks on being used as it is for an agent."""
+    try:
+        domain.describe(Episodes(domain, Protocol(users=1, rounds=1, heldout=1)).options[0, 0, 0])
+    except Exception as error:  # anybody's domain may raise anything
+        raise BeliefBenchError(f"domain '{domain.name}' cannot be used: {in_short(error)}.") from error
 
 
 def _identity(findings: list[Finding], name: str, identity: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command line: ``beliefbench list | run | leaderboard | check``.
+"""The command line: ``beliefbench list | run | leaderboard | check | import``.
 
 Exit status 0: done; 1: something failed; 2: the call is wrong. Tables go to standard output, all else to standard
 error.
@@ -57,6 +57,11 @@ class What(StrEnum):
 
 Results = Annotated[Path, typer.Option("--results", help="The folder that runs are kept in.")]
 
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugins", metavar="DIR", help="A folder of plugin files (*.py) not yet packaged; may be repeated."),
+]
+
 
 def sentences(command: Callable[..., Any]) -> Callable[..., Any]:
     """Make a command say its errors in one sentence; the whole traceback only with ``--debug``."""
@@ -101,10 +106,12 @@ def _options(
 @sentences
 def list_(
     what: Annotated[What | None, typer.Argument(help="Domains, agents or metrics; all where left out.")] = None,
+    plugins: Plugins = None,
 ) -> None:
     """List the domains, agents and metrics that are installed, anybody's plugins among them."""
     from bench import listing
 
+    add_plugins(plugins)
     listing.print_lists(Console(), [what.value] if what else [each.value for each in What])
 
 
@@ -116,7 +123,8 @@ def run(
         typer.Option(help="quick: 12 users, 8 held-out sets. paper: all users (1,000 at most), 100 held-out sets."),
     ] = Preset.quick,
     domain: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A domain; may be repeated. All where left out.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A domain or a suite of them; may be repeated. All where left out."),
     ] = None,
     agent: Annotated[
         list[str] | None,
@@ -126,15 +134,19 @@ def run(
         ),
     ] = None,
     users: Annotated[int | None, typer.Option(help="Users a domain, in place of the preset's.")] = None,
-    rounds: Annotated[int, typer.Option(help="Rounds a user.")] = 5,
+    rounds: Annotated[
+        int | None, typer.Option(help="Rounds a user; 5, or as many as were recorded, where left out.")
+    ] = None,
     heldout: Annotated[int | None, typer.Option(help="Held-out sets a stage, in place of the preset's.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
     results: Results = RESULTS,
+    plugins: Plugins = None,
 ) -> None:
     """Run agents on domains, go on with runs that were stopped, reuse finished ones, and show their leaderboard."""
     from bench.batch import Plan, run_plan
     from bench.tables import to_terminal
 
+    add_plugins(plugins)
     plan = Plan(preset.value, domain, agent, users, rounds, heldout, seed, results)
     standings, failures = run_plan(plan, Console(file=sys.stderr), say)
     to_terminal(standings, Console())
@@ -177,14 +189,16 @@ def leaderboard(
 @app.command()
 @sentences
 def check(
-    name: Annotated[str, typer.Argument(help="A domain, or an agent's SPEC.")],
+    name: Annotated[str, typer.Argument(help="A domain, a suite of them, or an agent's SPEC.")],
     evidence: Annotated[Path, typer.Option(help="The folder that the evidence is written to, as JSON.")] = CHECKS,
+    plugins: Plugins = None,
 ) -> None:
     """Check a domain or an agent, built in or anybody's, against its contract; a domain also against its PyMC model."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from bench.check import check as check_name
 
+    add_plugins(plugins)
     columns = (SpinnerColumn(), TextColumn("checking"), TimeElapsedColumn())
     console = Console(file=sys.stderr)
     quiet = not console.is_terminal
@@ -199,6 +213,31 @@ def check(
         passed = check_name(name, evidence_folder=evidence, report=report)
     if not passed:
         raise typer.Exit(1)
+
+
+@app.command("import")
+@sentences
+def import_(
+    path: Annotated[Path, typer.Argument(help="The folder of the released files, unpacked, or one interaction file.")],
+) -> None:
+    """Import the paper's released files; their users appear as domains released/..., to run agents on.
+
+    They are kept in $BELIEFBENCH_DATA, or in your own data folder where it is not set.
+    """
+    from bench.released.importing import import_path
+
+    for name in import_path(path, report=print):
+        say(f"`beliefbench run --domain {name}` runs agents on it.")
+
+
+def add_plugins(folders: list[Path] | None) -> None:
+    """Add folders of plugin files, and say what is wrong with files that could not be loaded."""
+    from bench.sources import add_plugin_folder, broken_files
+
+    for folder in folders or []:
+        add_plugin_folder(folder)
+    for error in broken_files():
+        say(f"warning: {error}")
 
 
 def main() -> None:

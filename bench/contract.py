@@ -100,7 +100,8 @@ def _describe(domain: Domain) -> str:
         if text in texts:
             raise BrokenError(f"describe gave '{text}' both for {texts[text].tolist()} and for {option.tolist()}.")
         texts[text] = option
-    return f"{len(options)} different options read differently, such as '{next(iter(texts))}'."
+    example = " / ".join(next(iter(texts)).splitlines())
+    return f"{len(options)} different options read differently, such as '{example}'."
 
 
 def _latent_sites(domain: Domain) -> str:
@@ -168,7 +169,7 @@ def _user_model(domain: Domain) -> str:
 
 
 def _exact_inference(domain: Domain) -> str:
-    episodes = Episodes(domain, Protocol(users=1, rounds=2, heldout=SETS))
+    episodes = Episodes(domain, Protocol.of(domain, preset=(1, SETS)))
     sets = np.asarray(episodes.heldout)
     probs = predictive(domain, episodes.options[0], episodes.chosen[0], sets, on_contradiction="ignore")
     if not (np.isfinite(probs).all() and abs(probs.sum(axis=-1) - 1).max() < EXACT):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,6 +42,28 @@ class Feature:
 
 
 @dataclass(frozen=True, eq=False)
+class Recorded:
+    """Users who were recorded, not simulated: what they were shown, and what they chose.
+
+    Parameters
+    ----------
+    options, chosen
+        float[users, rounds, 3, features] and int[users, rounds].
+    heldout, truth
+        float[heldout, 3, features], or float[users, heldout, 3, features] where each user has their own; and
+        int[users, heldout], what they chose there.
+    latents
+        {latent site: value[users]}: what they want; None where nobody knows.
+    """
+
+    options: np.ndarray
+    chosen: np.ndarray
+    heldout: np.ndarray
+    truth: np.ndarray
+    latents: Mapping[str, np.ndarray] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Domain:
     """A domain; compared and hashed by identity.
 
@@ -59,9 +81,18 @@ class Domain:
         shape [rounds]; rounds are independent given the latents. It may record ``"reward"``, float[rounds, 3], as a
         deterministic site, which agents that reason about rewards need.
     draw
-        ``draw(key, sets) -> float[sets, 3, features]``, traceable by JAX.
+        ``draw(key, sets) -> float[sets, 3, features]``, traceable by JAX. It may keep an identity (a product's
+        number) in a feature that the model does not use, so that ``describe`` can name it.
     describe
         ``describe(option)`` -> the text of one option, float[features], without the leading ``"Flight 1: "``.
+    purpose
+        What the options are wanted for, as a person says it: ``"for my trips"``.
+    information
+        Nats that each round's set should tell about a user (`bench.informative`); None: sets as ``draw`` gives them.
+    heldout
+        ``"shared"``: all users are asked the same held-out sets; ``"own"``: every user has sets of their own.
+    recorded
+        The users, where they were recorded; ``user_model`` and the draws then stay unused.
     user_model
         The model that users are simulated from, where it differs from ``model``; the same latent sites.
     pymc_model
@@ -81,6 +112,10 @@ class Domain:
     model: Callable[..., Any]
     draw: Callable[[Any, int], Any]
     describe: Callable[[np.ndarray], str]
+    purpose: str = ""
+    information: float | None = None
+    heldout: Literal["shared", "own"] = "shared"
+    recorded: Recorded | None = None
     user_model: Callable[..., Any] = None  # type: ignore[assignment]  # set to `model` below
     pymc_model: Callable[..., Any] | None = None
     vary: Callable[..., Domain] | None = None

@@ -15,11 +15,15 @@ from numpyro import handlers
 from bench.domain import OPTIONS, Domain
 from bench.errors import BeliefBenchError, TooLargeError
 
-USER_GROUP = 32  # users a compiled call; fixed, so that a user's numbers do not depend on who else is asked
+USER_GROUP = 32  # users worked on at once; fixed, so that a user's numbers do not depend on who else is asked
+GROUPS_A_CALL = 8  # groups a compiled call where there are several: they share the values of shared queries
 BLOCK_CELLS = 2**21  # (hypothesis, set, option) cells a block, about 16 MiB in float64
 LARGEST_BLOCK = 1024  # hypotheses a block
 MEMORY_BUDGET = 4 * 2**30  # bytes that a call may hold at once
 HYPOTHESIS_BYTES = 64  # what each hypothesis may take of it: its number, its latents, its weight
+
+
+Of = Literal["choice", "reward", "entropy"]
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,13 @@ class LatentSpace:
 
 @dataclass(frozen=True)
 class Query:
-    """What one sweep answers: E[value of each query | rounds], ``of`` choice probabilities or rewards.
+    """What one sweep answers: E[value of each query | rounds], ``of`` as in `query_values`.
 
     options float[users, rounds, 3, features], choices int[users, rounds], used bool[users, rounds] (rounds to condition
     on), shared float[queries, 3, features], own float[users, queries, 3, features] or None.
     """
 
-    of: Literal["choice", "reward"]
+    of: Of
     stages: Literal["all", "last"]
     options: np.ndarray
     choices: np.ndarray
@@ -162,19 +166,21 @@ def joint_terms(model: Callable[..., Any], values: dict[str, Any], options: Any,
     return log_prior, traced["choice"]["fn"].log_prob(choices)
 
 
-def query_values(model: Callable[..., Any], values: dict[str, Any], options: Any, of: str = "choice") -> Any:
+def query_values(model: Callable[..., Any], values: dict[str, Any], options: Any, of: Of = "choice") -> Any:
     """Return a value of every option under one hypothesis, float[sets, 3]; traceable by JAX.
 
     options
         float[sets, 3, features].
     of
-        ``"choice"``: P(choice = k); ``"reward"``: the model's ``reward`` site.
+        ``"choice"``: P(choice = k); ``"entropy"``: its part of the choice's entropy, -P ln P; ``"reward"``: the model's
+        ``reward`` site.
     """
     traced = _traced(model, values, options)
-    if of == "choice":
+    if of != "reward":
         choice = traced["choice"]["fn"]
         log_probs = [choice.log_prob(jnp.full(len(options), option)) for option in range(OPTIONS)]
-        return jnp.exp(jnp.stack(log_probs, axis=-1))
+        probs = jnp.exp(jnp.stack(log_probs, axis=-1))
+        return probs if of == "choice" else jax.scipy.special.entr(probs)
     if of not in traced:
         raise ValueError(
             f"the domain's model records no '{of}' site; add numpyro.deterministic('{of}', ...), float[rounds, 3]."
@@ -217,8 +223,8 @@ def sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
     """
     latent_space(domain)  # traced here, since the compiled part must not trace within its own trace
     users, rounds = query.choices.shape
-    # Histories are padded with unused rounds to few lengths, so that few shapes are ever compiled.
-    length = rounds if query.stages == "all" or rounds == 0 else 1 << (rounds - 1).bit_length()
+    # Long histories are padded with unused rounds to few lengths, so that few shapes are ever compiled.
+    length = rounds if query.stages == "all" or rounds <= 8 else 1 << (rounds - 1).bit_length()
     extra = ((0, 0), (0, length - rounds))
     history = (
         np.pad(query.options, (*extra, (0, 0), (0, 0))),
@@ -226,22 +232,24 @@ def sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
         np.pad(query.used, extra),
     )
     own = query.own if query.own is not None else np.empty((users, 0, *query.shared.shape[1:]))
-    evidence, values = [], []
+    evidence: list[np.ndarray] = []
+    values: list[np.ndarray] = []
     with jax.enable_x64(True):
-        for at in range(0, users, USER_GROUP):
-            group = [_fill(part[at : at + USER_GROUP]) for part in (*history, own)]
-            answer = _sweep_group(domain, query.of, query.stages, *group[:3], query.shared, group[3])
-            present = min(USER_GROUP, users - at)
-            evidence.append(np.asarray(answer[0])[:present])
-            values.append(np.asarray(answer[1])[:present])
+        size = USER_GROUP * (GROUPS_A_CALL if users > USER_GROUP else 1)
+        for at in range(0, users, size):
+            groups = [_grouped(part[at : at + size], size) for part in (*history, own)]
+            answer = _sweep_groups(domain, query.of, query.stages, *groups[:3], query.shared, groups[3])
+            for found, parts in zip(answer, (evidence, values), strict=True):
+                parts.append(np.asarray(found).reshape(size, *found.shape[2:])[: users - at])
     stages = length + 1 if query.stages == "all" else 1
     empty = np.empty((0, stages, len(query.shared) + own.shape[1], OPTIONS))
     return np.concatenate([np.empty((0, stages)), *evidence]), np.concatenate([empty, *values])
 
 
-def _fill(part: np.ndarray) -> np.ndarray:
-    """Repeat the last user until the group is full."""
-    return np.concatenate([part, np.repeat(part[-1:], USER_GROUP - len(part), axis=0)])
+def _grouped(part: np.ndarray, size: int) -> np.ndarray:
+    """Repeat the last user until there are ``size``, and split them into groups: [users, ...] -> [groups, 32, ...]."""
+    full = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
+    return full.reshape(size // USER_GROUP, USER_GROUP, *part.shape[1:])
 
 
 def _block_size(hypotheses: int, sets: int) -> int:
@@ -250,50 +258,60 @@ def _block_size(hypotheses: int, sets: int) -> int:
 
 
 @partial(jax.jit, static_argnames=("domain", "of", "stages"))
-def _sweep_group(
-    domain: Domain, of: str, stages: str, options: Any, choices: Any, used: Any, shared: Any, own: Any
+def _sweep_groups(
+    domain: Domain, of: Of, stages: str, options: Any, choices: Any, used: Any, shared: Any, own: Any
 ) -> tuple[Any, Any]:
-    """Sweep all hypothesis blocks for one group of users: a running log-sum-exp of weights and weighted values."""
+    """Sweep all hypothesis blocks for groups of users: a running log-sum-exp of weights and weighted values.
+
+    All but ``shared`` as in `Query`, with a leading axis of groups.
+    """
     space = latent_space(domain)
-    group, rounds = choices.shape
+    groups, users, rounds = choices.shape
     # The set at the end stands for nothing: some distributions cannot be made for no sets at all.
-    nobody = jnp.zeros((1, *options.shape[2:]))
-    seen = jnp.concatenate([options.reshape(-1, *nobody.shape[1:]), nobody])
-    told = jnp.concatenate([choices.reshape(-1), jnp.zeros(1, choices.dtype)])
-    asked = jnp.concatenate([shared, own.reshape(-1, *nobody.shape[1:]), nobody])
-    block = _block_size(space.size, len(seen) + len(asked))
+    nobody = jnp.zeros((1, *shared.shape[1:]))
+    sets = users * (rounds + own.shape[2]) + len(shared)
+    block = _block_size(space.size, sets + 2)
     columns = rounds + 1 if stages == "all" else 1
 
-    def step(sums: tuple[Any, Any, Any], first: Any) -> tuple[tuple[Any, Any, Any], None]:
-        peak, total, weighted = sums
+    def values_of(latents: dict[str, Any], asked: Any) -> Any:
+        """A value of each option under each hypothesis of the block, [block, sets * 3]."""
+        found = jax.vmap(lambda values: query_values(domain.model, values, jnp.concatenate([asked, nobody]), of))(
+            latents
+        )
+        return found[:, :-1].reshape(block, -1)
+
+    def step(sums: Any, first: Any) -> tuple[Any, None]:
         numbers = first + jnp.arange(block)
         latents = space.values(jnp.minimum(numbers, space.size - 1))
-        log_prior, likelihood = jax.vmap(lambda values: joint_terms(domain.model, values, seen, told))(latents)
-        value = jax.vmap(lambda values: query_values(domain.model, values, asked, of))(latents)
-        log_prior = jnp.where(numbers < space.size, log_prior, -jnp.inf)
-        likelihood = jnp.where(used, likelihood[:, :-1].reshape(block, group, rounds), 0.0)
-        if stages == "all":
-            so_far = jnp.concatenate([jnp.zeros((block, group, 1)), jnp.cumsum(likelihood, axis=-1)], axis=-1)
-        else:
-            so_far = likelihood.sum(axis=-1, keepdims=True)
-        joint = jnp.moveaxis(log_prior[:, None, None] + so_far, 0, -1)  # [group, columns, block]
-        new_peak = jnp.maximum(peak, joint.max(axis=-1))
-        base = jnp.where(jnp.isfinite(new_peak), new_peak, 0.0)
-        shrink, weight = jnp.exp(peak - base), jnp.exp(joint - base[..., None])
-        shared_value = value[:, : len(shared)].reshape(block, -1)
-        own_value = value[:, len(shared) : -1].reshape(block, group, -1)
-        gained = jnp.concatenate(
-            [weight @ shared_value, jnp.einsum("gcb,bgk->gck", weight, own_value)],
-            axis=-1,
-        )
-        return (new_peak, total * shrink + weight.sum(axis=-1), weighted * shrink[..., None] + gained), None
+        shared_value = values_of(latents, shared)
 
-    queries = len(shared) + own.shape[1]
+        def add(group: Any) -> tuple[Any, Any, Any]:
+            (peak, total, weighted), options, choices, used, own = group
+            seen = jnp.concatenate([options.reshape(-1, *nobody.shape[1:]), nobody])
+            told = jnp.concatenate([choices.reshape(-1), jnp.zeros(1, choices.dtype)])
+            log_prior, likelihood = jax.vmap(lambda values: joint_terms(domain.model, values, seen, told))(latents)
+            log_prior = jnp.where(numbers < space.size, log_prior, -jnp.inf)
+            likelihood = jnp.where(used, likelihood[:, :-1].reshape(block, users, rounds), 0.0)
+            if stages == "all":
+                so_far = jnp.concatenate([jnp.zeros((block, users, 1)), jnp.cumsum(likelihood, axis=-1)], axis=-1)
+            else:
+                so_far = likelihood.sum(axis=-1, keepdims=True)
+            joint = jnp.moveaxis(log_prior[:, None, None] + so_far, 0, -1)  # [users, columns, block]
+            new_peak = jnp.maximum(peak, joint.max(axis=-1))
+            base = jnp.where(jnp.isfinite(new_peak), new_peak, 0.0)
+            shrink, weight = jnp.exp(peak - base), jnp.exp(joint - base[..., None])
+            own_value = values_of(latents, own.reshape(-1, *nobody.shape[1:])).reshape(block, users, -1)
+            gained = jnp.concatenate([weight @ shared_value, jnp.einsum("ucb,buk->uck", weight, own_value)], axis=-1)
+            return new_peak, total * shrink + weight.sum(axis=-1), weighted * shrink[..., None] + gained
+
+        return jax.lax.map(add, (sums, options, choices, used, own)), None
+
+    queries = len(shared) + own.shape[2]
     nothing = (
-        jnp.full((group, columns), -jnp.inf),
-        jnp.zeros((group, columns)),
-        jnp.zeros((group, columns, queries * OPTIONS)),
+        jnp.full((groups, users, columns), -jnp.inf),
+        jnp.zeros((groups, users, columns)),
+        jnp.zeros((groups, users, columns, queries * OPTIONS)),
     )
     (peak, total, weighted), _ = jax.lax.scan(step, nothing, jnp.arange(0, space.size, block))
-    expectation = (weighted / total[..., None]).reshape(group, columns, queries, OPTIONS)
+    expectation = (weighted / total[..., None]).reshape(groups, users, columns, queries, OPTIONS)
     return peak + jnp.log(total), expectation

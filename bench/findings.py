@@ -38,6 +38,24 @@ class BrokenError(Exception):
         self.numbers = numbers or {}
 
 
+def in_short(error: BaseException) -> str:
+    """Return what was raised in one line without a full stop, however much it says.
+
+    >>> in_short(ValueError("no weights.\\nLook for them."))
+    'ValueError: no weights'
+    """
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, without a full stop.
+
+    >>> first_line(ValueError("no weights.\\nLook for them."))
+    'no weights'
+    """
+    return (str(error).strip() or "no message").splitlines()[0].rstrip(".")
+
+
 def find(check: str, attempt: Callable[[], str | tuple[str, Mapping[str, float]]]) -> Finding:
     """Return the finding of a check: ``attempt`` returns what holds, and raises where it does not.
 
@@ -51,8 +69,7 @@ def find(check: str, attempt: Callable[[], str | tuple[str, Mapping[str, float]]
     except BeliefBenchError as error:
         return Finding(check, False, str(error))
     except Exception as error:  # a stranger's plugin may raise anything, and every other check is still to be heard
-        message = (str(error).strip() or "no message").splitlines()[0].rstrip(".")
-        return Finding(check, False, f"raised {type(error).__name__}: {message}.")
+        return Finding(check, False, f"raised {in_short(error)}.")
     return Finding(check, True, held) if isinstance(held, str) else Finding(check, True, *held)
 
 

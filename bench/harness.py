@@ -17,7 +17,7 @@ from bench.agent import Agent, Brief, Prediction
 from bench.domain import OPTIONS, Domain
 from bench.errors import BeliefBenchError
 from bench.plugins import load_agent, load_domain
-from bench.protocol import Episodes, Protocol, population
+from bench.protocol import Episodes, Protocol
 from bench.provenance import installed_versions, now
 from bench.store import (
     OWN_SET,
@@ -61,8 +61,8 @@ def run(
     agent: Agent | str,
     *,
     users: int | None = None,
-    rounds: int = 5,
-    heldout: int = 100,
+    rounds: int | None = None,
+    heldout: int | None = None,
     seed: int = 0,
     results: str | Path = "results/local",
     progress: Progress | None = None,
@@ -75,8 +75,10 @@ def run(
         Names (an agent's SPEC), or the objects themselves.
     users
         How many; all there are, 1,000 at most, where None.
-    rounds, heldout, seed
-        Rounds a user, held-out sets a stage, and the seed of all draws.
+    rounds, heldout
+        Rounds a user and held-out sets a stage; 5 and 100, or as many as were recorded, where None.
+    seed
+        Of all draws.
     results
         The folder that runs are kept in.
     progress
@@ -96,8 +98,7 @@ def run(
     """
     domain = load_domain(domain) if isinstance(domain, str) else domain
     agent = load_agent(agent, domain) if isinstance(agent, str) else agent
-    protocol = Protocol(min(population(domain), 1000) if users is None else users, rounds, heldout, seed)
-    protocol.check(domain)
+    protocol = Protocol.of(domain, users=users, rounds=rounds, heldout=heldout, seed=seed)
     prepare_results(Path(results))
     identity = run_identity(domain, agent, protocol)
     store = RunStore(run_folder(Path(results), domain.name, agent.name, run_key(identity.json_values())))
@@ -141,7 +142,7 @@ def _ask_all(episodes: Episodes, agent: Agent, store: RunStore, progress: Progre
         waiting = np.flatnonzero((answered == pattern).all(axis=1))
         size = getattr(agent, "users_per_call", USERS_PER_CALL)
         for shard in (waiting[at : at + size] for at in range(0, len(waiting), size)):
-            truth = {name: value[shard] for name, value in episodes.latents.items()} if agent.privileged else None
+            truth = episodes.latents_of(shard) if agent.privileged else None
             try:
                 state = agent.begin(Brief.of(episodes.domain), keys[shard], truth)
                 for stage in range(stages):
@@ -186,7 +187,8 @@ def _answered(episodes: Episodes, rows: pa.Table) -> tuple[np.ndarray, np.ndarra
 
 def questions_at(episodes: Episodes, shard: np.ndarray, stage: int) -> np.ndarray:
     """Return what is asked at a stage: the held-out sets, then the next round's own set where there is a next round."""
-    heldout = np.broadcast_to(episodes.heldout, (len(shard), *episodes.heldout.shape))
+    sets = episodes.heldout[shard] if episodes.heldout.ndim == 4 else episodes.heldout
+    heldout = np.broadcast_to(sets, (len(shard), *sets.shape[-3:]))
     return np.concatenate([heldout, episodes.options[shard, stage : stage + 1]], axis=1)
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from scipy import special
 
 from bench import enumeration
 from bench.domain import OPTIONS, Domain
-from bench.enumeration import Query, latent_space, log_weights, sweep, too_large
+from bench.enumeration import Of, Query, latent_space, log_weights, sweep, too_large
 from bench.errors import ContradictionError
 
 OnContradiction = Literal["raise", "ignore"]
@@ -50,7 +51,8 @@ def posterior(
     """
     options, choices = _history(domain, options, choices)
     _check_fallback(on_contradiction)
-    used = _used_rounds(domain, options[None], choices[None], on_contradiction)[0]
+    seen = np.ones((1, len(choices)), dtype=bool)
+    used = _used_rounds(domain, options[None], choices[None], on_contradiction, seen)[0]
     joint = log_weights(domain, options[used], choices[used])
     weights = np.exp(joint - joint.max())
     return weights / weights.sum()
@@ -137,19 +139,56 @@ def expected_rewards(
     return _expected(domain, "reward", options, choices, queries, "last", on_contradiction)[:, 0]
 
 
+def expected_information(
+    domain: Domain,
+    options: np.ndarray,
+    choices: np.ndarray,
+    queries: np.ndarray,
+    *,
+    seen: np.ndarray | None = None,
+    on_contradiction: OnContradiction = "raise",
+) -> np.ndarray:
+    """Return how much the choice among a set's options is expected to tell after some rounds, float64[users, queries].
+
+    In nats, from 0 to ln 3: I(latents; choice) = the entropy of the predictive less the expected entropy of the choice
+    of somebody known.
+
+    Parameters
+    ----------
+    options, choices, queries, on_contradiction
+        As in `predictives`.
+    seen
+        bool[users, rounds]: the rounds to condition on; all where None.
+
+    >>> import bench
+    >>> flights = bench.load_domain("flights")
+    >>> nothing = np.empty((1, 0, 3, 4)), np.empty((1, 0), int)
+    >>> alike, apart = np.full((3, 4), 0.5), np.full((3, 4), 0.5)
+    >>> apart[0, 3] = 1.0  # one dear flight and two cheap ones
+    >>> expected_information(flights, *nothing, np.stack([alike, apart])).round(2).tolist()
+    [[0.0, 0.56]]
+    """
+    probs = _expected(domain, "choice", options, choices, queries, "last", on_contradiction, seen)[:, 0]
+    known = _expected(domain, "entropy", options, choices, queries, "last", on_contradiction, seen)[:, 0].sum(axis=-1)
+    return np.maximum(special.entr(probs).sum(axis=-1) - known, 0.0)
+
+
 def _expected(
     domain: Domain,
-    of: Literal["choice", "reward"],
+    of: Of,
     options: np.ndarray,
     choices: np.ndarray,
     queries: np.ndarray,
     stages: Literal["all", "last"],
     on_contradiction: OnContradiction,
+    seen: np.ndarray | None = None,
 ) -> np.ndarray:
+    """Return the posterior expectation of a value of every option, float64[users, stages, queries, 3]."""
     _check_fallback(on_contradiction)
     options, choices, queries = _arrays(domain, options, choices, queries)
     shared, own, order = _split_queries(queries, len(options))
-    used = np.ones(choices.shape, dtype=bool)
+    seen = np.ones(choices.shape, dtype=bool) if seen is None else seen
+    used = seen
     while True:
         query = Query(of, stages, options, choices, used, shared, own)
         held = query.bytes_held()
@@ -159,14 +198,14 @@ def _expected(
         evidence, values = sweep(domain, query)
         if np.isfinite(evidence).all():
             return values[:, :, order]
-        used = _used_rounds(domain, options, choices, on_contradiction)
+        used = _used_rounds(domain, options, choices, on_contradiction, seen)
 
 
 def _used_rounds(
-    domain: Domain, options: np.ndarray, choices: np.ndarray, on_contradiction: OnContradiction
+    domain: Domain, options: np.ndarray, choices: np.ndarray, on_contradiction: OnContradiction, seen: np.ndarray
 ) -> np.ndarray:
-    """Return which rounds to condition on, bool[users, rounds]: all but those that contradict the ones before."""
-    used = np.ones(choices.shape, dtype=bool)
+    """Return which of the rounds seen to condition on, bool[users, rounds]: those that contradict none before them."""
+    used = seen.copy()
     nothing = np.empty((0, OPTIONS, len(domain.features)))
     while True:
         evidence, _ = sweep(domain, Query("choice", "all", options, choices, used, nothing, None))

@@ -17,7 +17,7 @@ import numpyro
 import numpyro.distributions as dist
 
 from bench.domain import OPTIONS, Domain, Feature, describe_features
-from bench.rules import ChoiceRule
+from bench.rules import ChoiceRule, pymc_probs, varied
 
 PAPER_WEIGHTS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 BEST = ChoiceRule()
@@ -29,6 +29,7 @@ def linear_choice(
     version: str,
     item: str,
     features: tuple[Feature, ...],
+    purpose: str = "",
     weights: tuple[float, ...] = PAPER_WEIGHTS,
     prior: Sequence[float] | None = None,
     rule: ChoiceRule = BEST,
@@ -38,6 +39,8 @@ def linear_choice(
 
     Parameters
     ----------
+    purpose
+        What the options are wanted for, as a person says it: ``"for my trips"``.
     weights
         The values a feature's weight takes; a person is one of weights**features in lexicographic order, without the
         one who does not care at all (all zero). For the paper's five values and four features: 624 people.
@@ -70,15 +73,17 @@ def linear_choice(
     }
 
     def vary(**settings: str) -> Domain:
+        changed = varied(rule, user_rule, settings)
         return linear_choice(
-            ",".join([name, *(f"{setting}={value}" for setting, value in sorted(settings.items()))]),
+            name,
             version=version,
             item=item,
             features=features,
+            purpose=purpose,
             weights=weights,
             prior=prior,
-            rule=rule.changed({key: value for key, value in settings.items() if not key.startswith("user_")}),
-            user_rule=(user_rule or rule).changed(settings, prefix="user_"),
+            rule=changed[0],
+            user_rule=changed[1],
         )
 
     model = _numpyro_model(len(features), weights, prior, rule)
@@ -90,6 +95,7 @@ def linear_choice(
         model=model,
         draw=_uniform_draw(features),
         describe=describe_features(features),
+        purpose=purpose,
         user_model=model if user_rule is None else _numpyro_model(len(features), weights, prior, user_rule),
         pymc_model=_pymc_model(len(features), weights, prior, rule),
         vary=vary,
@@ -157,17 +163,7 @@ def _pymc_model(
         with pm.Model() as built:
             person = pm.Categorical("person", p=shares / shares.sum())
             reward = pt.sum(np.asarray(options) * pt.as_tensor(np.array(people))[person], axis=-1)
-            wanted = pt.cast(pt.lt(pt.max(reward, axis=-1, keepdims=True) - reward, 1e-9), "float64")
-            probs = wanted / pt.sum(wanted, axis=-1, keepdims=True)
-            if rule.temperature > 0:
-                odds = pt.exp((reward - pt.max(reward, axis=-1, keepdims=True)) / rule.temperature)
-                probs = odds / pt.sum(odds, axis=-1, keepdims=True)
-            if rule.lapse > 0:
-                pool = 1 - wanted if rule.lapse_to == "other" else pt.ones_like(wanted)
-                size = pt.sum(pool, axis=-1, keepdims=True)
-                lapsed = (1 - rule.lapse) * probs + rule.lapse * pool / pt.maximum(size, 1)
-                probs = pt.switch(pt.gt(size, 0), lapsed, probs)
-            pm.Categorical("choice", p=probs, observed=choices)
+            pm.Categorical("choice", p=pymc_probs(rule, reward), observed=choices)
         return built
 
     return model

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bench.errors import BeliefBenchError
 from bench.metrics import METRICS
-from bench.plugins import factory_doc, load_domain, names
+from bench.plugins import factory_doc, load_suite, names
 
 Rows = list[tuple[str, ...]]
 
@@ -40,9 +40,12 @@ def _domains() -> Rows:
     rows: Rows = []
     for name in names("domain"):
         try:
-            domain = load_domain(name)
-            features = ", ".join(feature.label for feature in domain.features)
-            rows.append((name, domain.version, features, f"{population(domain):,}"))
+            domains = load_suite(name)
+            if len(domains) > 1:
+                rows.append((name, "-", f"suite: {', '.join(domain.name for domain in domains)}", "-"))
+                continue
+            features = ", ".join(feature.label for feature in domains[0].features)
+            rows.append((name, domains[0].version, features, f"{population(domains[0]):,}"))
         except BeliefBenchError as error:
             rows.append((name, "-", str(error), "-"))
     return rows

@@ -1,65 +1,195 @@
-"""Finding domains and agents, the built-in ones and anybody's, through entry points."""
+"""Domains and agents by name: the built-in ones and anybody's, from all the `bench.sources`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, getdoc, signature
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from bench.agent import Agent
-from bench.domain import Domain
+from bench.domain import Domain, Feature
 from bench.errors import BeliefBenchError, UsageError, unknown_name
-
-Kind = Literal["domain", "agent"]
+from bench.findings import first_line, in_short
+from bench.sources import Kind, Source, source_of, sources
 
 
 def names(kind: Kind) -> list[str]:
-    """Return the registered names, sorted, without loading any.
+    """Return the names that may be asked for, sorted; a suite is one name. Loads nothing.
 
     >>> "flights" in names("domain")
     True
     """
-    return sorted({point.name for point in entry_points(group=f"beliefbench.{kind}s")})
+    return sorted({source.name for source in sources(kind)})
 
 
 def load_domain(name: str) -> Domain:
-    """Return a domain by its SPEC: ``NAME`` or ``NAME,key=value,...``.
+    """Return a domain by its SPEC: ``NAME`` or ``NAME,key=value,...``; a suite's domains are ``SUITE-NAME``.
 
     Raises
     ------
     UsageError
-        Where no domain, or more than one, has that name, or it does not have a setting.
+        Where no domain has that name, it is a suite, or it does not have a setting.
     BeliefBenchError
-        Where the plugin that provides it cannot be loaded.
+        Where more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
 
     >>> load_domain("flights").item
     'Flight'
     >>> load_domain("flights,user_lapse=0.2").name
     'flights,user_lapse=0.2'
     """
-    return _load_domain(name.strip())
+    found = load_suite(name)
+    if len(found) > 1:
+        raise UsageError(f"'{name.strip()}' is a suite of {len(found)} domains; name one: {_listed(found)}.")
+    return found[0]
 
 
-@cache
-def _load_domain(spec: str) -> Domain:
+def load_suite(name: str) -> tuple[Domain, ...]:
+    """Return the domains of a suite by its SPEC, its settings applied to each; a domain is a suite of one.
+
+    Raises as `load_domain`.
+
+    >>> [domain.name for domain in load_suite("flights-n")][:3]
+    ['flights-2', 'flights-3', 'flights']
+    """
+    spec = name.strip()
     name, model, settings = parse_spec(spec, "domain")
     if model is not None:
         raise UsageError(f"domain '{spec}': a domain has no MODEL; write {name},key=value for a setting.")
-    domain = _load("domain", name)
-    if not isinstance(domain, Domain):
-        raise BeliefBenchError(
-            f"the entry point of domain '{name}' is of type {type(domain).__name__}; expected a bench.Domain."
-        )
-    if not settings:
-        return domain
-    if domain.vary is None:
-        raise UsageError(f"domain '{spec}': {name} has no settings.")
+    domains = _members(name)
+    return _varied_suite(spec, domains) if settings else domains
+
+
+def _members(name: str) -> tuple[Domain, ...]:
+    """Return the domain or the domains of the suite of that name; a domain of a suite by its own name."""
+    if name in names("domain"):
+        source = source_of("domain", name)
+        found = source.loaded()
+        domains = found if isinstance(found, tuple) else (found,)
+        if not domains or not all(isinstance(one, Domain) for one in domains):
+            kind = ", ".join(sorted({type(one).__name__ for one in domains})) or "empty tuple"
+            raise BeliefBenchError(
+                f"domain '{name}' ({source.origin}) is of type {kind}; expected a bench.Domain, or a tuple of them."
+            )
+        if wrong := _wrong_domains(domains, name):
+            raise BeliefBenchError(f"domain '{name}' ({source.origin}) cannot be used: {wrong}.")
+        return domains
+    for suite in _suites(name):
+        for domain in _members(suite):
+            if domain.name == name:
+                return (domain,)
+    raise unknown_name("domain", name, known_domains(name))
+
+
+def known_domains(name: str) -> list[str]:
+    """Return the names of all domains and suites, and of the domains in suites that a name begins with.
+
+    >>> [one for one in known_domains("webshop-backpack") if one.startswith("webshop-b")]
+    ['webshop-backpacks']
+    """
+    known = set(names("domain"))
+    for suite in _suites(name):
+        with suppress(BeliefBenchError):  # a suite that is broken hides no other
+            known |= {domain.name for domain in _members(suite)}
+    return sorted(known)
+
+
+def is_domain(spec: str) -> bool:
+    """Tell whether a SPEC begins with the name of a domain or a suite.
+
+    >>> is_domain("webshop-backpacks,user_lapse=0.1"), is_domain("random")
+    (True, False)
+    """
+    name = parse_spec(spec, "domain")[0]
+    return name in known_domains(name)
+
+
+def _suites(name: str) -> list[str]:
+    return [one for one in names("domain") if name.startswith(f"{one}-")]
+
+
+def _wrong_domains(domains: tuple[Domain, ...], name: str) -> str:
+    """Return what keeps domains from being used at all, or nothing; the rest is for `bench.contract`."""
+    known, seen = sources("domain"), set()
+    for domain in domains:
+        if wrong := _wrong_members(domain, texts=("name", "version", "item"), functions=("model", "draw", "describe")):
+            return wrong
+        features = domain.features
+        if not (isinstance(features, tuple) and features and all(isinstance(one, Feature) for one in features)):
+            return f"its features are {features!r}; expected a tuple of one bench.Feature or more"
+        if domain.name in seen:
+            return f"two of its domains call themselves '{domain.name}'; give each a name of its own"
+        seen.add(domain.name)
+        others = [source for source in known if source.name == domain.name != name]
+        if others and not any(source.brings(domain) for source in others):
+            return _taken(others[0])
+    return ""
+
+
+def _wrong_agent(agent: Any, name: str) -> str:
+    """Return what keeps an agent from being used at all, or nothing; the rest is for `bench.agent_contract`."""
+    functions, flags = ("identity", "begin", "predict", "observe"), ("probabilistic", "privileged")
+    if wrong := _wrong_members(agent, texts=("name", "version"), flags=flags, functions=functions):
+        return f"{wrong} (it is of type {type(agent).__name__})"
+    note, users = getattr(agent, "note", None), getattr(agent, "users_per_call", 1)
+    if not (note is None or isinstance(note, str)) or not (isinstance(users, int) and users >= 1):
+        return f"its note is {note!r} and its users_per_call {users!r}; expected some text or None, and 1 or more"
+    plain = agent.name.partition(":")[0]
+    others = [source for source in sources("agent") if source.name == plain != name]
+    return _taken(others[0]) if others else ""
+
+
+def _wrong_members(
+    thing: Any, *, texts: Sequence[str], flags: Sequence[str] = (), functions: Sequence[str] = ()
+) -> str:
+    for member in texts:
+        value = getattr(thing, member, None)
+        if not (isinstance(value, str) and value.strip()):
+            return f"its {member} is {value!r}; expected some text"
+    for member in flags:
+        value = getattr(thing, member, None)
+        if not isinstance(value, bool):
+            return f"its {member} is {value!r}; expected True or False"
+    for member in functions:
+        if not callable(getattr(thing, member, None)):
+            return f"it has no function {member}"
+    return ""
+
+
+def _taken(other: Source) -> str:
+    return (
+        f"it calls itself '{other.name}', which is another's name ({other.origin}), so that their runs could not be "
+        "told apart; give it a name of its own"
+    )
+
+
+@cache  # one domain a SPEC, since what is compiled is kept by the domain
+def _varied_suite(spec: str, domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
+    return tuple(_varied(spec, domain, parse_spec(spec, "domain")[2]) for domain in domains)
+
+
+def _varied(spec: str, domain: Domain, settings: dict[str, str]) -> Domain:
+    own = {key: value for key, value in settings.items() if key != "information"}
+    if own and domain.vary is None:
+        raise UsageError(f"domain '{spec}': {domain.name} has no setting '{next(iter(own))}'.")
     try:
-        return domain.vary(**settings)
+        varied = domain.vary(**own) if own and domain.vary else domain
+        if "information" in settings:
+            from bench.information import informative
+
+            varied = informative(varied, float(settings["information"]))
+        if not isinstance(varied, Domain):
+            raise TypeError(f"vary gave {type(varied).__name__}; expected a bench.Domain")
     except ValueError as error:
-        raise UsageError(f"domain '{spec}' cannot be made: {error}.") from error
+        raise UsageError(f"domain '{spec}' cannot be made: {first_line(error)}.") from error
+    except BeliefBenchError:
+        raise
+    except Exception as error:  # anybody's vary may raise anything
+        raise BeliefBenchError(f"domain '{spec}' cannot be made: {in_short(error)}.") from error
+    name = ",".join([domain.name, *(f"{setting}={value}" for setting, value in sorted(settings.items()))])
+    return replace(varied, name=name)
 
 
 def load_agent(spec: str, domain: Domain) -> Agent:
@@ -68,17 +198,16 @@ def load_agent(spec: str, domain: Domain) -> Agent:
     Raises
     ------
     UsageError
-        Where no agent, or more than one, has that name, or it refuses the model or an option.
+        Where no agent has that name, or it refuses the domain, the model or an option.
     BeliefBenchError
-        Where the plugin that provides it cannot be loaded.
+        Where more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
 
     >>> load_agent("bayesian", load_domain("flights")).name
     'bayesian'
     """
     name, model, options = parse_spec(spec)
-    factory = _load("agent", name)
+    source, factory, takes = _factory(name)
     given = options if model is None else {"model": model, **options}
-    takes = _options_of(factory)
     for option in given:
         if option not in takes and not any(one.kind is Parameter.VAR_KEYWORD for one in takes.values()):
             asked = f"the model '{model}'" if option == "model" else f"the option '{option}'"
@@ -87,13 +216,16 @@ def load_agent(spec: str, domain: Domain) -> Agent:
     if missing:
         raise UsageError(f"agent '{spec}': {name} needs {', '.join(missing)}; write {name}:MODEL or {name},key=value.")
     try:
-        return cast(Agent, factory(domain, **given))
+        agent = factory(domain, **given)
     except ValueError as error:
-        raise UsageError(f"agent '{spec}' cannot be made: {error}.") from error
+        raise UsageError(f"agent '{spec}' cannot be made: {first_line(error)}.") from error
     except BeliefBenchError:
         raise
-    except Exception as error:
-        raise BeliefBenchError(f"agent '{spec}' cannot be made: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # anybody's factory may raise anything
+        raise BeliefBenchError(f"agent '{spec}' cannot be made: {in_short(error)}.") from error
+    if wrong := _wrong_agent(agent, name):
+        raise BeliefBenchError(f"agent '{spec}' ({source.origin}) cannot be used: {wrong}.")
+    return cast(Agent, agent)
 
 
 def stands_alone(name: str) -> bool:
@@ -102,7 +234,7 @@ def stands_alone(name: str) -> bool:
     >>> stands_alone("random"), stands_alone("lowest")
     (True, False)
     """
-    return not _required(_options_of(_load("agent", name)))
+    return not _required(_factory(name)[2])
 
 
 def factory_doc(name: str) -> str | None:
@@ -111,7 +243,7 @@ def factory_doc(name: str) -> str | None:
     >>> factory_doc("random")
     'Accuracy 1/3 and log score ln 3 in expectation: the floor under every other row.'
     """
-    return getdoc(_load("agent", name))
+    return getdoc(_factory(name)[1])
 
 
 def parse_spec(spec: str, kind: Kind = "agent") -> tuple[str, str | None, dict[str, str]]:
@@ -135,32 +267,23 @@ def parse_spec(spec: str, kind: Kind = "agent") -> tuple[str, str | None, dict[s
     return name, model or None, options
 
 
-def _load(kind: Kind, name: str) -> Any:
-    found = list(entry_points(group=f"beliefbench.{kind}s", name=name))
-    if not found:
-        raise unknown_name(kind, name, names(kind))
-    if len({point.value for point in found}) > 1:
-        raise UsageError(
-            f"{len(found)} packages provide {'an' if kind == 'agent' else 'a'} {kind} '{name}' "
-            f"({', '.join(_origin(point) for point in found)}); uninstall all but one."
-        )
+def _factory(name: str) -> tuple[Source, Callable[..., Any], dict[str, Parameter]]:
+    """Return where an agent comes from, what makes it, and what that takes beside the domain."""
+    source = source_of("agent", name)
+    factory = source.loaded()
     try:
-        return found[0].load()
-    except Exception as error:
+        return source, factory, dict(list(signature(factory).parameters.items())[1:])
+    except (TypeError, ValueError) as error:
         raise BeliefBenchError(
-            f"{kind} '{name}' ({_origin(found[0])}) cannot be loaded: {type(error).__name__}: {error}"
+            f"agent '{name}' ({source.origin}) is of type {type(factory).__name__}; expected a factory, "
+            "factory(domain) -> agent."
         ) from error
 
 
-def _options_of(factory: Callable[..., Any]) -> dict[str, Parameter]:
-    """Return what a factory takes beside the domain."""
-    return dict(list(signature(factory).parameters.items())[1:])
+def _listed(domains: tuple[Domain, ...]) -> str:
+    return ", ".join(domain.name for domain in domains)
 
 
 def _required(options: dict[str, Parameter]) -> list[str]:
     variadic = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
     return [name for name, one in options.items() if one.default is Parameter.empty and one.kind not in variadic]
-
-
-def _origin(point: EntryPoint) -> str:
-    return f"{point.dist.name if point.dist else 'unknown package'}, {point.value}"

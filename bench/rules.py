@@ -76,6 +76,40 @@ class ChoiceRule:
         return asdict(self)
 
 
+def varied(
+    rule: ChoiceRule, user_rule: ChoiceRule | None, settings: Mapping[str, str]
+) -> tuple[ChoiceRule, ChoiceRule | None]:
+    """Return the assistant's model of people and the people's own rule with settings changed; those that begin with
+    ``user_`` hold for the people alone, the others for both. Raises ``ValueError`` for a setting that there is not.
+
+    >>> assistants, people = varied(ChoiceRule(), None, {"lapse": "0.2", "user_lapse": "0.4"})
+    >>> assistants.lapse, people.lapse
+    (0.2, 0.4)
+    """
+    shared = {key: value for key, value in settings.items() if not key.startswith("user_")}
+    own = {key: value for key, value in settings.items() if key.startswith("user_")}
+    changed = rule.changed(shared)
+    people = None if user_rule is None and not own else (user_rule or rule).changed(shared).changed(own, prefix="user_")
+    return changed, people
+
+
+def pymc_probs(rule: ChoiceRule, reward: Any) -> Any:
+    """Return P(choice) of rewards in PyTensor, float[..., 3]: `ChoiceRule.probs`, written anew for the PyMC models."""
+    import pytensor.tensor as pt
+
+    wanted = pt.cast(pt.lt(pt.max(reward, axis=-1, keepdims=True) - reward, 1e-9), "float64")
+    probs = wanted / pt.sum(wanted, axis=-1, keepdims=True)
+    if rule.temperature > 0:
+        odds = pt.exp((reward - pt.max(reward, axis=-1, keepdims=True)) / rule.temperature)
+        probs = odds / pt.sum(odds, axis=-1, keepdims=True)
+    if rule.lapse > 0:
+        pool = 1 - wanted if rule.lapse_to == "other" else pt.ones_like(wanted)
+        size = pt.sum(pool, axis=-1, keepdims=True)
+        lapsed = (1 - rule.lapse) * probs + rule.lapse * pool / pt.maximum(size, 1)
+        probs = pt.switch(pt.gt(size, 0), lapsed, probs)
+    return probs
+
+
 def best_options(reward: jax.Array) -> jax.Array:
     """Return which options are the best, bool[..., 3], of rewards, float[..., 3].
 

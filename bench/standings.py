@@ -52,13 +52,15 @@ ROUND_FIELDS = (
 class Row:
     """One agent on one domain: `ROW_FIELDS`, and `ROUND_FIELDS` after each round.
 
-    ``group`` holds what two rows must share to be compared; ``note`` is the agent's own; ``folder`` is the run's.
+    ``group`` holds what two rows must share to be compared; ``note`` is the agent's own; ``exact_answer`` says what the
+    exact answer rests on, where that does not go without saying; ``folder`` is the run's.
     """
 
     fields: dict[str, Any]
     rounds: list[dict[str, Any]]
     group: tuple[Any, ...]
     note: str | None
+    exact_answer: str | None
     folder: Path
 
     @property
@@ -197,7 +199,7 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
     }
     shared = ("domain", "domain_version", "users", "heldout", "seed")
     group = (*[fields[name] for name in shared], len(rounds), identity.domain.model_dump_json())
-    return Row(fields, rounds, group, record.agent.note, folder)
+    return Row(fields, rounds, group, record.agent.note, identity.domain.parameters.get("exact_answer"), folder)
 
 
 def _ranked(rows: list[Row]) -> list[Row]:

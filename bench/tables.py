@@ -57,9 +57,10 @@ FORMATS: dict[str, Callable[[Standings], str]] = {"md": to_markdown, "csv": to_c
 
 def _title(group: list[Row]) -> str:
     row = group[0].fields
+    sets = f"{row['heldout']} held-out {'set' if row['heldout'] == 1 else 'sets'}"
     return (
         f"{row['domain']} (version {row['domain_version']}): {row['users']} users, "
-        f"{len(group[0].rounds) - 1} rounds, {row['heldout']} held-out sets, seed {row['seed']}"
+        f"{len(group[0].rounds) - 1} rounds, {sets}, seed {row['seed']}"
     )
 
 
@@ -144,6 +145,8 @@ def _footnotes(group: list[Row]) -> list[str]:
         "log score and KL exact in nats an answer, lower is better. ECE of few answers is mostly noise: that of the "
         "exact answer, which is calibrated where users are as its model says, shows how much."
     ]
+    if group[0].exact_answer:
+        notes.append(f"The exact answer: {group[0].exact_answer}.")
     if any(row.fields["privileged"] for row in group):
         notes.append(f"{PRIVILEGED_MARK} is told the truth about the users.")
     if not all(row.fields["probabilistic"] for row in group):
@@ -156,4 +159,4 @@ def _percent(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    return NONE if value is None else f"{value:.3f}"
+    return NONE if value is None else f"{round(value, 3) + 0.0:.3f}"  # no -0.000

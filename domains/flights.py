@@ -76,6 +76,12 @@ SUBSETS = {
 }
 
 flights_2, flights_3, flights, flights_5, flights_6, flights_7, flights_8 = flights_n = tuple(
-    linear_choice(name, version="1", item="Flight", features=tuple(FEATURES[feature] for feature in subset.split()))
+    linear_choice(
+        name,
+        version="1",
+        item="Flight",
+        purpose="for my trips",
+        features=tuple(FEATURES[feature] for feature in subset.split()),
+    )
     for name, subset in SUBSETS.items()
 )

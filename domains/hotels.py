@@ -36,6 +36,7 @@ hotels = linear_choice(
     "hotels",
     version="1",
     item="Hotel",
+    purpose="for my trips",
     features=(
         Feature("distance_to_downtown", "distance to downtown", TENTHS, miles),
         Feature("price", "price", TENTHS, dollars),

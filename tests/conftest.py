@@ -1,5 +1,8 @@
 """What several tests share: flights, the paper's people written down anew in NumPy, and a domain worked by hand."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -13,6 +16,8 @@ import pytest
 
 import bench
 from bench.domain import describe_features
+
+ROOT = Path(__file__).parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -114,12 +119,47 @@ def make_coins():
 
 @pytest.fixture
 def plugin_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder on sys.path for packages of the test's own; `load_domain` forgets what it had found there."""
-    from bench import plugins
-
+    """A folder on sys.path for packages of the test's own; their modules are forgotten after it."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    plugins._load_domain.cache_clear()
     yield folder
-    plugins._load_domain.cache_clear()
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(folder)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def plugin_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for plugin files of the test's own, as ``--plugins`` takes it; what it brought is then forgotten."""
+    from bench import sources
+
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    yield folder
+    sources.forget_plugin_folders()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is shipped: a wheel of this repository, built anew."""
+    out, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
+    # From a copy, so that no earlier build leaves files in it.
+    for folder in ("bench", "domains", "agents"):
+        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source)
+    # With the setuptools that is here, so that the test needs no network.
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, source]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (file,) = out.glob("*.whl")
+    return file
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of imported data, empty."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("BELIEFBENCH_DATA", str(folder))
+    return folder

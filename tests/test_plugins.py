@@ -25,8 +25,10 @@ domain = dataclasses.replace(bench.load_domain("flights"), name="trains")
 """
 
 AN_AGENT = """
-class Echo:
-    name, version, probabilistic, privileged = "echo", "1", False, False
+from bench.agents.first import First
+
+class Echo(First):
+    name = "echo"
     def __init__(self, domain, model=None, volume="1"):
         if volume == "11":
             raise ValueError("volume goes to 10")
@@ -101,9 +103,6 @@ def test_a_broken_plugin_fails_alone_and_with_its_own_error(plugin_path, source)
         load_domain("broken")
     assert not isinstance(error.value, bench.UsageError)
     assert type(error.value.__cause__).__name__ in str(error.value)
-    import sys
-
-    sys.modules.pop("broken_module", None)
 
 
 def test_a_plugin_that_names_nothing_says_so(plugin_path):
@@ -115,7 +114,7 @@ def test_a_plugin_that_names_nothing_says_so(plugin_path):
 def test_two_plugins_of_one_name_are_an_error_that_names_both(plugin_path, flights):
     install(plugin_path, "first-package", "[beliefbench.agents]\necho = echo_a:Echo\n", echo_a=AN_AGENT)
     install(plugin_path, "second-package", "[beliefbench.agents]\necho = echo_b:Echo\n", echo_b=AN_AGENT)
-    with pytest.raises(bench.UsageError, match=r"2 packages provide an agent 'echo'") as error:
+    with pytest.raises(bench.BeliefBenchError, match=r"2 plugins provide an agent 'echo'") as error:
         load_agent("echo", flights)
     assert "first-package" in str(error.value)
     assert "second-package" in str(error.value)
@@ -123,13 +122,13 @@ def test_two_plugins_of_one_name_are_an_error_that_names_both(plugin_path, fligh
 
 def test_a_plugin_cannot_take_a_built_in_name(plugin_path):
     install(plugin_path, "usurper", "[beliefbench.domains]\nflights = usurping:domain\n", usurping=A_DOMAIN)
-    with pytest.raises(bench.UsageError, match=r"2 packages provide a domain 'flights' .*usurper.*uninstall"):
+    with pytest.raises(bench.BeliefBenchError, match=r"2 plugins provide a domain 'flights' .*usurper.*uninstall"):
         load_domain("flights")
 
 
 def test_a_domain_that_is_something_else_is_named_by_type(plugin_path):
     install(plugin_path, "odd", "[beliefbench.domains]\nodd = odd_module:domain\n", odd_module="domain = 'a string'")
-    with pytest.raises(bench.BeliefBenchError, match=r"domain 'odd' is of type str; expected a bench\.Domain"):
+    with pytest.raises(bench.BeliefBenchError, match=r"domain 'odd' \(.*\) is of type str; expected a bench\.Domain"):
         load_domain("odd")
 
 

@@ -72,7 +72,11 @@ def test_every_round_is_told_in_the_papers_words(brief, flights):
 
     ((turns, opening, questions, answers),) = model.asked
     assert turns == (
-        words.Turn(words.opening("Flight", words.instructions("Flight")), text(first), "The best option is Flight 3."),
+        words.Turn(
+            words.opening("Flight", words.instructions("Flight", "for my trips")),
+            text(first),
+            "The best option is Flight 3.",
+        ),
         words.Turn(
             words.opening("Flight", "Your option Flight 3 is correct."), text(second), "The best option is Flight 3."
         ),

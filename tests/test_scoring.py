@@ -110,7 +110,7 @@ def test_the_embedded_model_scores_as_a_full_pass_does(flights):
     rng = np.random.default_rng(0)
     sets = rng.integers(0, 3, (4, 3, 4)) / 2
     item, texts = "Flight", [words.question("Flight", [flights.describe(option) for option in one]) for one in sets]
-    turns = [words.Turn(words.opening(item, words.instructions(item)), texts[0], words.answer(item, 1))]
+    turns = [words.Turn(words.opening(item, words.instructions(item, "for my trips")), texts[0], words.answer(item, 1))]
     opening = words.opening(item, words.feedback(item, 1, 2))
     answers = [words.answer(item, option) for option in range(3)]
     scores = scorer.score(turns, opening, texts[1:], answers).log_probs

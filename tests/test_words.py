@@ -21,7 +21,7 @@ PAPER_OPENING = (
 
 def test_first_user_turn_is_the_papers(flights):
     options = [[0.5, 0.0, 0.5, 0.3], [0.0, 1.0, 0.0, 1.0], [1.0, 0.2, 1.0, 0.0]]
-    said = words.opening("Flight", words.instructions("Flight"))
+    said = words.opening("Flight", words.instructions("Flight", "for my trips"))
     assert said + words.question("Flight", [flights.describe(option) for option in options]) == PAPER_OPENING
 
 
@@ -38,6 +38,6 @@ def test_feedback_comes_before_the_next_question():
 
 
 def test_other_items_take_the_place_of_flights():
-    assert words.instructions("Hotel").startswith("Help me select the best hotels for my trips.")
-    assert "in a hotel" in words.instructions("Hotel")
+    assert words.instructions("Hotel", "for my trips").startswith("Help me select the best hotels for my trips.")
+    assert "in a hotel" in words.instructions("Hotel", "for my trips")
     assert words.opening("Hotel", "x").endswith("Which hotel is the best option?\n\n")

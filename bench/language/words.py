@@ -15,15 +15,18 @@ class Turn:
     answer: str
 
 
-def instructions(item: str) -> str:
+def instructions(item: str, purpose: str) -> str:
     """Return the first paragraph of the conversation.
 
-    >>> print(instructions("Flight")[:50])
+    >>> print(instructions("Flight", "for my trips")[:50])
     Help me select the best flights for my trips. I ha
+    >>> print(instructions("Product", "")[:40])
+    Help me select the best products. I have
     """
     one, many = item.lower(), f"{item.lower()}s"
+    wanted = f"{many} {purpose}".strip()
     return (
-        f"Help me select the best {many} for my trips. I have specific preferences for what I like and dislike in "
+        f"Help me select the best {wanted}. I have specific preferences for what I like and dislike in "
         f"a {one}, and these preferences remain the same. You need to figure out my preferences and select the best "
         f"{many} for me. Use your best judgment if you are unsure. Do not say you need more information."
     )

@@ -1,0 +1,75 @@
+"""Recorded users on disk: one JSON file a domain, in the folder of imported data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import BeliefBenchError
+from bench.store import write_atomically
+
+FOLDER = "released"
+
+
+class RecordedUsers(BaseModel):
+    """What was imported of one domain: what its users were shown, what they chose, and where that was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    name: str
+    """Its domain is ``released/<name>``."""
+    base: str
+    """The domain whose features and texts these are."""
+    sources: dict[str, str]
+    """{file name: SHA-256}."""
+    options: list[list[list[list[float]]]]
+    """[users][rounds][3][features]."""
+    chosen: list[list[int]]
+    heldout: list[list[list[float]]] | None
+    """[sets][3][features], the same for all; None: the last round of each user is held out."""
+    truth: list[list[int]] | None
+    """[users][sets]."""
+    hypotheses: list[int] | None
+    """The hypothesis of ``base`` that each user is; None for people, whom nobody knows."""
+    lapse: list[float] | None
+    """For people: the share of choices made at random, fitted on all the others."""
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return options, chosen, heldout and truth as `bench.Recorded` has them."""
+        options, chosen = np.array(self.options, dtype=float), np.array(self.chosen)
+        if self.heldout is None or self.truth is None:
+            return options[:, :-1], chosen[:, :-1], options[:, -1:], chosen[:, -1:]
+        return options, chosen, np.array(self.heldout, dtype=float), np.array(self.truth)
+
+
+def data_folder() -> Path:
+    """Return the folder of imported data: ``$BELIEFBENCH_DATA``, or the user's own data folder."""
+    given = os.environ.get("BELIEFBENCH_DATA")
+    return Path(given) if given else user_data_path("beliefbench")
+
+
+def record_files() -> list[Path]:
+    """Return the files of imported users, one a domain."""
+    return sorted((data_folder() / FOLDER).glob("*.json"))
+
+
+def read_record(file: Path) -> RecordedUsers:
+    """Return the users in a file. Raises `BeliefBenchError` where it cannot be read."""
+    try:
+        return RecordedUsers.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise BeliefBenchError(f"imported data '{file}' cannot be read; run `beliefbench import` again.") from error
+
+
+def write_record(record: RecordedUsers) -> Path:
+    """Write users into the folder of imported data; return the file."""
+    file = data_folder() / FOLDER / f"{record.name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, (record.model_dump_json() + "\n").encode())
+    return file

@@ -1,0 +1,1 @@
+"""A domain and an agent for beliefbench."""

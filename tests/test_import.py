@@ -1,0 +1,269 @@
+"""``beliefbench import``: the released files become domains with recorded users, and what is off is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import bench
+from bench.cli import app
+from bench.protocol import Episodes, Protocol
+from bench.released.importing import import_path
+from bench.released.people import LAPSES, fitted_lapses, log_evidence, with_lapse
+
+PEOPLE = [weights for weights in product((-1, -0.5, 0, 0.5, 1), repeat=2) if any(weights)]
+FEATURES = ["duration", "price"]
+
+
+def hours(value: float) -> str:
+    """Written anew: 30 min at 0 to 20 hr at 1."""
+    hour, minute = divmod(round(30 + 1170 * value), 60)
+    return " ".join([f"{hour} hr"] * (hour > 0) + [f"{minute} min"] * (minute > 0))
+
+
+def texts(one_set: np.ndarray) -> list[str]:
+    return [
+        f"Flight {number}: duration: {hours(duration)}, price: ${round(100 + 900 * price)}"
+        for number, (duration, price) in enumerate(one_set, start=1)
+    ]
+
+
+def best(weights: tuple[float, ...], one_set: np.ndarray) -> list[int]:
+    """The options of the largest reward, in whole numbers."""
+    rewards = (np.rint(10 * one_set) * np.rint(2 * np.array(weights))).sum(axis=-1)
+    return np.flatnonzero(rewards == rewards.max()).tolist()
+
+
+class Files:
+    """The released files of 12 users of flights-2, by a simulator that shares no code with ours."""
+
+    def __init__(self, folder: Path, noise: float = 0.0) -> None:
+        rng = np.random.default_rng(7)
+
+        def choose(weights: tuple[float, ...], one_set: np.ndarray) -> int:
+            return int(rng.choice(best(weights, one_set) if rng.random() >= noise else 3))
+
+        self.folder = folder
+        self.sets = rng.integers(0, 11, (12, 5, 3, 2)) / 10
+        self.heldout_sets = rng.integers(0, 11, (6, 3, 2)) / 10
+        self.people = [PEOPLE[at] for at in rng.permutation(24)[:12]]
+        self.users = [
+            {
+                "idx": at,
+                "reward_fn": list(weights),
+                "rounds": [{"options": texts(one), "user_idx": choose(weights, one)} for one in self.sets[at]],
+                "features": FEATURES,
+                "rounds_numpy": self.sets[at].tolist(),
+                "seed": 0,
+            }
+            for at, weights in enumerate(self.people)
+        ]
+        self.heldout = {
+            "features": FEATURES,
+            "all_options": [texts(one) for one in self.heldout_sets],
+            "user_idxs": [
+                {"reward_fn": list(weights), "idxs": [choose(weights, one) for one in self.heldout_sets]}
+                for weights in reversed(self.people)
+            ],
+        }
+
+    def write(self, name: str = "flight_2features", heldout: bool = True) -> Path:
+        interaction, held = self.folder / "eval/interaction", self.folder / "eval/heldout"
+        interaction.mkdir(parents=True, exist_ok=True)
+        (interaction / f"{name}.jsonl").write_text("".join(json.dumps(user) + "\n" for user in self.users))
+        if heldout:
+            held.mkdir(exist_ok=True)
+            (held / f"{name}.json").write_text(json.dumps(self.heldout, indent=1))
+        return self.folder
+
+
+@pytest.fixture
+def files(tmp_path, data_folder) -> Files:
+    return Files(tmp_path / "files")
+
+
+def test_every_stored_choice_of_noiseless_users_is_theirs_and_ties_are_counted(files):
+    said: list[str] = []
+    assert import_path(files.write(), said.append) == ["released/flights-2"]
+    ties = sum(
+        len(best(weights, one)) > 1
+        for at, weights in enumerate(files.people)
+        for one in [*files.sets[at], *files.heldout_sets]
+    )
+    assert said == [
+        "released/flights-2: 12 users, 5 rounds, 6 held-out sets; all 132 stored choices are what the stored weights "
+        f"want, {ties} of them one of several that tie."
+    ]
+
+
+def test_a_run_asks_what_was_recorded(files):
+    import_path(files.write(), lambda line: None)
+    domain = bench.load_domain("released/flights-2")
+    episodes = Episodes(domain, Protocol.of(domain))
+    assert episodes.protocol == Protocol(users=12, rounds=5, heldout=6)
+    held = {tuple(one["reward_fn"]): one["idxs"] for one in files.heldout["user_idxs"]}
+    assert sorted(episodes.users) == list(range(12))
+    assert episodes.latents is not None
+    for place, user in enumerate(episodes.users):
+        np.testing.assert_array_equal(episodes.options[place], files.sets[user])
+        assert episodes.chosen[place].tolist() == [one["user_idx"] for one in files.users[user]["rounds"]]
+        assert episodes.truth[place].tolist() == held[files.people[user]]
+        assert PEOPLE[episodes.latents["person"][place]] == files.people[user]
+    np.testing.assert_array_equal(episodes.heldout, files.heldout_sets)
+    # The exact answer, by elimination: those left take one of their best options at random.
+    left = [
+        one
+        for one in PEOPLE
+        if all(c in best(one, s) for c, s in zip(episodes.chosen[0], episodes.options[0], strict=True))
+    ]
+    expected = [
+        [np.mean([(k in b) / len(b) for b in (best(one, s) for one in left)]) for k in range(3)]
+        for s in files.heldout_sets
+    ]
+    np.testing.assert_allclose(episodes.exact[0, -1], expected, atol=1e-12)
+
+
+def test_fewer_users_rounds_and_sets_are_the_first_of_more_and_more_are_refused(files):
+    import_path(files.write(), lambda line: None)
+    domain = bench.load_domain("released/flights-2")
+    whole, part = Episodes(domain, Protocol.of(domain)), Episodes(domain, Protocol(users=3, rounds=2, heldout=4))
+    np.testing.assert_array_equal(part.users, whole.users[:3])
+    np.testing.assert_array_equal(part.options, whole.options[:3, :2])
+    np.testing.assert_array_equal(part.truth, whole.truth[:3, :4])
+    for wrong in (Protocol(13), Protocol(3, rounds=6), Protocol(3, heldout=7)):
+        with pytest.raises(bench.UsageError, match=r"12 different users|recorded"):
+            Episodes(domain, wrong)
+
+
+def test_without_a_heldout_file_the_last_round_is_held_out(files):
+    said: list[str] = []
+    import_path(files.write(heldout=False), said.append)
+    assert "each one's last round is held out, since there is no held-out file beside it" in said[0]
+    domain = bench.load_domain("released/flights-2")
+    episodes = Episodes(domain, Protocol.of(domain))
+    assert (episodes.protocol.rounds, episodes.protocol.heldout) == (4, 1)
+    np.testing.assert_array_equal(episodes.heldout[:, 0], files.sets[episodes.users, 4])
+
+
+def test_people_may_contradict_everything_and_have_no_truth_to_tell(tmp_path, data_folder):
+    files = Files(tmp_path / "files", noise=0.8)
+    import_path(files.write("flight_human"), lambda line: None)
+    domain = bench.load_domain("released/people")
+    run = bench.run(domain, "bayesian", results=tmp_path / "results")
+    exact = np.array([run.rows()[f"exact_{option}"].to_numpy() for option in range(3)])
+    held = run.rows()["question"].to_numpy() >= 0
+    np.testing.assert_allclose(exact[:, held].sum(axis=0), 1.0)
+    with pytest.raises(bench.UsageError, match="nobody knows what the recorded users of released/people want"):
+        bench.run(domain, "oracle", results=tmp_path / "results")
+    told = CliRunner().invoke(app, ["run", "--domain", "released/people", "--results", str(tmp_path / "results")])
+    assert "agent 'oracle' is left out" in told.stderr
+    assert "fitted for each person on all the others" in " ".join(told.stdout.split())
+
+
+def test_nobodys_own_choices_set_their_lapse(flights):
+    """Lapse 0.3 among 60 people: fitted within 0.12 (some 3 standard errors; it fails at 3 seeds in 1,000)."""
+    noisy = bench.load_domain("flights,user_lapse=0.3")
+    episodes = Episodes(noisy, Protocol(users=60, rounds=12, heldout=1))
+    lapses = fitted_lapses(flights, episodes.options, episodes.chosen)
+    assert abs(lapses - 0.3).max() < 0.12
+    changed = episodes.chosen.copy()
+    changed[0] = (changed[0] + 1) % 3
+    again = fitted_lapses(flights, episodes.options, changed)
+    assert again[0] == lapses[0]
+    assert set(lapses) <= set(LAPSES)
+
+
+def test_the_evidence_of_a_lapse_is_the_sum_over_people_written_anew(flights, people):
+    episodes = Episodes(flights, Protocol(users=3, rounds=4, heldout=1))
+    reward = np.einsum("urkf,hf->uhrk", episodes.options, people)
+    top = reward >= reward.max(axis=-1, keepdims=True) - 1e-9
+    probs = np.take_along_axis(top / top.sum(-1, keepdims=True), episodes.chosen[:, None, :, None], axis=-1)[..., 0]
+    found = log_evidence(with_lapse(flights, LAPSES), episodes.options, episodes.chosen)
+    for column, lapse in ((0, LAPSES[0]), (30, LAPSES[30])):
+        expected = np.log(((1 - lapse) * probs + lapse / 3).prod(axis=-1).mean(axis=1))
+        np.testing.assert_allclose(found[:, column], expected, rtol=1e-10)
+
+
+def change(path: list, value: object) -> Callable[[Files], None]:
+    """Put a value somewhere in the files."""
+
+    def apply(files: Files) -> None:
+        at = {"users": files.users, "heldout": files.heldout}
+        for part in path[:-1]:
+            at = at[part]
+        at[path[-1]] = value
+
+    return apply
+
+
+def worst(files: Files) -> None:
+    """User 5 takes in round 2 what none of the stored weights wants."""
+    wanted = best(files.people[4], files.sets[4, 1])
+    files.users[4]["rounds"][1]["user_idx"] = next(option for option in range(3) if option not in wanted)
+
+
+@pytest.mark.parametrize(
+    ("fault", "where", "says"),
+    [
+        (change(["users", 2, "features"], ["duration", "prize"]), "line 3", "features"),
+        (worst, "line 5: round 2", "the stored choice is option"),
+        (change(["users", 1, "reward_fn"], [0, 0]), "line 2", "not all 0"),
+        (change(["users", 1, "reward_fn"], [0.7, 0]), "line 2", "which nobody in flights-2 has"),
+        (
+            change(["users", 3, "rounds", 0, "options", 1], "Flight 2: duration: 31 min, price: $370"),
+            "line 4: round 1, option 2",
+            "'duration: 31 min, price: $370' is no text of flights-2; one is 'duration: 30 min, price: $100'",
+        ),
+        (
+            change(["users", 0, "rounds_numpy", 2, 1, 0], 0.55),
+            "line 1: round 3, option 2",
+            "`rounds_numpy` says duration",
+        ),
+        (change(["users", 6, "rounds", 4, "user_idx"], 3), "line 7", "3"),
+        (
+            change(["heldout", "all_options", 2, 0], "Flight 1: price: $100"),
+            "all_options[2], option 1",
+            "is no text of",
+        ),
+        (change(["heldout", "user_idxs", 0, "reward_fn"], [0.0, 0.0]), "user_idxs", "no entry"),
+    ],
+)
+def test_what_is_off_is_named_with_file_and_line(files, fault, where, says):
+    fault(files)
+    with pytest.raises(bench.UsageError) as error:
+        import_path(files.write(), lambda line: None)
+    assert "flight_2features" in str(error.value)
+    assert where in str(error.value)
+    assert says in str(error.value)
+    assert "released/flights-2" not in bench.plugins.names("domain")
+
+
+def test_an_unknown_feature_is_named_with_file_and_line(files):
+    for user in files.users:
+        user["features"] = ["duration", "prize"]
+    with pytest.raises(
+        bench.UsageError, match=r"flight_2features.jsonl, line 1: unknown feature 'prize'; a flight has "
+    ):
+        import_path(files.write(heldout=False), lambda line: None)
+
+
+@pytest.mark.parametrize(("path", "says"), [("nowhere", "is not there"), ("empty", "holds no interaction file")])
+def test_nothing_to_import_is_a_wrong_call(tmp_path, data_folder, path, says):
+    (tmp_path / "empty").mkdir()
+    told = CliRunner().invoke(app, ["import", str(tmp_path / path)])
+    assert told.exit_code == 2
+    assert says in told.stderr
+
+
+def test_imported_data_that_is_damaged_fails_alone(files, data_folder):
+    import_path(files.write(), lambda line: None)
+    (data_folder / "released/flights-2.json").write_text("{")
+    with pytest.raises(bench.BeliefBenchError, match="cannot be read"):
+        bench.load_domain("released/flights-2")
+    assert bench.load_domain("flights-2").name == "flights-2"

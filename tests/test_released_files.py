@@ -1,0 +1,617 @@
+"""The paper's released files: what is in them is read exactly, and a fault is named with its file, line and place."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import UsageError
+from bench.released.files import (
+    Heldout,
+    HeldoutUser,
+    Interaction,
+    ShopperHeldout,
+    read_heldout,
+    read_interactions,
+    read_shopper_heldout,
+    split_option,
+)
+from bench.released.located import line_of
+
+FLIGHT = """\
+{"idx": 0, "reward_fn": [-1.0, -0.5, 0.0, 1.0], "rounds": [{"options": ["Flight 1: departure time: 02:00 PM, \
+duration: 30 min, number of stops: 1, price: $370", "Flight 2: departure time: 06:00 AM, duration: 4 hr 24 min, \
+number of stops: 0, price: $730", "Flight 3: departure time: 03:36 PM, duration: 16 hr 6 min, number of stops: 0, \
+price: $1000"], "user_idx": 1}, {"options": ["Flight 1: departure time: 10:00 PM, duration: 20 hr, number of stops: \
+2, price: $190", "Flight 2: departure time: 10:48 AM, duration: 16 hr 6 min, number of stops: 0, price: $730", \
+"Flight 3: departure time: 10:48 AM, duration: 30 min, number of stops: 2, price: $460"], "user_idx": 2}], "seed": 0, \
+"features": ["departure_time", "duration", "number_of_stops", "price"], "rounds_numpy": [[[0.5, 0.0, 0.5, 0.3], [0.0, \
+0.2, 0.0, 0.7], [0.6, 0.8, 0.0, 1.0]], [[1.0, 1.0, 1.0, 0.1], [0.3, 0.8, 0.0, 0.7], [0.3, 0.0, 1.0, 0.4]]]}
+{"idx": 1, "reward_fn": [1, 1, 1, -1], "rounds": [{"options": ["Flight 1: a", "Flight 2: b", "Flight 3: c"], \
+"user_idx": 0}, {"options": ["Flight 1: d", "Flight 2: e", "Flight 3: f"], "user_idx": 0}], "seed": 0, "features": \
+["departure_time", "duration", "number_of_stops", "price"]}
+"""
+
+HUMAN = """\
+{"idx": 0, "reward_fn": [0.5, -1], "rounds": [{"options": ["Flight 1: duration: 30 min, price: $100", "Flight 2: \
+duration: 20 hr, price: $370", "Flight 3: duration: 20 hr, price: $1000"], "user_idx": 2}], "features": ["duration", \
+"price"]}
+{"idx": 0, "reward_fn": [0, -0.5], "rounds": [{"options": ["Flight 1: duration: 30 min, price: $100", "Flight 2: \
+duration: 20 hr, price: $370", "Flight 3: duration: 20 hr, price: $1000"], "user_idx": 0}], "features": ["duration", \
+"price"]}
+
+
+"""
+
+HOTEL = """\
+{"reward_fn": [-1.0, -1.0, 0.5, 1.0], "rounds": [{"options": ["Hotel 1: distance to downtown: 1 miles, price: $550, \
+rating: 1 stars, amenities: no amenities", "Hotel 2: distance to downtown: 10 miles, price: $820, rating: 2 stars, \
+amenities: free parking, free breakfast, and pool", "Hotel 3: distance to downtown: 3 miles, price: $370, rating: 5 \
+stars, amenities: free parking"], "user_idx": 2}], "features": ["distance_to_downtown", "price", "rating", \
+"amenities"], "note": {"any": NaN}}
+"""
+
+WEBSHOP = """\
+{"idx": 0, "goal_attrs": ["storage shelf", "eco friendly"], "goal_options": {"size": "twin", "pattern name": "bed \
+frame"}, "rounds": [{"options": ["Product 1: Twin Bed\\u2028with Shelf: 2 in 1\\nColor: black\\nSize: twin", "Product \
+2: Caf\\u00e9 Bed \\ud83c\\udf1c\\n", "Product 3: Bed Frame, Queen\\nSize: queen"], "user_idx": 0, "score": [0.5, \
+0.0, 0.25]}]}
+{"idx": 1, "goal_attrs": ["metal legs"], "goal_options": {}, "rounds": [{"options": ["Product 1: A", "Product 2: B", \
+"Product 3: C"], "user_idx": 2, "score": [0, 0, 1]}]}
+"""
+
+HELDOUT = """\
+{
+  "features": [
+    "duration",
+    "price"
+  ],
+  "all_options": [
+    [
+      "Flight 1: duration: 16 hr 6 min, price: $820",
+      "Flight 2: duration: 12 hr 12 min, price: $280",
+      "Flight 3: duration: 16 hr 6 min, price: $730"
+    ],
+    [
+      "Flight 1: duration: 4 hr 24 min, price: $190",
+      "Flight 2: duration: 10 hr 15 min, price: $1000",
+      "Flight 3: duration: 8 hr 18 min, price: $460"
+    ]
+  ],
+  "user_idxs": [
+    {
+      "reward_fn": [
+        -1.0,
+        0.5
+      ],
+      "idxs": [
+        1,
+        2
+      ]
+    },
+    {
+      "reward_fn": [1, 1],
+      "idxs": [0, 1]
+    }
+  ],
+  "all_options_numpy": [
+    [[0.8, 0.8], [0.6, 0.2], [0.8, 0.7]],
+    [[0.2, 0.1], [0.5, 1.0], [0.4, 0.4]]
+  ]
+}
+"""
+
+SHOPPERS = """\
+{"idx": 4, "goal_options": {"size": "king"}, "goal_attrs": ["faux leather", "white item"], "all_options": \
+[{"options": ["Product 1: Title: Bed\\nDescription:\\n- Soft", "Product 2: Title: Bed\\nColor: b", "Product 3: Title: \
+Bed"], "user_idx": 1, "score": [0.0, 0.75, 0.25]}, {"options": ["Product 1: A", "Product 2: B", "Product 3: C"], \
+"user_idx": 0, "score": [1, 0, 0]}]}
+{"all_options": [{"options": ["Product 1: A", "Product 2: B", "Product 3: C"], "user_idx": 2}]}
+"""
+
+
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    file = folder / name
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return file
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def test_flights_are_read_exactly(tmp_path):
+    file = written(tmp_path, "flight.jsonl", FLIGHT)
+    features = ("departure_time", "duration", "number_of_stops", "price")
+    first = Interaction(
+        file=file,
+        line=1,
+        idx=0,
+        reward_fn=(-1.0, -0.5, 0.0, 1.0),
+        features=features,
+        options=(
+            (
+                "Flight 1: departure time: 02:00 PM, duration: 30 min, number of stops: 1, price: $370",
+                "Flight 2: departure time: 06:00 AM, duration: 4 hr 24 min, number of stops: 0, price: $730",
+                "Flight 3: departure time: 03:36 PM, duration: 16 hr 6 min, number of stops: 0, price: $1000",
+            ),
+            (
+                "Flight 1: departure time: 10:00 PM, duration: 20 hr, number of stops: 2, price: $190",
+                "Flight 2: departure time: 10:48 AM, duration: 16 hr 6 min, number of stops: 0, price: $730",
+                "Flight 3: departure time: 10:48 AM, duration: 30 min, number of stops: 2, price: $460",
+            ),
+        ),
+        chosen=(1, 2),
+        rounds_numpy=(
+            ((0.5, 0.0, 0.5, 0.3), (0.0, 0.2, 0.0, 0.7), (0.6, 0.8, 0.0, 1.0)),
+            ((1.0, 1.0, 1.0, 0.1), (0.3, 0.8, 0.0, 0.7), (0.3, 0.0, 1.0, 0.4)),
+        ),
+        seed=0,
+        goal_attrs=None,
+        goal_options=None,
+        scores=None,
+    )
+    users = read_interactions(file)
+    assert users[0] == first
+    assert len(users) == 2
+    assert (users[1].line, users[1].idx, users[1].chosen, users[1].rounds_numpy) == (2, 1, (0, 0), None)
+    assert [type(weight) for weight in users[1].reward_fn] == [float] * 4
+    assert len(set(users)) == 2  # they can be hashed
+
+
+def test_human_users_share_a_list_of_rounds(tmp_path):
+    users = read_interactions(written(tmp_path, "flight_human.jsonl", HUMAN))
+    assert [(user.line, user.idx, user.reward_fn, user.chosen) for user in users] == [
+        (1, 0, (0.5, -1.0), (2,)),
+        (2, 0, (0.0, -0.5), (0,)),
+    ]
+    assert users[0].options == users[1].options
+    assert all(user.rounds_numpy is None and user.seed is None for user in users)
+
+
+def test_hotels_are_read_and_unknown_fields_passed_over(tmp_path):
+    (user,) = read_interactions(written(tmp_path, "hotel.jsonl", HOTEL))
+    assert user.features == ("distance_to_downtown", "price", "rating", "amenities")
+    assert user.reward_fn == (-1.0, -1.0, 0.5, 1.0)
+    assert user.idx is None
+    assert user.options[0][1] == (
+        "Hotel 2: distance to downtown: 10 miles, price: $820, rating: 2 stars, "
+        "amenities: free parking, free breakfast, and pool"
+    )
+
+
+def test_shoppers_are_read_exactly(tmp_path):
+    file = written(tmp_path, "beds.jsonl", WEBSHOP)
+    users = read_interactions(file)
+    assert users[0] == Interaction(
+        file=file,
+        line=1,
+        idx=0,
+        reward_fn=None,
+        features=None,
+        options=(
+            (
+                "Product 1: Twin Bed\u2028with Shelf: 2 in 1\nColor: black\nSize: twin",
+                "Product 2: Café Bed 🌜\n",
+                "Product 3: Bed Frame, Queen\nSize: queen",
+            ),
+        ),
+        chosen=(0,),
+        rounds_numpy=None,
+        seed=None,
+        goal_attrs=("storage shelf", "eco friendly"),
+        goal_options={"size": "twin", "pattern name": "bed frame"},
+        scores=((0.5, 0.0, 0.25),),
+    )
+    assert (users[1].goal_attrs, users[1].goal_options, users[1].scores) == (("metal legs",), {}, ((0.0, 0.0, 1.0),))
+    assert len(set(users)) == 2
+
+
+def test_shared_heldout_sets_are_read_exactly(tmp_path):
+    file = written(tmp_path, "flight_2features.json", HELDOUT)
+    assert read_heldout(file) == Heldout(
+        file=file,
+        features=("duration", "price"),
+        options=(
+            (
+                "Flight 1: duration: 16 hr 6 min, price: $820",
+                "Flight 2: duration: 12 hr 12 min, price: $280",
+                "Flight 3: duration: 16 hr 6 min, price: $730",
+            ),
+            (
+                "Flight 1: duration: 4 hr 24 min, price: $190",
+                "Flight 2: duration: 10 hr 15 min, price: $1000",
+                "Flight 3: duration: 8 hr 18 min, price: $460",
+            ),
+        ),
+        users=(
+            HeldoutUser("user_idxs[0]", (-1.0, 0.5), (1, 2)),
+            HeldoutUser("user_idxs[1]", (1.0, 1.0), (0, 1)),
+        ),
+        options_numpy=(
+            ((0.8, 0.8), (0.6, 0.2), (0.8, 0.7)),
+            ((0.2, 0.1), (0.5, 1.0), (0.4, 0.4)),
+        ),
+    )
+
+
+def test_shoppers_heldout_sets_are_read_exactly(tmp_path):
+    file = written(tmp_path, "beds.jsonl", SHOPPERS)
+    plain = ("Product 1: A", "Product 2: B", "Product 3: C")
+    described = (
+        "Product 1: Title: Bed\nDescription:\n- Soft",
+        "Product 2: Title: Bed\nColor: b",
+        "Product 3: Title: Bed",
+    )
+    assert read_shopper_heldout(file) == [
+        ShopperHeldout(
+            file=file,
+            line=1,
+            idx=4,
+            goal_attrs=("faux leather", "white item"),
+            options=(described, plain),
+            chosen=(1, 0),
+            scores=((0.0, 0.75, 0.25), (1.0, 0.0, 0.0)),
+            goal_options={"size": "king"},
+        ),
+        ShopperHeldout(file=file, line=2, idx=None, goal_attrs=None, options=(plain,), chosen=(2,), scores=None),
+    ]
+
+
+def test_a_byte_order_mark_windows_lines_and_raw_line_separators_do_no_harm(tmp_path):
+    raw = "\ufeff" + HUMAN.replace("20 hr", "20\u2028hr").replace("\n", "\r\n")
+    users = read_interactions(written(tmp_path, "flight_human.jsonl", raw))
+    assert [user.options[0][1] for user in users] == ["Flight 2: duration: 20\u2028hr, price: $370"] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "expected"),
+    [
+        ("Product 3: Set 2: two beds\nSize: king", 3, ("Product", "Set 2: two beds\nSize: king")),
+        ("Hotel room 1: price: $100", 1, ("Hotel room", "price: $100")),
+        ("Product 2: \n", 2, ("Product", "\n")),
+    ],
+)
+def test_an_option_is_split_behind_its_number(text, number, expected):
+    assert split_option(text, number) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Flight 1: a",
+        "Flight 02: a",
+        "Flight: a",
+        "2: a",
+        " 2: a",
+        "Flight 2:a",
+        "Flight 2: ",
+        "Flight  2: a",
+        "a: b 2: c",
+        "",
+    ],
+)
+def test_an_option_without_its_number_is_an_error(text):
+    with pytest.raises(UsageError, match=r'^option 2 is ".*; expected it to begin as in "Flight 2: "\.$'):
+        split_option(text, 2)
+
+
+# --- faults ---------------------------------------------------------------------------------------
+
+MISSING = object()
+
+
+def changed(document: dict, path: tuple, value: object) -> dict:
+    """A copy of a JSON object with one value replaced, or, where it is MISSING, left out."""
+    copied = copy.deepcopy(document)
+    inner = copied
+    for step in path[:-1]:
+        inner = inner[step]
+    if value is MISSING:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return copied
+
+
+def second_line(lines: str, path: tuple, value: object) -> str:
+    """JSONL whose second line has one value replaced."""
+    first, second = lines.splitlines()[:2]
+    return f"{first}\n{json.dumps(changed(json.loads(second), path, value))}\n"
+
+
+def in_flights(*path_and_value: object) -> str:
+    # Its second line with what the first has, so that every field can be spoilt there.
+    first = FLIGHT.splitlines()[0]
+    return second_line(f"{first}\n{first}", path_and_value[:-1], path_and_value[-1])
+
+
+def in_shopping(*path_and_value: object) -> str:
+    return second_line(WEBSHOP, path_and_value[:-1], path_and_value[-1])
+
+
+def in_heldout(*path_and_value: object) -> str:
+    return json.dumps(changed(json.loads(HELDOUT), path_and_value[:-1], path_and_value[-1]), indent=2)
+
+
+def in_shoppers(*path_and_value: object) -> str:
+    first = SHOPPERS.splitlines()[0]
+    return second_line(f"{first}\n{first}", path_and_value[:-1], path_and_value[-1])
+
+
+ONE_ROUND = [{"options": ["Flight 1: a", "Flight 2: b", "Flight 3: c"], "user_idx": 0}]
+FOUR = ["Flight 1: a", "Flight 2: b", "Flight 3: c", "Flight 4: d"]
+
+FAULTS = [
+    # a file or a line that is no JSON object
+    (read_interactions, "", 1, "the file is empty"),
+    (read_interactions, " \n\n", 1, "the file is empty"),
+    (read_heldout, "", 1, "the file is empty"),
+    (read_interactions, FLIGHT.encode() + b'{"idx": "\xff"}', 3, "byte 0xff is not UTF-8"),
+    (read_heldout, b'{\n"a": "\xe9"}', 2, "byte 0xe9 is not UTF-8"),
+    (read_interactions, FLIGHT.encode("utf-16"), 1, "byte 0xff is not UTF-8"),
+    (
+        read_interactions,
+        FLIGHT + '{"idx": 2,',
+        3,
+        "column 11: not JSON (Expecting property name enclosed in double quotes)",
+    ),
+    (read_interactions, FLIGHT + '{"idx": [' + "1" * 5000 + "]}", 3, "JSON of thousands of digits"),
+    (read_interactions, FLIGHT + "[" * 100_000, 3, "JSON of thousands of brackets"),
+    (read_interactions, FLIGHT + "[1, 2]", 3, "[1, 2] is not a JSON object"),
+    (read_interactions, FLIGHT + "null", 3, "null is not a JSON object"),
+    (read_interactions, FLIGHT.replace("\n", "\n\n", 1), 2, "the line is blank"),
+    (read_shopper_heldout, SHOPPERS + "{'idx': 1}", 3, "column 2: not JSON"),
+    (read_heldout, HELDOUT.replace("    },", "    }"), 29, "column 5: not JSON (Expecting ',' delimiter)"),
+    (read_heldout, SHOPPERS, 2, "column 1: not JSON (Extra data); expected one JSON object in the whole file"),
+    (read_heldout, "\n\n3", 1, "3 is not a JSON object"),
+    # fields that are missing
+    *[
+        (read_interactions, in_flights(field, MISSING), 2, f"`{field}` is missing")
+        for field in ("reward_fn", "features")
+    ],
+    (read_interactions, in_flights("rounds", MISSING), 2, "`rounds` is missing"),
+    (read_interactions, in_flights("rounds", 1, "options", MISSING), 2, "round 2: `options` is missing"),
+    (read_interactions, in_flights("rounds", 1, "user_idx", MISSING), 2, "round 2: `user_idx` is missing"),
+    (read_interactions, in_flights("reward_fn", None), 2, "`reward_fn` is null; expected a value"),
+    (read_interactions, in_shopping("goal_attrs", MISSING), 2, "`goal_attrs` is missing"),
+    (read_interactions, in_shopping("goal_options", MISSING), 2, "`goal_options` is missing"),
+    (read_interactions, in_shopping("rounds", 0, "score", MISSING), 2, "round 1: `score` is missing"),
+    (read_heldout, in_heldout("features", MISSING), 1, "`features` is missing"),
+    (read_heldout, in_heldout("all_options", MISSING), 1, "`all_options` is missing"),
+    (read_heldout, in_heldout("user_idxs", 1, "idxs", MISSING), 29, "`user_idxs[1].idxs` is missing"),
+    (read_shopper_heldout, in_shoppers("all_options", MISSING), 2, "`all_options` is missing"),
+    (
+        read_shopper_heldout,
+        in_shoppers("all_options", 1, "user_idx", MISSING),
+        2,
+        "`all_options[1].user_idx` is missing",
+    ),
+    (read_shopper_heldout, in_shoppers("all_options", 1, "score", MISSING), 2, "`all_options[1].score` is missing"),
+    (read_shopper_heldout, FLIGHT, 1, "`all_options` is missing"),
+    # users of two kinds, or of none
+    (read_interactions, FLIGHT + WEBSHOP, 3, "the user has `goal_attrs`, while line 1 has `reward_fn`"),
+    (read_interactions, WEBSHOP + FLIGHT, 3, "the user has `reward_fn`, while line 1 has `goal_attrs`"),
+    (read_interactions, in_flights("goal_attrs", []), 2, "both `reward_fn` and `goal_attrs`"),
+    (read_interactions, '{"rounds": []}', 1, "neither `reward_fn` nor `goal_attrs`"),
+    (read_interactions, SHOPPERS.splitlines()[1], 1, "neither `reward_fn` nor `goal_attrs`"),
+    # options and their texts
+    (read_interactions, in_flights("rounds", 1, "options", FOUR), 2, "round 2 has 4 options; expected 3"),
+    (read_interactions, in_flights("rounds", 1, "options", FOUR[:2]), 2, "round 2 has 2 options; expected 3"),
+    (read_interactions, in_flights("rounds", 1, "options", "abc"), 2, 'round 2: `options` is "abc"; expected a list'),
+    (read_interactions, in_flights("rounds", 1, "options", 2, 7), 2, "round 2: `options[2]` is 7; expected a text"),
+    (read_interactions, in_flights("rounds", 1, "options", 2, "\ud800"), 2, "expected a text without lone surrogates"),
+    (read_interactions, in_flights("rounds", 1, "options", 2, FOUR[0]), 2, 'round 2: option 3 is "Flight 1: a"'),
+    (read_interactions, in_flights("rounds", 1, "options", 2, "price: $1"), 2, 'begin as in "Flight 3: "'),
+    (read_interactions, in_flights("rounds", 1, "options", 2, "Hotel 3: a"), 2, 'is a "Hotel"; expected a "Flight"'),
+    (read_interactions, in_flights("rounds", []), 2, "`rounds` is empty"),
+    (read_interactions, in_flights("rounds", {}), 2, "`rounds` is {}; expected a list"),
+    (read_interactions, in_flights("rounds", 0, "three"), 2, 'round 1 is "three"; expected an object'),
+    (
+        read_interactions,
+        second_line(FLIGHT, ("rounds",), ONE_ROUND),
+        2,
+        "the user has 1 rounds; expected 2, as in line 1",
+    ),
+    (read_heldout, in_heldout("all_options", 1, FOUR), 12, "`all_options[1]` has 4 options; expected 3"),
+    (read_heldout, in_heldout("all_options", 1, 2, FOUR[0]), 15, '`all_options[1]`: option 3 is "Flight 1: a"'),
+    (read_heldout, in_heldout("all_options", 1, 2, "Hotel 3: a"), 15, '`all_options[1]`: option 3 is a "Hotel"'),
+    (read_heldout, in_heldout("all_options", []), 6, "`all_options` is empty"),
+    (read_heldout, in_heldout("user_idxs", []), 18, "`user_idxs` is empty"),
+    (read_shopper_heldout, in_shoppers("all_options", []), 2, "`all_options` is empty"),
+    (read_shopper_heldout, in_shoppers("all_options", 1, "options", FOUR), 2, "`all_options[1].options` has 4 options"),
+    (
+        read_shopper_heldout,
+        in_shoppers("all_options", 0, "options", FOUR[:3]),
+        2,
+        'is a "Flight"; expected a "Product"',
+    ),
+    # choices
+    *[
+        (
+            read_interactions,
+            in_flights("rounds", 1, "user_idx", given),
+            2,
+            f"round 2: `user_idx` is {shown}; expected 0, 1 or 2",
+        )
+        for given, shown in [(3, "3"), (-1, "-1"), (1.0, "1.0"), (True, "true"), ("1", '"1"'), ([], "[]")]
+    ],
+    (read_heldout, in_heldout("user_idxs", 0, "idxs", 1, 3), 26, "`user_idxs[0].idxs[1]` is 3; expected 0, 1 or 2"),
+    (
+        read_heldout,
+        in_heldout("user_idxs", 0, "idxs", 1, False),
+        26,
+        "`user_idxs[0].idxs[1]` is false; expected 0, 1 or 2",
+    ),
+    (read_heldout, in_heldout("user_idxs", 1, "idxs", [1, 2, 0]), 34, "`user_idxs[1].idxs` has 3 answers; expected 2"),
+    (read_shopper_heldout, in_shoppers("all_options", 1, "user_idx", 3), 2, "`all_options[1].user_idx` is 3"),
+    # numbers
+    (read_interactions, in_flights("reward_fn", 2, float("nan")), 2, "`reward_fn[2]` is NaN; expected a finite number"),
+    (read_interactions, in_flights("reward_fn", 2, float("-inf")), 2, "`reward_fn[2]` is -Infinity; expected a finite"),
+    (read_interactions, in_flights("reward_fn", 2, 10**400), 2, "`reward_fn[2]` is 1000"),
+    (read_interactions, in_flights("reward_fn", 2, True), 2, "`reward_fn[2]` is true; expected a finite number"),
+    (read_interactions, in_flights("reward_fn", 2, "1"), 2, '`reward_fn[2]` is "1"; expected a finite number'),
+    (read_interactions, in_flights("reward_fn", [1, 2, 3]), 2, "`reward_fn` has 3 weights; expected 4, one a feature"),
+    (read_interactions, in_flights("rounds_numpy", 1, 0, 3, float("nan")), 2, "`rounds_numpy[1][0][3]` is NaN"),
+    (read_interactions, in_flights("rounds_numpy", [[]]), 2, "`rounds_numpy` has 1 entries; expected 2, one a round"),
+    (
+        read_interactions,
+        in_flights("rounds_numpy", 1, [[0.5] * 4] * 4),
+        2,
+        "`rounds_numpy[1]` has 4 options; expected 3",
+    ),
+    (
+        read_interactions,
+        in_flights("rounds_numpy", 1, 2, [0.5] * 3),
+        2,
+        "`rounds_numpy[1][2]` has 3 numbers; expected 4",
+    ),
+    (read_interactions, in_flights("rounds_numpy", 0.5), 2, "`rounds_numpy` is 0.5; expected a list"),
+    (read_interactions, in_flights("idx", 1.5), 2, "`idx` is 1.5; expected an integer"),
+    (read_interactions, in_flights("seed", True), 2, "`seed` is true; expected an integer"),
+    (read_interactions, in_shopping("rounds", 0, "score", [0, 1]), 2, "round 1 has 2 scores; expected 3"),
+    (read_interactions, in_shopping("rounds", 0, "score", 1, float("inf")), 2, "round 1: `score[1]` is Infinity"),
+    (read_heldout, in_heldout("user_idxs", 0, "reward_fn", 1, float("nan")), 22, "`user_idxs[0].reward_fn[1]` is NaN"),
+    (
+        read_heldout,
+        in_heldout("user_idxs", 0, "reward_fn", [1]),
+        20,
+        "`user_idxs[0].reward_fn` has 1 weights; expected 2",
+    ),
+    (
+        read_heldout,
+        in_heldout("all_options_numpy", [[]]),
+        40,
+        "`all_options_numpy` has 1 entries; expected 2, one a set",
+    ),
+    # names
+    (read_interactions, in_flights("features", 0, "cost"), 2, '"price"], as in line 1'),
+    (read_interactions, in_flights("features", 3, "extra"), 2, "expected ["),
+    (
+        read_interactions,
+        in_flights("features", 3, "duration"),
+        2,
+        '`features[3]` is "duration"; expected each feature once',
+    ),
+    (read_interactions, in_flights("features", []), 2, "`features` is empty"),
+    (read_interactions, in_flights("features", 3, 4), 2, "`features[3]` is 4; expected a text"),
+    (read_interactions, in_shopping("goal_options", ["size"]), 2, '`goal_options` is ["size"]; expected an object'),
+    (read_interactions, in_shopping("goal_options", {"size": 3}), 2, "`goal_options.size` is 3; expected a text"),
+    (read_interactions, in_shopping("goal_attrs", "soft"), 2, '`goal_attrs` is "soft"; expected a list'),
+    (read_heldout, in_heldout("features", 1, "duration"), 4, '`features[1]` is "duration"; expected each feature once'),
+]
+
+
+@pytest.mark.parametrize(
+    ("read", "content", "line", "words"), FAULTS, ids=[f"{at}-{f[3][:40]}" for at, f in enumerate(FAULTS)]
+)
+def test_a_fault_is_one_sentence_with_file_line_and_place(tmp_path, read, content, line, words):
+    file = written(tmp_path, "some_file", content)
+    with pytest.raises(UsageError) as caught:
+        read(file)
+    message = str(caught.value)
+    assert message.startswith((f"{file}, line {line}: ", f"{file}, line {line}, column "))
+    assert words in message
+    assert message.endswith(".")
+    assert "\n" not in message
+    assert message.encode()
+
+
+@pytest.mark.parametrize("read", [read_interactions, read_heldout, read_shopper_heldout])
+def test_a_file_that_cannot_be_opened_is_named(tmp_path, read):
+    with pytest.raises(UsageError, match=re.escape(f"{tmp_path / 'none.jsonl'} is not there")):
+        read(tmp_path / "none.jsonl")
+    with pytest.raises(UsageError, match=re.escape(f"{tmp_path} cannot be read (Is a directory)")):
+        read(tmp_path)
+
+
+# --- properties -----------------------------------------------------------------------------------
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+words = st.sampled_from(["Flight", "Hotel", "Product", "Hotel room"])
+
+
+@st.composite
+def interaction_files(draw: st.DrawFn) -> list[dict]:
+    """Valid users of one kind, as the JSON values of their lines."""
+    word, rounds, shopping = draw(words), draw(st.integers(1, 3)), draw(st.booleans())
+    features = draw(st.lists(texts, min_size=1, max_size=4, unique=True))
+
+    def a_round() -> dict:
+        options = [f"{word} {number}: {draw(texts)}" for number in (1, 2, 3)]
+        score = {"score": draw(st.lists(numbers, min_size=3, max_size=3))} if shopping else {}
+        return {"options": options, "user_idx": draw(st.integers(0, 2))} | score
+
+    users = []
+    for _ in range(draw(st.integers(1, 3))):
+        user = {"rounds": [a_round() for _ in range(rounds)]}
+        row = st.lists(numbers, min_size=len(features), max_size=len(features))
+        if shopping:
+            user |= {
+                "goal_attrs": draw(st.lists(texts, max_size=3)),
+                "goal_options": draw(st.dictionaries(texts, texts)),
+            }
+        else:
+            user |= {"features": features, "reward_fn": draw(row)}
+            if draw(st.booleans()):
+                user["rounds_numpy"] = [[draw(row) for _ in range(3)] for _ in range(rounds)]
+        user |= draw(st.fixed_dictionaries({}, optional={"idx": st.integers(), "seed": st.integers(), "more": texts}))
+        users.append(user)
+    return users
+
+
+def as_json(user: Interaction) -> dict:
+    """The line that a user would be written as."""
+    rounds = [
+        {"options": list(texts), "user_idx": chosen} for texts, chosen in zip(user.options, user.chosen, strict=True)
+    ]
+    for at, score in enumerate(user.scores or ()):
+        rounds[at]["score"] = list(score)
+    fields = {
+        "idx": user.idx,
+        "seed": user.seed,
+        "reward_fn": user.reward_fn,
+        "features": user.features,
+        "goal_attrs": user.goal_attrs,
+        "goal_options": user.goal_options,
+        "rounds_numpy": user.rounds_numpy,
+    }
+    return {"rounds": rounds} | {key: value for key, value in fields.items() if value is not None}
+
+
+@given(interaction_files(), st.booleans())
+def test_what_is_written_is_read_back(tmp_path_factory, users, ascii_only):
+    folder = tmp_path_factory.getbasetemp()
+    lines = "".join(json.dumps(user, ensure_ascii=ascii_only) + "\n" for user in users)
+    read = read_interactions(written(folder, "written.jsonl", lines))
+    assert [user.line for user in read] == list(range(1, len(users) + 1))
+    expected = [{key: value for key, value in user.items() if key != "more"} for user in users]
+    assert json.loads(json.dumps([as_json(user) for user in read])) == expected
+    again = "".join(json.dumps(as_json(user)) + "\n" for user in read)
+    assert read_interactions(written(folder, "written.jsonl", again)) == read
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | numbers | texts,
+    lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(texts, inner, min_size=1, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(json_values, st.data())
+def test_the_line_of_a_place_is_where_its_value_begins(document, data):
+    """A value is put at a random place; with ``indent`` each has a line of its own, and a mark shows which."""
+    mark, where = "the place\u2028sought", []
+    value = {"root": document}
+    while isinstance(value, dict | list):
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        where.append(data.draw(st.sampled_from(keys)))
+        value = value[where[-1]]
+    marked = json.dumps(changed({"root": document}, tuple(where), mark), indent=1, ensure_ascii=False)
+    lines = [at for at, line in enumerate(marked.split("\n"), 1) if mark in line]
+    assert [line_of(marked, tuple(where))] == lines
+    assert line_of(marked, (*where, "not", 0, "there")) == lines[0]
