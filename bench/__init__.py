@@ -10,14 +10,15 @@ if TYPE_CHECKING:
     from bench.agent import Agent, Brief, History, Prediction, break_ties
     from bench.catalogue import read_catalogue
     from bench.domain import Domain, Feature, Recorded
+    from bench.episodes import Episodes, choice_probs
     from bench.errors import BeliefBenchError, ContradictionError, TooLargeError, UsageError
     from bench.harness import Run, run
     from bench.inference import expected_information, expected_rewards, posterior, predictive, predictives
     from bench.information import information_gain, informative
     from bench.linear import linear_choice
     from bench.plugins import load_agent, load_domain, load_suite
-    from bench.protocol import Episodes, Protocol, choice_probs
-    from bench.shopping import shopping
+    from bench.protocol import Protocol
+    from bench.shop import shopping
     from bench.standings import leaderboard
 
 _HOME = {
@@ -26,7 +27,7 @@ _HOME = {
     "Brief": "agent",
     "ContradictionError": "errors",
     "Domain": "domain",
-    "Episodes": "protocol",
+    "Episodes": "episodes",
     "Protocol": "protocol",
     "Feature": "domain",
     "History": "agent",
@@ -36,7 +37,7 @@ _HOME = {
     "TooLargeError": "errors",
     "UsageError": "errors",
     "break_ties": "agent",
-    "choice_probs": "protocol",
+    "choice_probs": "episodes",
     "expected_information": "inference",
     "expected_rewards": "inference",
     "information_gain": "information",
@@ -51,7 +52,7 @@ _HOME = {
     "predictives": "inference",
     "read_catalogue": "catalogue",
     "run": "harness",
-    "shopping": "shopping",
+    "shopping": "shop",
 }
 
 __all__ = [

@@ -11,9 +11,10 @@ import numpy as np
 
 from bench.agent import Agent, Brief, Prediction
 from bench.domain import Domain
+from bench.episodes import Episodes
 from bench.findings import BrokenError, Finding, find
 from bench.harness import check_answers, questions_at
-from bench.protocol import Episodes, Protocol, population
+from bench.protocol import Protocol, population
 from bench.store import run_key
 
 USERS, ROUNDS, SETS = 5, 2, 3  # little, since language models are slow; unequal, so that no two axes can be mixed up

@@ -13,10 +13,11 @@ from bench.agent_contract import check_agent_contract
 from bench.contract import check_domain_contract
 from bench.crosscheck import cross_check
 from bench.domain import Domain
+from bench.episodes import Episodes
 from bench.errors import BeliefBenchError, unknown_name
 from bench.findings import Evidence, Finding, evidence, in_short
 from bench.plugins import is_domain, known_domains, load_agent, load_suite, names, parse_spec
-from bench.protocol import Episodes, Protocol
+from bench.protocol import Protocol
 from bench.store import prepare_results, write_atomically
 
 Report = Callable[[str], None]

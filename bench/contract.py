@@ -14,10 +14,12 @@ from numpyro import handlers
 
 from bench.domain import OPTIONS, Domain, Feature
 from bench.draws import key
-from bench.enumeration import joint_terms, latent_space, log_weights, query_values
+from bench.enumeration import joint_terms, log_weights, query_values
+from bench.episodes import Episodes
 from bench.findings import BrokenError, Finding, find
 from bench.inference import predictive
-from bench.protocol import Episodes, Protocol
+from bench.latents import latent_space
+from bench.protocol import Protocol
 from bench.store import run_key
 
 SETS = 8  # option sets that are looked at

@@ -17,11 +17,13 @@ from scipy.stats import entropy, norm
 
 from bench.domain import OPTIONS, Domain
 from bench.draws import key
-from bench.enumeration import LatentSpace, latent_space, log_weights, query_values
+from bench.enumeration import log_weights, query_values
+from bench.episodes import Episodes
 from bench.errors import BeliefBenchError
 from bench.findings import BrokenError, Evidence, evidence, find
 from bench.inference import posterior, predictive
-from bench.protocol import Episodes, Protocol, population
+from bench.latents import LatentSpace, latent_space
+from bench.protocol import Protocol, population
 
 LENGTHS = (1, 3, 5)  # rounds of the histories
 MOST_POINTS = 5_000  # hypotheses compared a history

@@ -1,6 +1,6 @@
 """The domain contract: what options look like, how people choose among them, and how both are drawn.
 
-A domain is a frozen value. Its NumPyro ``model`` is the source of truth: the simulated users (``bench.protocol``), the
+A domain is a frozen value. Its NumPyro ``model`` is the source of truth: the simulated users (``bench.episodes``), the
 exact posterior and predictive (``bench.inference``) and the checks (``bench.crosscheck``) all derive from it.
 """
 

@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from bench.agent import Agent, Brief, Prediction
 from bench.domain import OPTIONS, Domain
+from bench.episodes import Episodes
 from bench.errors import BeliefBenchError
 from bench.plugins import load_agent, load_domain
-from bench.protocol import Episodes, Protocol
+from bench.protocol import Protocol
 from bench.provenance import installed_versions, now
 from bench.store import (
     OWN_SET,

@@ -14,10 +14,11 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
-from bench import enumeration
+from bench import latents
 from bench.domain import OPTIONS, Domain
-from bench.enumeration import Of, Query, latent_space, log_weights, sweep, too_large
+from bench.enumeration import Of, Query, log_weights, sweep
 from bench.errors import ContradictionError
+from bench.latents import latent_space, too_large
 
 OnContradiction = Literal["raise", "ignore"]
 
@@ -192,7 +193,7 @@ def _expected(
     while True:
         query = Query(of, stages, options, choices, used, shared, own)
         held = query.bytes_held()
-        if held > enumeration.MEMORY_BUDGET:
+        if held > latents.MEMORY_BUDGET:
             what = f"with {len(options):,} users and {len(order):,} queries a call would hold"
             raise too_large(domain.name, latent_space(domain).size, what, held, "ask for fewer at once")
         evidence, values = sweep(domain, query)

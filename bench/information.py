@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.domain import OPTIONS, Domain
 from bench.enumeration import Query, sweep
-from bench.protocol import Episodes, choice_probs
+from bench.episodes import Episodes, choice_probs
 
 
 def informative(domain: Domain, nats: float) -> Domain:

@@ -58,7 +58,7 @@ def sources(kind: Kind) -> list[Source]:
     >>> [source.origin for source in sources("domain") if source.name == "hotels"]
     ['beliefbench, bench.domains.hotels:hotels']
     """
-    from bench.released.domains import released_sources
+    from bench.released.found import released_sources
 
     found = [_entry_point(kind, point) for point in entry_points(group=f"beliefbench.{kind}s")]
     found += [source for folder in _folders for source in _folder_sources(folder)[0].get(kind, [])]

@@ -19,8 +19,9 @@ import pytest
 
 import bench
 from bench.agent import Prediction
+from bench.episodes import Episodes
 from bench.harness import run_identity
-from bench.protocol import Episodes, Protocol
+from bench.protocol import Protocol
 from bench.store import OWN_SET, RunStore, run_folder, run_key
 
 PROTOCOL = {"users": 6, "rounds": 2, "heldout": 4, "seed": 0}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bench
-from bench import enumeration, inference
+from bench import inference, latents
 from bench.domain import describe_features
 
 HIGH_TO_LOW = np.array([[1.0], [0.5], [0.0]])
@@ -297,7 +297,7 @@ def test_a_contradiction_of_one_user_leaves_the_others_alone(sure_coins):
 
 
 def test_a_call_beyond_the_memory_budget_is_refused_with_size_and_limit(flights, monkeypatch):
-    monkeypatch.setattr(enumeration, "MEMORY_BUDGET", 2**10)
+    monkeypatch.setattr(latents, "MEMORY_BUDGET", 2**10)
     with pytest.raises(bench.TooLargeError, match=r"flights has 624 hypotheses.*limit is"):
         bench.posterior(flights, np.empty((0, 3, 4)), np.empty(0, int))
     with pytest.raises(bench.TooLargeError, match=r"flights has 624 hypotheses.*limit is"):

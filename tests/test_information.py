@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import bench
+from bench.episodes import Episodes
 from bench.inference import expected_information, posterior
 from bench.information import information_gain, informative
-from bench.protocol import Episodes, Protocol
+from bench.protocol import Protocol
 
 
 def entropy(probs: np.ndarray) -> np.ndarray:

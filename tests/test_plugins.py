@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.plugins import load_agent, load_domain, names, parse_spec
+from bench.plugins import load_agent, load_domain, load_suite, names, parse_spec
+from bench.sources import add_plugin_folder
 
 
 def install(site: Path, package: str, entry_points: str, **modules: str) -> None:
@@ -147,6 +148,50 @@ def test_what_an_agent_refuses_is_a_wrong_call_and_what_breaks_it_is_not(plugin_
 def test_a_built_in_agent_refuses_what_it_does_not_take(flights, spec):
     with pytest.raises(bench.UsageError, match=f"agent '{spec}'"):
         load_agent(spec, flights)
+
+
+TRAINS = """
+import dataclasses, bench
+def trains(name, vary):
+    return dataclasses.replace(bench.load_domain("flights-2"), name=name, vary=vary)
+def broken(**settings):
+    raise KeyError("fast")
+def refuse(**settings):
+    raise ValueError("no setting fast.")
+DOMAINS = {
+    "trains": trains("trains", broken),
+    "trams": trains("trams", lambda **settings: 3),
+    "buses": trains("buses", refuse),
+}
+"""
+
+
+def test_a_wrong_setting_is_told_in_a_sentence(plugin_folder):
+    (plugin_folder / "trains.py").write_text(TRAINS)
+    add_plugin_folder(plugin_folder)
+    with pytest.raises(bench.BeliefBenchError, match=r"domain 'trains,fast=1' cannot be made: KeyError: 'fast'\.$"):
+        load_domain("trains,fast=1")
+    with pytest.raises(
+        bench.BeliefBenchError, match=r"cannot be made: TypeError: vary gave int; expected a bench\.Dom"
+    ):
+        load_domain("trams,fast=1")
+    with pytest.raises(bench.UsageError, match=r"domain 'buses,fast=1' cannot be made: no setting fast\.$"):
+        load_domain("buses,fast=1")
+
+
+def test_a_suite_is_asked_for_by_its_name_or_by_its_domains():
+    with pytest.raises(bench.UsageError, match=r"'webshop' is a suite of \d+ domains; name one: webshop-backpacks, "):
+        load_domain("webshop")
+    backpacks = load_suite("webshop")[0]
+    assert load_domain("webshop-backpacks") is backpacks
+    with pytest.raises(bench.UsageError, match="no domain 'webshop-bakpacks'; did you mean 'webshop-backpacks'"):
+        load_domain("webshop-bakpacks")
+    noisy = load_suite("webshop,user_lapse=0.1")
+    assert [domain.name for domain in noisy] == [f"{domain.name},user_lapse=0.1" for domain in load_suite("webshop")]
+    assert load_suite("webshop,user_lapse=0.1")[0] is noisy[0]  # what was compiled for it is used again
+    assert noisy[0].identity() != backpacks.identity()
+    with pytest.raises(bench.UsageError, match="no setting 'noise'"):
+        load_suite("webshop,noise=0.1")
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_a_catalogue_is_read_exactly(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_it_can_be_shopped_in(tmp_path):
     """A product without options has none in its text, and its offers can be drawn as anybody's."""
     import bench

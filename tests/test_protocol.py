@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 import bench
-from bench.protocol import Episodes, Protocol, population
+from bench.episodes import Episodes
+from bench.protocol import Protocol, population
 
 
 @pytest.fixture(scope="module")

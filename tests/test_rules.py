@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import bench
-from bench.protocol import Episodes, Protocol
+from bench.episodes import Episodes
+from bench.protocol import Protocol
 from bench.rules import ChoiceRule
 
 

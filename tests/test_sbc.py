@@ -18,7 +18,7 @@ from scipy import stats
 
 import bench
 from bench.draws import key
-from bench.enumeration import latent_space
+from bench.latents import latent_space
 
 ROUNDS = (3, 5)
 FAMILY_RATE = 0.01  # how often the whole test, over all domains and quantities, may fail by chance

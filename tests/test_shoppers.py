@@ -12,7 +12,7 @@ import bench
 from bench import UsageError
 from bench.contract import check_domain_contract
 from bench.domain import Domain
-from bench.protocol import choice_probs
+from bench.episodes import choice_probs
 from bench.released.files import read_interactions, read_shopper_heldout, split_option
 from bench.released.offers import Offer, Wanted, read_offer, score_agreement, wanted_by
 from bench.released.shoppers import shopper_domain
@@ -303,6 +303,7 @@ def test_sets_that_are_drawn_are_three_recorded_texts(tmp_path):
     assert {text for one in texts for text in one} == set((TEXTS | HELD).values())
 
 
+@pytest.mark.slow
 def test_the_contract_holds(tmp_path):
     """But that a text drawn for two users reads alike, as it should: the lapse is nobody's to see."""
     failed = {finding.check for finding in check_domain_contract(build(tmp_path)) if not finding.passed}

@@ -8,7 +8,8 @@ from scipy import stats
 
 import bench
 from bench.agent import Brief
-from bench.protocol import Episodes, Protocol
+from bench.episodes import Episodes
+from bench.protocol import Protocol
 
 PREDICTIVE = np.array([40.4, 57.8, 66.8, 72.9, 77.3, 80.7])
 MEAN_REWARD = np.array([34.4, 57.2, 66.4, 72.6, 77.0, 80.3])

@@ -1,4 +1,4 @@
-"""Web shopping on our own catalogues: what they hold, that the model is the shopper it is said to be, how much is learnt."""
+"""Web shopping on our own catalogues: what they hold, that the model is the shopper it claims to be, what is learnt."""
 
 import re
 from collections import defaultdict
@@ -14,8 +14,8 @@ from bench import UsageError
 from bench.catalogue import Catalogue, Product
 from bench.catalogue_report import folder_report, frequency_report
 from bench.domain import Domain
-from bench.enumeration import latent_space
-from bench.protocol import choice_probs, population
+from bench.episodes import choice_probs
+from bench.protocol import population
 
 FOLDER = Path(__file__).parent.parent / "domains" / "catalogues"
 FILES = {f"webshop-{file.stem}": file for file in sorted(FOLDER.glob("*.json"))}
@@ -93,11 +93,11 @@ def test_many_goals_are_thinned_evenly(monkeypatch):
     import bench.catalogue
 
     goods = catalogue("webshop-backpacks")
-    whole = goods.goals
+    whole, fields = goods.goals, goods.model_dump()
     for limit, at_once in ((100, 10**7), (100, 500), (10**6, 500)):
         monkeypatch.setattr(bench.catalogue, "MOST_GOALS", limit)
         monkeypatch.setattr(bench.catalogue, "MOST_AT_ONCE", at_once)
-        found = Catalogue(**dict(goods)).goals
+        found = Catalogue(**fields).goals
         kept = np.linspace(0, len(whole) - 1, min(limit, len(whole))).astype(int)
         assert found == tuple(whole[number] for number in kept)
 
@@ -248,21 +248,22 @@ def test_settings():
 
 
 @pytest.mark.slow
-def test_five_rounds_teach_what_the_benchmark_needs():
+@pytest.mark.parametrize("first", range(3))
+def test_five_rounds_teach_what_the_benchmark_needs(first):
     """The exact answer closes 35% of the gap to somebody who knows the goal, and under 10% of sets leave one torn.
 
-    300 users a category, each with 20 held-out sets: over 12 categories the share has a standard error below 1 point.
+    On average over each third of the categories, and so over all. 100 users a category, each with 20 held-out sets: the
+    mean of a third, 41 to 42% at seed 0, has a standard error of 2 points.
     """
     closed, tied = [], []
-    for domain in bench.load_suite("webshop"):
-        episodes = bench.Episodes(domain, bench.Protocol(users=300, rounds=5, heldout=20))
-        assert episodes.heldout.shape == (300, 20, 3, len(domain.features))
+    for domain in map(bench.load_domain, NAMES[first::3]):
+        episodes = bench.Episodes(domain, bench.Protocol(users=100, rounds=5, heldout=20))
+        assert episodes.heldout.shape == (100, 20, 3, len(domain.features))
         right = (episodes.exact.argmax(axis=-1) == episodes.truth[:, None]).mean(axis=(0, 2))
         known = choice_probs(domain, episodes.latents, episodes.heldout)
         oracle = (known.argmax(axis=-1) == episodes.truth).mean()
         closed.append((right[-1] - right[0]) / (oracle - right[0]))
         tied.append((known.max(axis=-1) < 1 - 1e-9).mean())
-        assert latent_space(domain).size >= 500
     assert np.mean(closed) >= 0.35, np.round(closed, 3)
     assert np.mean(tied) < 0.1, np.round(tied, 3)
 

@@ -19,7 +19,7 @@ def test_the_wheel_holds_only_the_three_packages(wheel):
     code = [name for name in files if not name.startswith("bench/domains/catalogues/")]
     assert {str(Path(name).parent) for name in code} == set(packages)
     assert all(name.endswith((".py", "py.typed")) for name in code)
-    assert all(name.endswith(".json") for name in set(files) - set(code))
+    assert all(name.endswith((".json", "README.md")) for name in set(files) - set(code))
 
 
 @pytest.mark.slow

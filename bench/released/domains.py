@@ -1,34 +1,46 @@
-"""Imported users as domains, ``released/<name>``: the domain whose texts they read, with what they chose."""
+"""Imported data as domains: recorded users, ``released/<name>``, and real products, ``products/<category>``."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from bench.catalogue import read_catalogue
 from bench.domain import Domain, Recorded
-from bench.enumeration import latent_space
+from bench.latents import latent_space
+from bench.released.files import read_interactions, read_shopper_heldout
 from bench.released.people import with_lapse
-from bench.released.record import read_record, record_files
-from bench.sources import Source
+from bench.released.record import (
+    HELDOUT,
+    INTERACTION,
+    PRODUCTS,
+    USERS,
+    read_record,
+)
+from bench.released.shoppers import shopper_domain
+from bench.shop import shopping
 
 
-def released_sources() -> list[Source]:
-    """Return the domains in the folder of imported data, none of them read yet."""
-    return [
-        Source(f"released/{file.stem}", f"imported, {file}", partial(_load, file), str(file)) for file in record_files()
-    ]
+# One domain a file, last changed at a time: what is compiled is kept by the domain.
+@lru_cache(maxsize=16)
+def shoppers(folder: Path, changed: int) -> Domain:
+    """Return the domain of the imported shoppers whose files are in a folder."""
+    interactions, heldout = read_interactions(folder / INTERACTION), read_shopper_heldout(folder / HELDOUT)
+    return shopper_domain(f"{USERS}/{folder.name}", interactions, heldout)
 
 
-def _load(file: Path) -> Domain:
-    return released_domain(file, file.stat().st_mtime_ns)
+@lru_cache(maxsize=16)
+def products(file: Path, changed: int) -> Domain:
+    """Return the shopping domain of an imported catalogue."""
+    return shopping(f"{PRODUCTS}/{file.stem}", version="1", catalogue=read_catalogue(file))
 
 
-@lru_cache(maxsize=16)  # one domain a file, since what is compiled is kept by the domain
-def released_domain(file: Path, changed: int) -> Domain:
+@lru_cache(maxsize=16)
+def users(file: Path, changed: int) -> Domain:
     """Return the domain of the imported users in a file, last changed at ``changed`` (ns).
 
     Raises
@@ -62,7 +74,7 @@ def released_domain(file: Path, changed: int) -> Domain:
     digest = hashlib.sha256(record.model_dump_json().encode()).hexdigest()
     return replace(
         base,
-        name=f"released/{record.name}",
+        name=f"{USERS}/{record.name}",
         heldout="own" if heldout.ndim == 4 else "shared",
         recorded=Recorded(options, chosen, heldout, truth, latents),
         vary=None,

@@ -1,7 +1,8 @@
 """``beliefbench import PATH``: the paper's released files become domains with recorded users.
 
 Every text is compared with what the domain itself would say, every stored choice with what the stored weights want;
-the first that differs is named with its file and line, and nothing of that domain is imported.
+the first that differs is named with its file and line, and nothing of that domain is imported. WebShop's own product
+files, where they lie there too, become shopping domains.
 """
 
 from __future__ import annotations
@@ -14,13 +15,22 @@ from pathlib import Path
 import numpy as np
 
 from bench.domain import Domain
-from bench.enumeration import latent_space
+from bench.episodes import choice_probs
 from bench.errors import UsageError
-from bench.protocol import choice_probs
-from bench.released.files import Heldout, Interaction, read_heldout, read_interactions, split_option
+from bench.latents import latent_space
+from bench.released.files import (
+    Heldout,
+    Interaction,
+    read_heldout,
+    read_interactions,
+    read_shopper_heldout,
+    split_option,
+)
 from bench.released.matching import domain_of, hypotheses_of, values_of
 from bench.released.people import fitted_lapses
-from bench.released.record import RecordedUsers, write_record
+from bench.released.products import find_products, read_products
+from bench.released.record import RecordedUsers, write_products, write_record, write_shoppers
+from bench.released.shoppers import shopper_domain
 
 Report = Callable[[str], None]
 PEOPLE = "people"
@@ -29,6 +39,8 @@ HUMAN_FILE = re.compile(r"human", re.IGNORECASE)
 
 def import_path(path: Path, report: Report) -> list[str]:
     """Import all released files below a folder, or one interaction file; return the names of their domains.
+
+    Product files of WebShop (``items_shuffle*.json`` with ``items_ins_v2*.json``) are imported too.
 
     Parameters
     ----------
@@ -40,16 +52,26 @@ def import_path(path: Path, report: Report) -> list[str]:
     UsageError
         Where there is nothing to import, or a file is not as it should be, naming the file and the line.
     """
+    if not path.exists():
+        raise UsageError(f"'{path}' is not there; name the folder of the released files, or one interaction file.")
     interactions, heldout_files = _files(path)
-    heldouts = [read_heldout(file) for file in heldout_files]
+    heldouts = [read_heldout(file) for file in heldout_files if file.suffix == ".json"]
     done = []
     for file in interactions:
         users = read_interactions(file)
         if users[0].goal_attrs is not None:
+            done.append(_import_shoppers(file, users, heldout_files, report))
             continue
         record = _record(file, users, heldouts, report)
         write_record(record)
         done.append(f"released/{record.name}")
+    for items, attributes in find_products(path) if path.is_dir() else []:
+        done += _import_products(items, attributes, report)
+    if not done:
+        raise UsageError(
+            f"'{path}' holds no interaction file (*.jsonl) and no product files (items_shuffle*.json); name the folder "
+            "of the released files."
+        )
     return done
 
 
@@ -57,14 +79,40 @@ def _files(path: Path) -> tuple[list[Path], list[Path]]:
     """Return the interaction files and the held-out files below a path."""
     if path.is_file():
         return [path], []
-    if not path.is_dir():
-        raise UsageError(f"'{path}' is not there; name the folder of the released files, or one interaction file.")
     found = [file for file in sorted(path.rglob("*.json*")) if "train" not in file.relative_to(path).parts]
-    heldout = [file for file in found if file.suffix == ".json" and "heldout" in file.relative_to(path).parts]
-    interactions = [file for file in found if file.suffix == ".jsonl" and "heldout" not in file.relative_to(path).parts]
-    if not interactions:
-        raise UsageError(f"'{path}' holds no interaction file (*.jsonl); name the folder of the released files.")
-    return interactions, heldout
+    heldout = [file for file in found if "heldout" in file.relative_to(path).parts]
+    return [file for file in found if file.suffix == ".jsonl" and file not in heldout], heldout
+
+
+def _import_shoppers(file: Path, users: list[Interaction], heldout_files: Sequence[Path], report: Report) -> str:
+    heldout_file = next((one for one in heldout_files if one.name == file.name), None)
+    if heldout_file is None:
+        raise UsageError(f"{file}: shoppers need their held-out file, heldout/**/{file.name}; name the folder of both.")
+    name = f"webshop-{_plain(file.stem)}"
+    heldout = read_shopper_heldout(heldout_file)
+    domain = shopper_domain(f"released/{name}", users, heldout)
+    write_shoppers(name, file, heldout_file)
+    known = domain.parameters
+    same, total = known["scores_reproduced"]
+    report(
+        f"{domain.name}: {len(users):,} shoppers, {known['goals']:,} goals; the texts reproduce {same:,} of {total:,} "
+        f"stored scores. The exact answer {known['exact_answer']}."
+    )
+    return domain.name
+
+
+def _import_products(items: Path, attributes: Path, report: Report) -> list[str]:
+    catalogues = read_products(items, attributes)
+    for category, catalogue in catalogues.items():
+        write_products(_plain(category), catalogue)
+    goods = sum(len(one.products) for one in catalogues.values())
+    report(f"{items.name}: {goods:,} products in {len(catalogues):,} categories that leave two goals or more.")
+    return [f"products/{_plain(category)}" for category in catalogues]
+
+
+def _plain(text: str) -> str:
+    """Return a name that can stand in a SPEC and be a file: ``mens_shirts`` -> ``mens-shirts``."""
+    return re.sub(r"[\W_]+", "-", text.lower()).strip("-")
 
 
 def _record(file: Path, users: list[Interaction], heldouts: Sequence[Heldout], report: Report) -> RecordedUsers:

@@ -47,10 +47,9 @@ def with_lapse(domain: Domain, lapses: Sequence[float]) -> Domain:
         numpyro.sample("choice", dist.Categorical(probs=probs), obs=choices)
 
     def draw(key: Any, sets: int) -> Any:
-        with jax.enable_x64(True):
-            own, which = jax.random.split(key)
-            lapse = jax.random.choice(which, jnp.asarray(grid), (sets, 1, 1))
-            return jnp.concatenate([domain.draw(own, sets), jnp.broadcast_to(lapse, (sets, OPTIONS, 1))], axis=-1)
+        with jax.enable_x64(True):  # one lapse, since nobody can read off it which of two it is
+            lapse = jnp.full((sets, OPTIONS, 1), grid[len(grid) // 2])
+            return jnp.concatenate([domain.draw(key, sets), lapse], axis=-1)
 
     return replace(
         domain,

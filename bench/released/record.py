@@ -1,4 +1,4 @@
-"""Recorded users on disk: one JSON file a domain, in the folder of imported data."""
+"""The folder of imported data: recorded users and catalogues, a file or a folder for each domain."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bench.catalogue import Catalogue
 from bench.errors import BeliefBenchError
 from bench.store import write_atomically
 
-FOLDER = "released"
+USERS, PRODUCTS = "released", "products"
+INTERACTION, HELDOUT = "interaction.jsonl", "heldout.jsonl"
 
 
 class RecordedUsers(BaseModel):
@@ -56,7 +58,17 @@ def data_folder() -> Path:
 
 def record_files() -> list[Path]:
     """Return the files of imported users, one a domain."""
-    return sorted((data_folder() / FOLDER).glob("*.json"))
+    return sorted((data_folder() / USERS).glob("*.json"))
+
+
+def shopper_folders() -> list[Path]:
+    """Return the folders of imported shoppers, one a domain, each with an interaction and a held-out file."""
+    return sorted(file.parent for file in (data_folder() / USERS).glob(f"*/{HELDOUT}"))
+
+
+def product_files() -> list[Path]:
+    """Return the files of imported catalogues, one a domain."""
+    return sorted((data_folder() / PRODUCTS).glob("*.json"))
 
 
 def read_record(file: Path) -> RecordedUsers:
@@ -69,7 +81,22 @@ def read_record(file: Path) -> RecordedUsers:
 
 def write_record(record: RecordedUsers) -> Path:
     """Write users into the folder of imported data; return the file."""
-    file = data_folder() / FOLDER / f"{record.name}.json"
+    file = data_folder() / USERS / f"{record.name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, (record.model_dump_json() + "\n").encode())
     return file
+
+
+def write_shoppers(name: str, interaction: Path, heldout: Path) -> None:
+    """Copy the files of shoppers into the folder of imported data; the held-out file last, which makes them whole."""
+    folder = data_folder() / USERS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / INTERACTION, interaction.read_bytes())
+    write_atomically(folder / HELDOUT, heldout.read_bytes())
+
+
+def write_products(name: str, catalogue: Catalogue) -> None:
+    """Write a catalogue into the folder of imported data."""
+    file = data_folder() / PRODUCTS / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, (catalogue.model_dump_json(exclude_none=True) + "\n").encode())

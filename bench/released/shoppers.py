@@ -21,13 +21,13 @@ import numpyro
 import numpyro.distributions as dist
 
 from bench.domain import OPTIONS, Domain, Feature, Recorded
+from bench.episodes import choice_probs
 from bench.errors import UsageError
-from bench.protocol import choice_probs
 from bench.released.files import Interaction, ShopperHeldout, Texts, split_option
 from bench.released.offers import Offer, Wanted, file_of, paired, read_offer, score_agreement, stripped, wanted_by
 from bench.released.people import LAPSES, leave_one_out, with_lapse
 from bench.rules import ChoiceRule
-from bench.shopping import slugs, yes_or_no
+from bench.shop import slugs, yes_or_no
 
 MOST_GOALS = 1_000_000
 NOT_STATED = "(not stated)"
