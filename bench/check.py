@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.agent import Agent
-from bench.agent_contract import check_agent_contract
+from bench.agent_contract import ROUNDS, SETS, USERS, check_agent_contract
 from bench.contract import check_domain_contract
 from bench.crosscheck import cross_check
 from bench.domain import Domain
@@ -17,7 +17,7 @@ from bench.episodes import Episodes
 from bench.errors import BeliefBenchError, unknown_name
 from bench.findings import Evidence, Finding, evidence, in_short
 from bench.plugins import is_domain, known_domains, load_agent, load_suite, names, parse_spec
-from bench.protocol import Protocol
+from bench.protocol import Protocol, population
 from bench.store import prepare_results, write_atomically
 
 Report = Callable[[str], None]
@@ -122,8 +122,9 @@ def _made_somewhere(spec: str) -> tuple[Domain, Agent]:
 
 def _use(domain: Domain) -> None:
     """Raise `BeliefBenchError` where a domain breaks on being used as it is for an agent."""
-    try:
-        domain.describe(Episodes(domain, Protocol(users=1, rounds=1, heldout=1)).options[0, 0, 0])
+    try:  # as the agent's contract will, so that what is compiled is used again
+        protocol = Protocol(users=min(USERS, population(domain)), rounds=ROUNDS, heldout=SETS)
+        domain.describe(Episodes(domain, protocol).options[0, 0, 0])
     except Exception as error:  # anybody's domain may raise anything
         raise BeliefBenchError(f"domain '{domain.name}' cannot be used: {in_short(error)}.") from error
 

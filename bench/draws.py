@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+CHUNK = 1024  # rows a compiled call
 
 
 def key(seed: int, *path: str | int) -> jax.Array:
@@ -42,6 +45,50 @@ def keys_for(at: jax.Array, numbers: Any) -> jax.Array:
     for _ in range(at.ndim):
         fold = jax.vmap(fold, in_axes=(0, None))
     return fold(at, jnp.asarray(numbers, jnp.uint32))
+
+
+def path_keys(at: jax.Array, *numbers: Any) -> np.ndarray:
+    """Return the raw keys at every combination of numbers below a key, the last fastest: uint32[combinations, 2].
+
+    >>> path_keys(key(0), range(4), [7], range(3)).shape
+    (12, 2)
+    >>> bool((path_keys(key(0), [5], [1])[0] == jax.random.key_data(key(0, 5, 1))).all())
+    True
+    """
+    paths = np.stack(np.meshgrid(*map(np.asarray, numbers), indexing="ij"), axis=-1).reshape(-1, len(numbers))
+    if not len(paths):
+        return np.empty((0, 2), np.uint32)
+    return in_chunks(partial(_folded, jax.random.key_data(at)), paths.astype(np.uint32))
+
+
+@jax.jit
+def _folded(base: Any, paths: Any) -> Any:
+    def fold(path: Any) -> Any:
+        at = jax.random.wrap_key_data(base)
+        for part in path:
+            at = jax.random.fold_in(at, part)
+        return jax.random.key_data(at)
+
+    return jax.vmap(fold)(paths)
+
+
+def in_chunks(function: Callable[..., Any], *arrays: Any) -> np.ndarray:
+    """Return ``function(*arrays)``, worked out 1,024 rows at a time: one shape is compiled for any number of them.
+
+    Parameters
+    ----------
+    arrays
+        Arrays, or dicts of them, with as many rows; at least one. ``function`` treats each row alone.
+
+    >>> in_chunks(lambda values: 2 * values, np.arange(3)).tolist()
+    [0, 2, 4]
+    """
+    rows = len(jax.tree.leaves(arrays)[0])
+    parts = []
+    for first in range(0, rows, CHUNK):
+        here = np.minimum(np.arange(first, first + CHUNK), rows - 1)  # the last row fills up
+        parts.append(np.asarray(function(*jax.tree.map(lambda array, here=here: array[here], arrays))))
+    return np.concatenate(parts)[:rows]
 
 
 def uniform_per_set(keys: Any, stage: int, sets: int, width: int) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from numpyro import handlers
 
 from bench.domain import OPTIONS, Domain, Recorded
-from bench.draws import key, keys_for
+from bench.draws import in_chunks, key, keys_for, path_keys
 from bench.enumeration import query_values
 from bench.errors import BeliefBenchError, UsageError
 from bench.inference import expected_information, predictives
@@ -91,7 +91,7 @@ class Episodes:
                 rounds = _informative_rounds(domain, protocol.rounds, protocol.seed, self.users, latents)
                 drawn = (*rounds, *drawn[2:])
             self.latents = {name: np.asarray(value) for name, value in latents.items()}
-        self.options, self.chosen, self.heldout, self.truth = (np.asarray(part) for part in drawn)
+        self.options, self.chosen, self.heldout, self.truth = drawn
 
     @cached_property
     def exact(self) -> np.ndarray:
@@ -154,68 +154,57 @@ def check_draw(domain: Domain) -> None:
         )
 
 
-def _draw(domain: Domain, protocol: Protocol, users: Any, latents: Any) -> tuple[Any, ...]:
+def _draw(domain: Domain, protocol: Protocol, users: np.ndarray, latents: Any) -> tuple[np.ndarray, ...]:
     """Draw (options, chosen, heldout, truth); fewer rounds, sets or users are the first of more."""
-    set_key = key(protocol.seed, domain.name, "held-out")
-    of_rounds, of_sets, of_truth = _keys(
-        key(protocol.seed, domain.name),
-        set_key,
-        key(protocol.seed, domain.name, "held-out", "truth"),
-        users,
-        protocol.rounds,
-        protocol.heldout,
-        domain.heldout == "own",
-    )
-    return _drawn(domain, of_rounds, of_sets, of_truth, latents)
+    seed, rounds, heldout = protocol.seed, protocol.rounds, protocol.heldout
+    of_draws, of_choices = (path_keys(key(seed, domain.name), users, range(rounds), [what]) for what in (0, 1))
+    owners = (users,) if domain.heldout == "own" else ()
+    of_sets = path_keys(key(seed, domain.name, "held-out"), *owners, range(heldout))
+    of_truth = path_keys(key(seed, domain.name, "held-out", "truth"), users, range(heldout))
+
+    drawn = in_chunks(partial(_draw_sets, domain, 1), np.concatenate([of_draws, of_sets]))[:, 0]
+    options = drawn[: len(of_draws)].reshape(len(users), rounds, *drawn.shape[1:])
+    sets = drawn[len(of_draws) :].reshape(*(len(one) for one in owners), heldout, *drawn.shape[1:])
+    asked = np.broadcast_to(sets, (len(users), *sets.shape[-3:]))
+    return options, _choices(domain, latents, options, of_choices), sets, _choices(domain, latents, asked, of_truth)
 
 
-@partial(jax.jit, static_argnames=("rounds", "heldout", "own"))
-def _keys(base: Any, set_key: Any, truth_key: Any, users: Any, rounds: int, heldout: int, own: bool) -> tuple[Any, ...]:
-    """Return the keys of rounds, of held-out sets, and of the users' choices there; compiled once for all domains."""
-    numbers = jnp.arange(heldout)
-    of_sets = keys_for(keys_for(set_key, users) if own else set_key, numbers)
-    return _round_keys(base, users, jnp.arange(rounds)), of_sets, keys_for(keys_for(truth_key, users), numbers)
-
-
-@partial(jax.jit, static_argnames="domain")
-def _drawn(domain: Domain, of_rounds: Any, of_sets: Any, of_truth: Any, latents: Any) -> tuple[Any, ...]:
-    users, rounds = of_rounds.shape[:2]
-    # All sets in one, since what is called is compiled.
-    drawn = jax.vmap(lambda at: domain.draw(at, 1)[0])(jnp.concatenate([of_rounds[..., 0].ravel(), of_sets.ravel()]))
-    options = drawn[: users * rounds].reshape(users, rounds, *drawn.shape[1:])
-    sets = drawn[users * rounds :].reshape(*of_sets.shape, *drawn.shape[1:])
-    asked = jnp.concatenate([options, jnp.broadcast_to(sets, (users, *sets.shape[-3:]))], axis=1)
-    choices = _choose(domain, latents, asked, jnp.concatenate([of_rounds[..., 1], of_truth], axis=1))
-    return options, choices[:, :rounds], sets, choices[:, rounds:]
-
-
-def _informative_rounds(domain: Domain, rounds: int, seed: int, users: Any, latents: Any) -> tuple[Any, Any]:
+def _informative_rounds(domain: Domain, rounds: int, seed: int, users: np.ndarray, latents: Any) -> tuple[Any, Any]:
     """Draw (options, chosen) round by round: of several sets, the one that is expected to tell what it should."""
     # As many rounds as there will be from the first, so that one shape is compiled.
     options = np.zeros((len(users), rounds, OPTIONS, len(domain.features)))
     chosen = np.zeros((len(users), rounds), np.int64)
     for number in range(rounds):
-        keys = _round_keys(key(seed, domain.name), users, np.array([number]))[:, 0]
-        candidates = np.asarray(jax.vmap(lambda at: domain.draw(at, CANDIDATES))(keys[:, 0]))
+        of_draws, of_choices = (path_keys(key(seed, domain.name), users, [number], [what]) for what in (0, 1))
+        candidates = in_chunks(partial(_draw_sets, domain, CANDIDATES), of_draws)
         seen = np.broadcast_to(np.arange(rounds) < number, chosen.shape)
         gain = expected_information(domain, options, chosen, candidates, seen=seen, on_contradiction="ignore")
         # Rounded, so that the last bit of a sum does not decide between sets that tell equally much.
         nearest = abs(gain - domain.information).round(9).argmin(axis=1)
         options[:, number] = candidates[np.arange(len(users)), nearest]
-        choice = _choose(domain, latents, jnp.asarray(options[:, number : number + 1]), keys[:, 1:])
-        chosen[:, number] = np.asarray(choice)[:, 0]
+        chosen[:, number] = _choices(domain, latents, options[:, number : number + 1], of_choices)[:, 0]
     return options, chosen
 
 
-def _round_keys(base: Any, users: Any, rounds: Any) -> Any:
-    """Return the keys of rounds, key[users, rounds, 2]: to draw the set, and to choose from it."""
-    return keys_for(keys_for(keys_for(base, users), rounds), jnp.arange(2))
+def _choices(domain: Domain, latents: Any, options: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Let users choose, int[users, sets]: from options float[users, sets, 3, features], by a key a user and set."""
+    users, sets = options.shape[:2]
+    if not sets:
+        return np.empty((users, 0), np.int64)
+    each = {name: np.repeat(np.asarray(value), sets, axis=0) for name, value in latents.items()}
+    flat = options.reshape(users * sets, *options.shape[2:])
+    return in_chunks(partial(_choose, domain), each, flat, keys).reshape(users, sets)
+
+
+@partial(jax.jit, static_argnames=("domain", "sets"))
+def _draw_sets(domain: Domain, sets: int, keys: Any) -> Any:
+    return jax.vmap(lambda at: domain.draw(jax.random.wrap_key_data(at), sets))(keys)
 
 
 @partial(jax.jit, static_argnames="domain")
 def _choose(domain: Domain, latents: Any, options: Any, keys: Any) -> Any:
     def choose(values: Any, one_set: Any, at: Any) -> Any:
-        model = handlers.seed(handlers.substitute(domain.user_model, data=values), at)
+        model = handlers.seed(handlers.substitute(domain.user_model, data=values), jax.random.wrap_key_data(at))
         return handlers.trace(model).get_trace(one_set[None])["choice"]["value"][0]
 
-    return jax.vmap(jax.vmap(choose, in_axes=(None, 0, 0)))(latents, options, keys)
+    return jax.vmap(choose)(latents, options, keys)

@@ -52,9 +52,11 @@ def posterior(
     """
     options, choices = _history(domain, options, choices)
     _check_fallback(on_contradiction)
-    seen = np.ones((1, len(choices)), dtype=bool)
-    used = _used_rounds(domain, options[None], choices[None], on_contradiction, seen)[0]
-    joint = log_weights(domain, options[used], choices[used])
+    joint = log_weights(domain, options, choices)
+    if not np.isfinite(joint).any():
+        seen = np.ones((1, len(choices)), dtype=bool)
+        used = _used_rounds(domain, options[None], choices[None], on_contradiction, seen)[0]
+        joint = log_weights(domain, options[used], choices[used])
     weights = np.exp(joint - joint.max())
     return weights / weights.sum()
 

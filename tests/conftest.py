@@ -3,7 +3,8 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from itertools import product
 from pathlib import Path
 
@@ -138,6 +139,28 @@ def plugin_folder(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     yield folder
     sources.forget_plugin_folders()
+
+
+@pytest.fixture(scope="session")
+def builtin_domains() -> tuple[bench.Domain, ...]:
+    """The built-in domains, those of suites too, each once."""
+    points = [point for point in entry_points(group="beliefbench.domains") if point.value.startswith("bench.domains.")]
+    found = [domain for point in points for domain in bench.load_suite(point.name)]
+    return tuple({domain.name: domain for domain in found}.values())
+
+
+@pytest.fixture(scope="session")
+def rejected() -> Callable[..., dict]:
+    """``rejected(p_values, rate=0.01)``: the tests that fail by Holm's rule, which keeps the chance of any false alarm
+    at ``rate``, whether the tests depend on each other or not.
+    """
+
+    def holm(found: dict, rate: float = 0.01) -> dict:
+        ranked = sorted(found.items(), key=lambda item: item[1])
+        held = (place for place, (_, p) in enumerate(ranked) if p * (len(ranked) - place) > rate)
+        return dict(ranked[: next(held, len(ranked))])
+
+    return holm
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def call(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture(params=["package", "file"])
 def provide(request, plugin_path, plugin_folder):
-    """``provide("domain", "trains", source) -> arguments``: a plugin whose ``thing`` has that name, as package or file."""
+    """``provide("domain", "trains", source) -> arguments``: a plugin whose ``thing`` has that name."""
 
     def write(kind: str, name: str, source: str) -> list[str]:
         if request.param == "file":

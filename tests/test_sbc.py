@@ -21,16 +21,10 @@ from bench.draws import key
 from bench.latents import latent_space
 
 ROUNDS = (3, 5)
-FAMILY_RATE = 0.01  # how often the whole test, over all domains and quantities, may fail by chance
 USERS, FEWEST = 500, 10
 HYPOTHESES = 1_000_000  # users times hypotheses: flights-6 has 64 users, flights-8 has 10
 
 Posterior = Callable[[bench.Domain, np.ndarray, np.ndarray], np.ndarray]
-
-
-def builtin_domains() -> tuple[str, ...]:
-    """The built-in domains, each once."""
-    return "flights-2", "flights-3", "flights", "flights-5", "flights-6", "flights-7", "flights-8", "hotels"
 
 
 def simulate(domain: bench.Domain, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -106,23 +100,15 @@ def p_values(
     return {(domain.name, quantity): float(stats.kstest(u, "uniform").pvalue) for quantity, u in found.items()}
 
 
-def rejected(found: dict, rate: float = FAMILY_RATE) -> dict:
-    """The tests that fail by Holm's rule: the chance of any false alarm is at most ``rate``, dependent or not."""
-    ranked = sorted(found.items(), key=lambda item: item[1])
-    held = (place for place, (_, p) in enumerate(ranked) if p * (len(ranked) - place) > rate)
-    return dict(ranked[: next(held, len(ranked))])
-
-
 @pytest.mark.slow
-def test_the_posterior_of_every_domain_passes_simulation_based_calibration(draw_seed):
+def test_the_posterior_of_every_domain_passes_simulation_based_calibration(builtin_domains, rejected, draw_seed):
     """After 3 and 5 rounds; one decision over all domains and quantities, a false alarm at 1% of seeds.
 
     500 users of domains of up to 2,000 hypotheses, fewer of larger ones: 320 of flights-5, 64 of flights-6, 12 of
     flights-7, 10 of flights-8.
     """
     found = {}
-    for name in builtin_domains():
-        domain = bench.load_domain(name)
+    for domain in builtin_domains:
         users = min(USERS, max(FEWEST, HYPOTHESES // latent_space(domain).size))
         found |= p_values(domain, users, draw_seed)
     assert not rejected(found)
@@ -152,7 +138,7 @@ def hasty(domain: bench.Domain, options: np.ndarray, choices: np.ndarray) -> np.
 @pytest.mark.parametrize(
     ("users", "wrong"), [("flights-2", lapsing), ("flights-2", forgetful), ("flights-2,lapse=0.3", hasty)]
 )
-def test_a_wrong_posterior_is_caught(users, wrong):
+def test_a_wrong_posterior_is_caught(rejected, users, wrong):
     """The test above has teeth, with the 500 users that it takes of a small domain. Only the log-likelihood catches the
     forgetful one, who is right about all that was not forgotten; it slips through at some 0.5% of seeds (of twelve the
     largest p-value was 4e-5, and 1e-3 is called a fault), the others at fewer than 0.1%."""
