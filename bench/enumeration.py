@@ -16,7 +16,7 @@ from bench.domain import OPTIONS, Domain
 from bench.latents import latent_space
 
 USER_GROUP = 32  # users worked on at once; fixed, so that a user's numbers do not depend on who else is asked
-GROUPS_A_CALL = 8  # groups a compiled call where there are several: they share the values of shared queries
+GROUPS_A_CALL = 8  # groups a compiled call where there are several, and shared queries, whose values they share
 BLOCK_CELLS = 2**21  # (hypothesis, set, option) cells a block, about 16 MiB in float64
 LARGEST_BLOCK = 1024  # hypotheses a block
 
@@ -134,7 +134,7 @@ def sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
     evidence: list[np.ndarray] = []
     values: list[np.ndarray] = []
     with jax.enable_x64(True):
-        size = USER_GROUP * (GROUPS_A_CALL if users > USER_GROUP else 1)
+        size = USER_GROUP * (GROUPS_A_CALL if users > USER_GROUP and len(query.shared) else 1)
         for at in range(0, users, size):
             groups = [_grouped(part[at : at + size], size) for part in (*history, own)]
             answer = _sweep_groups(domain, query.of, query.stages, *groups[:3], query.shared, groups[3])

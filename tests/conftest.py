@@ -1,5 +1,6 @@
 """What several tests share: flights, the paper's people written down anew in NumPy, and a domain worked by hand."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,15 @@ ROOT = Path(__file__).parent.parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", default="0-0", metavar="FIRST-LAST", help="seeds of tests that depend on one draw")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all processes of the tests, commands too, use what one of them compiled: half of their time is compiling."""
+    folder = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("compiled")))
+    os.environ.update(JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0", JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1")
+    jax.config.update("jax_compilation_cache_dir", folder)  # read from the environment when JAX was imported
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
