@@ -230,16 +230,17 @@ def _some_hypotheses(domain: Domain) -> dict[str, Any]:
 
 def _choice_terms(domain: Domain, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the log prior of some hypotheses and their P(choice), float64[hypotheses] and [hypotheses, sets, 3]."""
+    log_prior, probs = _terms(domain, _some_hypotheses(domain), sets)
+    return np.asarray(log_prior), np.asarray(probs)
 
-    # Compiled as one: operation by operation takes seconds of compilation.
-    @jax.jit
-    @jax.vmap
-    def terms(latents: Any) -> tuple[Any, Any]:
-        log_prior, _ = joint_terms(domain.model, latents, sets, np.zeros(len(sets), int))
+
+@partial(jax.jit, static_argnames="domain")
+def _terms(domain: Domain, hypotheses: dict[str, Any], sets: Any) -> tuple[Any, Any]:
+    def terms(latents: dict[str, Any]) -> tuple[Any, Any]:
+        log_prior, _ = joint_terms(domain.model, latents, sets, jnp.zeros(len(sets), int))
         return log_prior, query_values(domain.model, latents, sets)
 
-    log_prior, probs = terms(_some_hypotheses(domain))
-    return np.asarray(log_prior), np.asarray(probs)
+    return jax.vmap(terms)(hypotheses)
 
 
 def _same(one: Any, other: Any) -> bool:

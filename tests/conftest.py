@@ -27,7 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let all processes of the tests, commands too, use what one of them compiled: half of their time is compiling."""
+    """Let all processes of the tests, commands too, use what one of them compiled (half of their time is compiling),
+    and find none of the data that was imported on this machine.
+    """
+    os.environ["BELIEFBENCH_DATA"] = str(config.cache.mkdir("no-data"))
     folder = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("compiled")))
     os.environ.update(JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0", JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1")
     jax.config.update("jax_compilation_cache_dir", folder)  # read from the environment when JAX was imported
