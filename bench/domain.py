@@ -29,6 +29,8 @@ class Feature:
         The values it takes, each in [0, 1], ascending.
     show
         A value of the grid as a person reads it.
+    lower, higher
+        What a person strongly prefers who likes its low or its high values (`Questionnaire`): ``"cheaper flights"``.
 
     >>> stops = Feature("number_of_stops", "number of stops", (0.0, 0.5, 1.0), lambda value: f"{2 * value:.0f}")
     >>> stops.show(0.5)
@@ -39,6 +41,41 @@ class Feature:
     label: str
     grid: tuple[float, ...]
     show: Callable[[float], str]
+    lower: str = ""
+    higher: str = ""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One question about what a person wants: how much they prefer ``higher`` (the last level) to ``lower`` (level 1).
+
+    >>> Scale("price", "cheaper flights", "more expensive flights").label
+    'price'
+    """
+
+    label: str
+    lower: str
+    higher: str
+
+
+@dataclass(frozen=True)
+class Questionnaire:
+    """Questions whose answers say what a person wants (paper, section 3).
+
+    Parameters
+    ----------
+    scales
+        The questions.
+    levels
+        How many answers each has: 5, of which 1 is "I strongly prefer (lower)" and 3 "I have no strong preference".
+    answers
+        ``answers(latents) -> int[hypotheses, scales]``: what each hypothesis answers, from 0; latents as in
+        `bench.latents.LatentSpace.values`.
+    """
+
+    scales: tuple[Scale, ...]
+    levels: int
+    answers: Callable[[Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +135,8 @@ class Domain:
     pymc_model
         ``pymc_model(options, choices) -> pymc.Model``: the same model written independently, its latent sites under
         the same names; what ``beliefbench check`` compares with.
+    questionnaire
+        What a person can be asked about what they want; None where an answer would say nothing of the latents.
     vary
         ``vary(key="value", ...)``: the domain with other settings, whatever it has; what a SPEC such as
         ``flights,user_lapse=0.2`` asks for. Raises ``ValueError`` for a setting that it does not have.
@@ -118,6 +157,7 @@ class Domain:
     recorded: Recorded | None = None
     user_model: Callable[..., Any] = None  # type: ignore[assignment]  # set to `model` below
     pymc_model: Callable[..., Any] | None = None
+    questionnaire: Questionnaire | None = None
     vary: Callable[..., Domain] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
 

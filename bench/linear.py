@@ -16,7 +16,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from bench.domain import OPTIONS, Domain, Feature, describe_features
+from bench.domain import OPTIONS, Domain, Feature, Questionnaire, Scale, describe_features
 from bench.rules import ChoiceRule, pymc_probs, varied
 
 PAPER_WEIGHTS = (-1.0, -0.5, 0.0, 0.5, 1.0)
@@ -98,6 +98,7 @@ def linear_choice(
         purpose=purpose,
         user_model=model if user_rule is None else _numpyro_model(len(features), weights, prior, user_rule),
         pymc_model=_pymc_model(len(features), weights, prior, rule),
+        questionnaire=_questionnaire(features, weights),
         vary=vary,
         parameters=parameters,
     )
@@ -135,6 +136,19 @@ def _numpyro_model(
         numpyro.sample("choice", dist.Categorical(probs=rule.probs(reward)), obs=choices)
 
     return model
+
+
+def _questionnaire(features: tuple[Feature, ...], weights: tuple[float, ...]) -> Questionnaire | None:
+    """Return one question a feature, answered by its weight; None where a feature has no words for it."""
+    if not all(feature.lower and feature.higher for feature in features):
+        return None
+
+    def answers(latents: Any) -> jax.Array:
+        wanted = weights_of(latents["person"], len(features), weights)
+        return (wanted[..., None] == jnp.asarray(sorted(weights))).argmax(axis=-1)
+
+    scales = tuple(Scale(feature.label, feature.lower, feature.higher) for feature in features)
+    return Questionnaire(scales, len(weights), answers)
 
 
 def _uniform_draw(features: tuple[Feature, ...]) -> Callable[[Any, int], jax.Array]:

@@ -54,14 +54,30 @@ def _duration(minutes: int) -> str:
 FEATURES = {
     feature.name: feature
     for feature in (
-        Feature("departure_time", "departure time", TENTHS, clock),
-        Feature("arrival_time", "arrival time", TENTHS, clock),
-        Feature("duration", "duration", TENTHS, hours),
-        Feature("number_of_stops", "number of stops", HALVES, stops),
-        Feature("layover_duration", "layover duration", TENTHS, layover),
-        Feature("flexibility", "flexibility", HALVES, flexibility),
-        Feature("bags", "bags", HALVES, bags),
-        Feature("price", "price", TENTHS, dollars),
+        Feature(
+            "departure_time",
+            "departure time",
+            TENTHS,
+            clock,
+            "an earlier morning departure time",
+            "a later evening departure time",
+        ),
+        Feature(
+            "arrival_time",
+            "arrival time",
+            TENTHS,
+            clock,
+            "an earlier morning arrival time",
+            "a later evening arrival time",
+        ),
+        Feature("duration", "duration", TENTHS, hours, "shorter flights", "longer flights"),
+        Feature("number_of_stops", "number of stops", HALVES, stops, "non-stop flights", "flights with stops"),
+        Feature("layover_duration", "layover duration", TENTHS, layover, "shorter layovers", "longer layovers"),
+        Feature(
+            "flexibility", "flexibility", HALVES, flexibility, "non-refundable flights", "fully refundable flights"
+        ),
+        Feature("bags", "bags", HALVES, bags, "flights without bags", "flights with more bags"),
+        Feature("price", "price", TENTHS, dollars, "cheaper flights", "more expensive flights"),
     )
 }
 

@@ -38,9 +38,18 @@ hotels = linear_choice(
     item="Hotel",
     purpose="for my trips",
     features=(
-        Feature("distance_to_downtown", "distance to downtown", TENTHS, miles),
-        Feature("price", "price", TENTHS, dollars),
-        Feature("rating", "rating", QUARTERS, stars),
-        Feature("amenities", "amenities", QUARTERS, amenities),
+        Feature(
+            "distance_to_downtown",
+            "distance to downtown",
+            TENTHS,
+            miles,
+            "hotels near downtown",
+            "hotels far from downtown",
+        ),
+        Feature("price", "price", TENTHS, dollars, "cheaper hotels", "more expensive hotels"),
+        Feature("rating", "rating", QUARTERS, stars, "hotels with fewer stars", "hotels with more stars"),
+        Feature(
+            "amenities", "amenities", QUARTERS, amenities, "hotels without amenities", "hotels with more amenities"
+        ),
     ),
 )

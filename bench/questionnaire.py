@@ -1,0 +1,123 @@
+"""Stated beliefs: a questionnaire about what a person wants, and what its answers mean for their choices.
+
+The paper asks, of each feature, "On a scale of 1 to 5, what is your preference for departure time?" (section 3). Each
+hypothesis of a domain's model answers each question in one way, so that a distribution over answers is a distribution
+over hypotheses, and the domain's own model turns it into choices.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bench.domain import OPTIONS, Domain, Questionnaire
+from bench.enumeration import query_values
+from bench.errors import UsageError
+from bench.inference import posterior
+from bench.latents import latent_space
+
+BLOCK = 4096  # hypotheses worked on at once
+
+
+def level_marginals(domain: Domain, options: np.ndarray, choices: np.ndarray, **fallback: Any) -> np.ndarray:
+    """Return the exact posterior of each answer to the questionnaire: float64[scales, levels], rows summing to 1.
+
+    Parameters
+    ----------
+    options, choices
+        float[rounds, 3, features], int[rounds]; further arguments as of `bench.posterior`.
+
+    Raises
+    ------
+    UsageError
+        Where the domain has no questionnaire.
+
+    >>> import bench
+    >>> flights = bench.load_domain("flights")
+    >>> level_marginals(flights, np.empty((0, 3, 4)), np.empty(0, int)).shape
+    (4, 5)
+    """
+    weights = posterior(domain, options, choices, **fallback)
+    levels = _levels(domain)
+    form = questionnaire_of(domain)
+    return np.stack([np.bincount(one, weights, minlength=form.levels) for one in levels.T])
+
+
+def choices_of_levels(domain: Domain, stated: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Return what a person would choose whose answers are distributed as stated: float64[queries, 3].
+
+    A hypothesis weighs the product of the probabilities of its answers: the scales are taken for independent, which is
+    all that marginals say. Where they exclude every hypothesis, all weigh the same.
+
+    Parameters
+    ----------
+    stated
+        float[scales, levels], rows summing to 1.
+    queries
+        float[queries, 3, features].
+
+    >>> import bench
+    >>> flights, cheap = bench.load_domain("flights"), np.full((4, 5), 0.2)
+    >>> cheap[3] = [1, 0, 0, 0, 0]  # "I strongly prefer cheaper flights"
+    >>> sets = np.array([[[0.5, 0.5, 0.5, price] for price in (0.0, 0.5, 1.0)]])
+    >>> choices_of_levels(flights, cheap, sets).round(9).tolist()
+    [[1.0, 0.0, 0.0]]
+    """
+    form, levels = questionnaire_of(domain), _levels(domain)
+    stated = np.asarray(stated, dtype=np.float64)
+    expected = (len(form.scales), form.levels)
+    if stated.shape != expected:
+        raise UsageError(f"answers have shape {list(stated.shape)}; expected {list(expected)}, float[scales, levels].")
+    weights = np.prod(stated[np.arange(len(form.scales)), levels], axis=-1)
+    weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(levels), 1 / len(levels))
+    sets = np.asarray(queries, dtype=np.float64)
+    chosen = np.zeros((len(sets), OPTIONS))
+    with jax.enable_x64(True):
+        for at in range(0, len(levels), BLOCK):
+            here = weights[at : at + BLOCK]
+            if here.any():
+                numbers = np.minimum(np.arange(at, at + min(BLOCK, len(levels))), len(levels) - 1)
+                padded = np.pad(here, (0, len(numbers) - len(here)))
+                chosen += np.asarray(_weighted(domain, numbers, padded, sets))
+    return chosen / chosen.sum(axis=-1, keepdims=True)
+
+
+def belief_distance(stated: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """Return the total variation between stated and exact answers, in [0, 1], the mean over scales.
+
+    Parameters
+    ----------
+    stated, exact
+        float[..., scales, levels].
+
+    >>> float(belief_distance(np.array([[1.0, 0.0]]), np.array([[0.25, 0.75]])))
+    0.75
+    """
+    gap: np.ndarray = abs(np.asarray(stated) - np.asarray(exact)).sum(axis=-1) / 2
+    return gap.mean(axis=-1)
+
+
+def questionnaire_of(domain: Domain) -> Questionnaire:
+    """Return a domain's questionnaire, or raise `UsageError` where it has none."""
+    if domain.questionnaire is None:
+        raise UsageError(f"{domain.name} has no questionnaire, so that nobody can be asked what a person wants there.")
+    return domain.questionnaire
+
+
+def _levels(domain: Domain) -> np.ndarray:
+    """Return the answers of all hypotheses, int[hypotheses, scales], from 0."""
+    space = latent_space(domain)
+    with jax.enable_x64(True):
+        return np.asarray(questionnaire_of(domain).answers(space.values(np.arange(space.size))))
+
+
+@partial(jax.jit, static_argnames="domain")
+def _weighted(domain: Domain, numbers: Any, weights: Any, sets: Any) -> Any:
+    def one(latents: dict[str, Any]) -> Any:
+        return query_values(domain.model, latents, sets)
+
+    return jnp.tensordot(weights, jax.vmap(one)(latent_space(domain).values(numbers)), axes=1)
