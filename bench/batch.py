@@ -57,15 +57,21 @@ def run_plan(plan: Plan, console: Console, say: Callable[[str], None]) -> tuple[
         Before anything is run, where any part of the call is wrong.
     """
     work: list[tuple[Domain, Protocol, list[Agent]]] = []
+    refused: dict[str, list[tuple[Domain, BeliefBenchError]]] = {}
     for name in dict.fromkeys(plan.domains or names("domain")):
         try:
             for domain in load_suite(name):
                 if domain not in [other for other, _, _ in work]:  # one domain may have two names, or be in a suite
-                    work.append((domain, plan.protocol(domain), _agents(plan, domain, say)))
+                    work.append((domain, plan.protocol(domain), _agents(plan, domain, refused, say)))
         except BeliefBenchError as error:
             if plan.domains or isinstance(error, UsageError):
                 raise
             say(f"domain '{name}' is left out: {error}")
+    for spec, refusals in refused.items():
+        if len(refusals) == len(work):
+            raise refusals[0][1]
+        for domain, refusal in refusals:
+            say(f"agent '{spec}' is left out of {domain.name}: {refusal}")
     prepare_results(plan.results)
     folders, failures = [], []
     with _bars(console) as bars:
@@ -93,10 +99,24 @@ def run_plan(plan: Plan, console: Console, say: Callable[[str], None]) -> tuple[
     return read_standings(plan.results, only=folders), failures
 
 
-def _agents(plan: Plan, domain: Domain, say: Callable[[str], None]) -> list[Agent]:
-    """Make the agents that were named, or all that need no model and can be had here."""
+def _agents(
+    plan: Plan,
+    domain: Domain,
+    refused: dict[str, list[tuple[Domain, BeliefBenchError]]],
+    say: Callable[[str], None],
+) -> list[Agent]:
+    """Make the agents that were named, or all that need no model and can be had here.
+
+    A named agent that cannot be made for a domain goes to ``refused``: it may do for the others.
+    """
     if plan.agents:
-        return [load_agent(spec, domain) for spec in dict.fromkeys(plan.agents)]
+        named = []
+        for spec in dict.fromkeys(plan.agents):
+            try:
+                named.append(load_agent(spec, domain))
+            except BeliefBenchError as error:
+                refused.setdefault(spec, []).append((domain, error))
+        return named
     agents = []
     for name in names("agent"):
         try:

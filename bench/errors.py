@@ -32,6 +32,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     >>> str(unknown_name("domain", "flihgts", ["flights", "hotels"]))
     "there is no domain 'flihgts'; did you mean 'flights'? (`beliefbench list` shows all)"
     """
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    known = list(known)
+    if name.startswith("released/") and not any(one.startswith("released/") for one in known):
+        return UsageError(
+            f"there is no {kind} '{name}'; nothing is imported here yet: `beliefbench import PATH` does it."
+        )
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(known)) or 'none'}."
     return UsageError(f"there is no {kind} '{name}'; {hint} (`beliefbench list` shows all)")

@@ -16,7 +16,7 @@ import pyarrow as pa
 from bench.agent import Agent, Brief, Prediction
 from bench.domain import OPTIONS, Domain
 from bench.episodes import Episodes
-from bench.errors import BeliefBenchError
+from bench.errors import BeliefBenchError, UsageError
 from bench.plugins import load_agent, load_domain
 from bench.protocol import Protocol
 from bench.provenance import installed_versions, now
@@ -100,6 +100,8 @@ def run(
     domain = load_domain(domain) if isinstance(domain, str) else domain
     agent = load_agent(agent, domain) if isinstance(agent, str) else agent
     protocol = Protocol.of(domain, users=users, rounds=rounds, heldout=heldout, seed=seed)
+    if agent.privileged and domain.recorded is not None and domain.recorded.latents is None:
+        raise UsageError(f"nobody knows what the recorded users of {domain.name} want; leave this agent out.")
     prepare_results(Path(results))
     identity = run_identity(domain, agent, protocol)
     store = RunStore(run_folder(Path(results), domain.name, agent.name, run_key(identity.json_values())))

@@ -68,12 +68,19 @@ class ChoiceRule:
         for key in mine:
             if key not in known:
                 raise ValueError(f"no setting '{prefix}{key}'; there are {', '.join(known)}, and user_ before each")
-        numbers = {key: float(value) for key, value in mine.items() if key != "lapse_to"}
+        numbers = {key: _number(prefix + key, value) for key, value in mine.items() if key != "lapse_to"}
         return replace(self, **{**mine, **numbers})  # type: ignore[arg-type]  # checked above and in __post_init__
 
     def parameters(self) -> dict[str, Any]:
         """Return the rule as JSON values."""
         return asdict(self)
+
+
+def _number(setting: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise ValueError(f"{setting} is a number; got '{value}'") from error
 
 
 def varied(

@@ -126,6 +126,26 @@ def test_a_domain_takes_settings(call):
     assert "no setting 'noise'; there are temperature, lapse, lapse_to, and user_ before each" in err
 
 
+def test_an_agent_that_serves_only_some_domains_is_left_out_of_the_others(call):
+    domains = ("--domain", "flights-2", "--domain", "flights-7", "--users", "2", "--heldout", "2")
+    status, out, err = call("run", *domains, "--agent", "first", "--agent", "cheapest")
+    assert status == 0
+    assert "agent 'cheapest' is left out of flights-7: agent 'cheapest' cannot be made: no feature 'price'" in err
+    assert "flights-7 (version 1)" in out
+    assert "cheapest" in out
+    status, out, err = call("run", *domains[2:], "--agent", "first", "--agent", "cheapest")
+    assert (status, out) == (2, "")  # where it serves none, the call is wrong
+
+
+def test_a_setting_that_is_no_number_and_data_that_is_not_imported_are_named(call):
+    status, _, err = call("run", "--domain", "flights-2,lapse=often", "--agent", "first")
+    assert status == 2
+    assert "lapse is a number; got 'often'" in err
+    status, _, err = call("run", "--domain", "released/flights", "--agent", "first")
+    assert status == 2
+    assert "nothing is imported here yet: `beliefbench import PATH` does it." in err
+
+
 def test_run_shows_only_the_runs_it_was_asked_for(call):
     call("run", *SMALL, "--agent", "first")
     _, out, _ = call("run", *SMALL, "--agent", "random")

@@ -164,6 +164,7 @@ def test_people_may_contradict_everything_and_have_no_truth_to_tell(tmp_path, da
     np.testing.assert_allclose(exact[:, held].sum(axis=0), 1.0)
     with pytest.raises(bench.UsageError, match="nobody knows what the recorded users of released/people want"):
         bench.run(domain, "oracle", results=tmp_path / "results")
+    assert not list((tmp_path / "results" / "released-people").glob("oracle*"))
     monkeypatch.setattr(batch, "names", lambda kind: ["bayesian", "oracle"])
     told = CliRunner().invoke(app, ["run", "--domain", "released/people", "--results", str(tmp_path / "results")])
     assert "agent 'oracle' is left out" in told.stderr
