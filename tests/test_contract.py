@@ -20,8 +20,8 @@ from bench.errors import UsageError
 from bench.findings import Finding, find
 from bench.plugins import names
 
-# Checked with their own tests: `prompted` needs a language model, `lowest` a feature.
-AGENTS = [*sorted({*names("agent")} - {"prompted", "lowest"}), "lowest:duration"]
+# Checked with their own tests: `prompted` and `endpoint` need a language model, `lowest` a feature.
+AGENTS = [*sorted({*names("agent")} - {"prompted", "endpoint", "lowest"}), "lowest:duration"]
 
 
 # Of the web shopping categories, which differ in their data alone, one.
