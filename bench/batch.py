@@ -11,12 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.agent import Agent
+from bench.answering import Job
 from bench.domain import Domain
 from bench.errors import BeliefBenchError, UsageError
-from bench.harness import run
+from bench.executors import ExecutorError, open_executor
+from bench.harness import carry_out
 from bench.plugins import load_agent, load_suite, names, stands_alone
 from bench.protocol import Protocol
 from bench.standings import Standings, read_standings
+from bench.stopping import UntilWidth
 from bench.store import prepare_results
 
 PRESETS = {"quick": (12, 8), "paper": (1000, 100)}
@@ -35,6 +38,17 @@ class Plan:
     heldout: int | None
     seed: int
     results: Path
+    executor: str = "local"
+    until_width: float | None = None
+
+    def job(self, specs: tuple[str, str], domain: Domain, agent: Agent) -> Job:
+        """Return the run of an agent on a domain, checked; ``specs`` are those of the domain and the agent."""
+        return Job(domain, agent, self.protocol(domain), specs, self.stopping)
+
+    @property
+    def stopping(self) -> UntilWidth | None:
+        """The rule by which a run ends before all users are asked."""
+        return None if self.until_width is None else UntilWidth(self.until_width)
 
     def protocol(self, domain: Domain) -> Protocol:
         """Return the protocol for a domain, checked."""
@@ -55,69 +69,75 @@ def run_plan(plan: Plan, console: Console, say: Callable[[str], None]) -> tuple[
     ------
     UsageError
         Before anything is run, where any part of the call is wrong.
+    ExecutorError
+        Where there is nowhere to run it.
     """
-    work: list[tuple[Domain, Protocol, list[Agent]]] = []
+    work = planned(plan, say)
+    prepare_results(plan.results)
+    folders, failures = [], []
+    with open_executor(plan.executor) as executor, _bars(console) as bars:
+        for job in work:
+            bar = bars.add_task(f"{job.domain.name}  {job.agent.name}", total=None, state="")
+            try:
+                done = carry_out(job, executor, plan.results, progress=partial(_advance, bars, bar))
+            except ExecutorError:
+                raise
+            except BeliefBenchError as error:
+                failures.append(error)
+                bars.update(bar, state="[red]failed")
+                bars.stop_task(bar)
+                continue
+            for file in done.damaged:
+                say(f"warning: {file} could not be read; it was set aside and made again.")
+            folders.append(done.folder)
+            bars.update(bar, completed=done.units, total=done.units, state="reused" if done.reused else "done")
+    return read_standings(plan.results, only=folders), failures
+
+
+def planned(plan: Plan, say: Callable[[str], None]) -> list[Job]:
+    """Return the runs of a plan, or raise `UsageError` where any part of the call is wrong."""
+    work: list[Job] = []
+    domains: list[Domain] = []
     refused: dict[str, list[tuple[Domain, BeliefBenchError]]] = {}
     for name in dict.fromkeys(plan.domains or names("domain")):
         try:
             for domain in load_suite(name):
-                if domain not in [other for other, _, _ in work]:  # one domain may have two names, or be in a suite
-                    work.append((domain, plan.protocol(domain), _agents(plan, domain, refused, say)))
+                if domain not in domains:  # one domain may have two names, or be in a suite
+                    domains.append(domain)
+                    work += _jobs(plan, name, domain, refused, say)
         except BeliefBenchError as error:
             if plan.domains or isinstance(error, UsageError):
                 raise
             say(f"domain '{name}' is left out: {error}")
     for spec, refusals in refused.items():
-        if len(refusals) == len(work):
+        if all(job.specs and job.specs[1] != spec for job in work):
             raise refusals[0][1]
         for domain, refusal in refusals:
             say(f"agent '{spec}' is left out of {domain.name}: {refusal}")
-    prepare_results(plan.results)
-    folders, failures = [], []
-    with _bars(console) as bars:
-        for domain, protocol, agents in work:
-            for agent in agents:
-                bar = bars.add_task(f"{domain.name}  {agent.name}", total=None, state="")
-                try:
-                    done = run(
-                        domain,
-                        agent,
-                        **protocol.identity(),
-                        results=plan.results,
-                        progress=partial(_advance, bars, bar),
-                    )
-                except BeliefBenchError as error:
-                    failures.append(error)
-                    bars.update(bar, state="[red]failed")
-                    bars.stop_task(bar)
-                    continue
-                for file in done.damaged:
-                    say(f"warning: {file} could not be read; it was set aside and made again.")
-                folders.append(done.folder)
-                stages = protocol.users * (protocol.rounds + 1)
-                bars.update(bar, completed=stages, total=stages, state="reused" if done.reused else "done")
-    return read_standings(plan.results, only=folders), failures
+    return work
 
 
-def _agents(
+def _jobs(
     plan: Plan,
+    domain_spec: str,
     domain: Domain,
     refused: dict[str, list[tuple[Domain, BeliefBenchError]]],
     say: Callable[[str], None],
-) -> list[Agent]:
+) -> list[Job]:
     """Make the agents that were named, or all that need no model and can be had here.
 
     A named agent that cannot be made for a domain goes to ``refused``: it may do for the others.
     """
+    plan.protocol(domain)  # a number out of range is said before any agent is made
     if plan.agents:
         named = []
         for spec in dict.fromkeys(plan.agents):
             try:
-                named.append(load_agent(spec, domain))
+                named.append(plan.job((domain_spec, spec), domain, load_agent(spec, domain)))
             except BeliefBenchError as error:
                 refused.setdefault(spec, []).append((domain, error))
         return named
-    agents = []
+    jobs = []
     for name in names("agent"):
         try:
             if stands_alone(name):
@@ -125,10 +145,10 @@ def _agents(
                 if agent.privileged and domain.recorded is not None and domain.recorded.latents is None:
                     say(f"agent '{name}' is left out: nobody knows what the recorded users of {domain.name} want.")
                     continue
-                agents.append(agent)
+                jobs.append(plan.job((domain_spec, name), domain, agent))
         except BeliefBenchError as error:
             say(f"agent '{name}' is left out: {error}")
-    return agents
+    return jobs
 
 
 def _advance(bars: Progress, bar: TaskID, done: int, total: int) -> None:

@@ -38,6 +38,13 @@ class Preset(StrEnum):
     paper = "paper"
 
 
+class Executor(StrEnum):
+    """Where agents are asked."""
+
+    local = "local"
+    ray = "ray"
+
+
 class Format(StrEnum):
     """How the leaderboard is written."""
 
@@ -140,14 +147,39 @@ def run(
     heldout: Annotated[int | None, typer.Option(help="Held-out sets a stage, in place of the preset's.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
     results: Results = RESULTS,
+    executor: Annotated[
+        Executor,
+        typer.Option(
+            help="local: agents are asked in this process. ray: by the workers of a Ray cluster ($RAY_ADDRESS, or one "
+            "that Ray finds, or one started here), each with $BELIEFBENCH_RAY_CPUS processors (1) and "
+            "$BELIEFBENCH_RAY_GPUS GPUs (1, or 0 where the cluster has none; a share such as 0.25 is possible)."
+        ),
+    ] = Executor.local,
+    until_width: Annotated[
+        float | None,
+        typer.Option(
+            metavar="W",
+            help="Ask users in a fixed random order, and no more once the 95% interval of an agent's accuracy after "
+            "the last round is narrower than W, such as 0.05; it is looked at after 48, 72, 108, ... users.",
+        ),
+    ] = None,
+    estimate: Annotated[
+        bool,
+        typer.Option("--estimate", help="Only say how many answers, requests and tokens it takes, and how long."),
+    ] = False,
     plugins: Plugins = None,
 ) -> None:
     """Run agents on domains, go on with runs that were stopped, reuse finished ones, and show their leaderboard."""
-    from bench.batch import Plan, run_plan
+    from bench.batch import Plan, planned, run_plan
     from bench.tables import to_terminal
 
     add_plugins(plugins)
-    plan = Plan(preset.value, domain, agent, users, rounds, heldout, seed, results)
+    plan = Plan(preset.value, domain, agent, users, rounds, heldout, seed, results, executor.value, until_width)
+    if estimate:
+        from bench.estimate import estimates, print_estimates
+
+        print_estimates(estimates(planned(plan, say), results), Console())
+        return
     standings, failures = run_plan(plan, Console(file=sys.stderr), say)
     to_terminal(standings, Console())
     for problem in (*standings.problems, *failures):

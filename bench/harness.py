@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,13 +12,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from bench.agent import Agent, Brief, Prediction
+from bench.agent import Agent
+from bench.answering import Answers, Job, shards_of
 from bench.domain import OPTIONS, Domain
 from bench.episodes import Episodes
 from bench.errors import BeliefBenchError, UsageError
+from bench.executors import Executor, open_executor
+from bench.executors import Name as ExecutorName
 from bench.plugins import load_agent, load_domain
 from bench.protocol import Protocol
 from bench.provenance import installed_versions, now
+from bench.stopping import UntilWidth, order_of_users
 from bench.store import (
     OWN_SET,
     ROWS,
@@ -34,8 +37,6 @@ from bench.store import (
     run_folder,
     run_key,
 )
-
-USERS_PER_CALL = 1024
 
 Progress = Callable[[int, int], None]
 """Called with (answers done, answers in all), in units of one user at one stage."""
@@ -52,6 +53,12 @@ class Run:
     damaged: tuple[Path, ...] = ()
     """Files that could not be read and were set aside; their answers were asked again."""
 
+    @property
+    def units(self) -> int:
+        """How many users were asked, times the stages of each."""
+        identity = self.record.identity
+        return (self.record.asked or identity.users) * (identity.rounds + 1)
+
     def rows(self) -> pa.Table:
         """Return its answers; `bench.store.ROWS` tells the columns."""
         return RunStore(self.folder).rows()
@@ -67,6 +74,8 @@ def run(
     seed: int = 0,
     results: str | Path = "results/local",
     progress: Progress | None = None,
+    executor: ExecutorName = "local",
+    until_width: float | None = None,
 ) -> Run:
     """Run an agent on a domain, or finish or reuse the run where it was begun before.
 
@@ -84,48 +93,66 @@ def run(
         The folder that runs are kept in.
     progress
         Called as ``progress(done, total)`` after each call of the agent.
+    executor
+        Where the agent is asked: ``"local"``, in this process; ``"ray"``, by the workers of a Ray cluster, which load
+        the domain and the agent by their names. The rows are the same.
+    until_width
+        Ask users in a fixed random order, only until the 95% interval of the accuracy after the last round is narrower
+        than this share (`bench.stopping`); a run that ends so is another run than one of all users.
 
     Raises
     ------
     UsageError
-        Where a name is unknown, a number out of range, or the folder cannot hold results.
+        Where a name is unknown, a number out of range, the folder cannot hold results, or objects cannot be sent to
+        the executor.
     BeliefBenchError
-        Where the agent breaks; what was answered before stays and is not asked again.
+        Where the agent breaks, or the executor does; what was answered before stays and is not asked again.
 
     >>> import tempfile
     >>> done = run("flights", "random", users=2, rounds=1, heldout=3, results=tempfile.mkdtemp())
     >>> done.rows().num_rows  # 2 users x (3 + 1 at stage 0, 3 at stage 1)
     14
     """
+    specs = (domain, agent) if isinstance(domain, str) and isinstance(agent, str) else None
     domain = load_domain(domain) if isinstance(domain, str) else domain
     agent = load_agent(agent, domain) if isinstance(agent, str) else agent
     protocol = Protocol.of(domain, users=users, rounds=rounds, heldout=heldout, seed=seed)
-    if agent.privileged and domain.recorded is not None and domain.recorded.latents is None:
-        raise UsageError(f"nobody knows what the recorded users of {domain.name} want; leave this agent out.")
-    prepare_results(Path(results))
-    identity = run_identity(domain, agent, protocol)
-    store = RunStore(run_folder(Path(results), domain.name, agent.name, run_key(identity.json_values())))
+    with open_executor(executor) as where:
+        job = Job(domain, agent, protocol, specs, None if until_width is None else UntilWidth(until_width))
+        return carry_out(job, where, Path(results), progress)
+
+
+def carry_out(job: Job, executor: Executor, results: Path, progress: Progress | None = None) -> Run:
+    """Do a job as `run` does it, by an executor that is open."""
+    executor.check(job)
+    if job.agent.privileged and job.domain.recorded is not None and job.domain.recorded.latents is None:
+        raise UsageError(f"nobody knows what the recorded users of {job.domain.name} want; leave this agent out.")
+    prepare_results(results)
+    identity = run_identity(job)
+    store = RunStore(run_folder(results, job.domain.name, job.agent.name, run_key(identity.json_values())))
     with store.held():
-        damaged = store.set_damaged_aside(identity.rows)
+        damaged = store.set_damaged_aside([users * identity.rows_per_user for users in job.looks])
         begun = store.record()
         if begun and begun.finished and store.rows_file.exists():
             return Run(store.folder, begun, reused=True)
-        record = _gone_on(begun) if begun else _new_record(identity, agent)
+        record = _gone_on(begun, executor) if begun else _new_record(identity, job.agent, executor)
         store.write_record(record)
         if not store.rows_file.exists():
-            _ask_all(episodes_of(domain, protocol), agent, store, progress or (lambda done, total: None))
-        record = store.finish(record.model_copy(update={"finished": now()}))
+            _ask_all(job, executor, store, progress or (lambda done, total: None))
+        asked = len(pa.compute.unique(store.rows()["user"])) if job.stopping else None
+        record = store.finish(record.model_copy(update={"finished": now(), "asked": asked}))
     return Run(store.folder, record, reused=False, damaged=tuple(damaged))
 
 
-def run_identity(domain: Domain, agent: Agent, protocol: Protocol) -> RunIdentity:
+def run_identity(job: Job) -> RunIdentity:
     """Return everything a run's rows depend on."""
+    agent = job.agent
     return RunIdentity(
         schema=SCHEMA,
-        domain=DomainIdentity(**domain.identity()),
+        domain=DomainIdentity(**job.domain.identity()),
         agent={"name": agent.name, "version": agent.version, **agent.identity()},
-        stopping=None,
-        **protocol.identity(),
+        stopping=job.stopping.identity() if job.stopping else None,
+        **job.protocol.identity(),
     )
 
 
@@ -135,46 +162,47 @@ def episodes_of(domain: Domain, protocol: Protocol) -> Episodes:
     return Episodes(domain, protocol)
 
 
-def _ask_all(episodes: Episodes, agent: Agent, store: RunStore, progress: Progress) -> None:
-    stages = episodes.protocol.rounds + 1
-    answered, recommended = _answered(episodes, store.rows())
-    done = int(answered.sum())
-    progress(done, answered.size)
-    keys = episodes.agent_keys(agent.name)
-    for pattern in np.unique(answered[~answered.all(axis=1)], axis=0):  # users who miss the same stages go together
-        waiting = np.flatnonzero((answered == pattern).all(axis=1))
-        size = getattr(agent, "users_per_call", USERS_PER_CALL)
-        for shard in (waiting[at : at + size] for at in range(0, len(waiting), size)):
-            truth = episodes.latents_of(shard) if agent.privileged else None
-            try:
-                state = agent.begin(Brief.of(episodes.domain), keys[shard], truth)
-                for stage in range(stages):
-                    if not pattern[stage]:
-                        started = time.perf_counter()
-                        answers = agent.predict(state, questions_at(episodes, shard, stage))
-                        seconds = time.perf_counter() - started
-                        check_answers(answers, (len(shard), episodes.protocol.heldout + (stage + 1 < stages)), agent)
-                        name = f"{stage:03d}-{episodes.users[shard[0]]:07d}"
-                        store.write_part(name, _rows(episodes, shard, stage, answers), seconds)
-                        recommended[shard, stage] = answers.choice[:, -1]
-                        done += len(shard)
-                        progress(done, answered.size)
-                    if stage + 1 < stages:
-                        state = agent.observe(
-                            state,
-                            episodes.options[shard, stage],
-                            recommended[shard, stage],
-                            episodes.chosen[shard, stage],
-                        )
-            except BeliefBenchError:
-                raise
-            except Exception as error:
-                raise BeliefBenchError(
-                    f"agent '{agent.name}' broke on {episodes.domain.name}: {type(error).__name__}: {error}"
-                ) from error
+def _ask_all(job: Job, executor: Executor, store: RunStore, progress: Progress) -> None:
+    """Ask the users of one look after the other, until the last or until the stopping rule has enough."""
+    episodes = episodes_of(job.domain, job.protocol)
+    users = job.protocol.users
+    order = order_of_users(job.protocol.seed, job.domain.name, users) if job.stopping else np.arange(users)
+    for look in job.looks:
+        _ask_some(job, executor, store, progress, episodes, order[:look])
+        if job.stopping and job.stopping.enough(_final_accuracy(episodes, store.rows())):
+            return
 
 
-def _answered(episodes: Episodes, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+def _ask_some(
+    job: Job, executor: Executor, store: RunStore, progress: Progress, episodes: Episodes, places: np.ndarray
+) -> None:
+    """Ask the users at some places in the episodes what they have not answered yet."""
+    answered, recommended = answered_so_far(episodes, store.rows())
+    wanted = np.isin(np.arange(len(answered)), places)
+    done, total = int(answered[wanted].sum()), answered[wanted].size
+    progress(done, total)
+    if done == total:
+        return
+    shards = shards_of(job, episodes, answered | ~wanted[:, None], recommended, executor.slots())
+    for shard, answers in executor.ask(job, shards):
+        name = f"{answers.stage:03d}-{shard.users[0]:07d}"
+        store.write_part(name, _rows(episodes, shard.places, answers), answers.seconds)
+        done += len(shard.users)
+        progress(done, total)
+
+
+def _final_accuracy(episodes: Episodes, rows: pa.Table) -> np.ndarray:
+    """Return the accuracy after the last round of each user who was asked, float[users]."""
+    user, stage, question, choice, truth = (
+        rows[name].to_numpy() for name in ("user", "stage", "question", "choice", "truth")
+    )
+    last = (stage == episodes.protocol.rounds) & (question != OWN_SET)
+    users, number = np.unique(user[last], return_inverse=True)
+    right = np.bincount(number, (choice == truth)[last], minlength=len(users))
+    return right / episodes.protocol.heldout
+
+
+def answered_so_far(episodes: Episodes, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Return which users have answered which stages, bool[users, stages], and what was recommended, int likewise."""
     protocol, stages = episodes.protocol, episodes.protocol.rounds + 1
     position = {int(user): at for at, user in enumerate(episodes.users)}
@@ -188,55 +216,38 @@ def _answered(episodes: Episodes, rows: pa.Table) -> tuple[np.ndarray, np.ndarra
     return answers == protocol.heldout + (np.arange(stages) < protocol.rounds), recommended
 
 
-def questions_at(episodes: Episodes, shard: np.ndarray, stage: int) -> np.ndarray:
-    """Return what is asked at a stage: the held-out sets, then the next round's own set where there is a next round."""
-    sets = episodes.heldout[shard] if episodes.heldout.ndim == 4 else episodes.heldout
-    heldout = np.broadcast_to(sets, (len(shard), *sets.shape[-3:]))
-    return np.concatenate([heldout, episodes.options[shard, stage : stage + 1]], axis=1)
-
-
-def check_answers(answers: Prediction, shape: tuple[int, int], agent: Agent) -> None:
-    """Raise `BeliefBenchError` where answers for ``shape`` = (users, sets) are not what the agent contract says."""
-    choice, probs = np.asarray(answers.choice), answers.probs
-    who = f"agent '{agent.name}' broke its contract:"
-    if choice.shape != shape or not np.issubdtype(choice.dtype, np.integer):
-        raise BeliefBenchError(f"{who} choice is {choice.dtype}{list(choice.shape)}; expected int{list(shape)}.")
-    if choice.min() < -1 or choice.max() >= OPTIONS:
-        raise BeliefBenchError(f"{who} choices are 0, 1, 2, or -1 for none; got {choice.min()} to {choice.max()}.")
-    if (probs is not None) != agent.probabilistic:
-        raise BeliefBenchError(f"{who} probabilistic is {agent.probabilistic}, but probs is {type(probs).__name__}.")
-    if probs is None:
-        return
-    if np.shape(probs) != (*shape, OPTIONS):
-        raise BeliefBenchError(f"{who} probs have shape {list(np.shape(probs))}; expected {[*shape, OPTIONS]}.")
-    given = probs[choice >= 0]
-    if not (np.isfinite(given).all() and (given >= 0).all() and (abs(given.sum(axis=-1) - 1) < 1e-6).all()):
-        raise BeliefBenchError(f"{who} probs must be numbers of 0 or more that sum to 1 for each set.")
-
-
-def _rows(episodes: Episodes, shard: np.ndarray, stage: int, answers: Prediction) -> pa.Table:
-    heldout, sets = episodes.protocol.heldout, answers.choice.shape[1]
-    own = episodes.chosen[shard, stage : stage + 1]
-    exact = np.full((len(shard), sets, OPTIONS), np.nan)
-    exact[:, :heldout] = episodes.exact[shard, stage]
-    probs = np.full(exact.shape, np.nan) if answers.probs is None else np.asarray(answers.probs, np.float64).copy()
-    probs[answers.choice < 0] = np.nan
+def _rows(episodes: Episodes, places: np.ndarray, answers: Answers) -> pa.Table:
+    heldout, stage = episodes.protocol.heldout, answers.stage
+    users, sets = len(places), answers.columns.num_rows // len(places)
+    own = episodes.chosen[places, stage : stage + 1]
+    exact = np.full((users, sets, OPTIONS), np.nan)
+    exact[:, :heldout] = _exact(episodes)[places, stage]
     columns = {
-        "user": np.repeat(episodes.users[shard], sets),
-        "stage": np.full(len(shard) * sets, stage),
-        "question": np.tile(np.r_[np.arange(heldout), [OWN_SET] * (sets - heldout)].astype(int), len(shard)),
-        "truth": np.concatenate([episodes.truth[shard], own], axis=1).ravel(),
-        "choice": answers.choice.ravel(),
-        **{f"prob_{option}": probs[..., option].ravel() for option in range(OPTIONS)},
+        "user": np.repeat(episodes.users[places], sets),
+        "stage": np.full(users * sets, stage),
+        "question": np.tile(np.r_[np.arange(heldout), [OWN_SET] * (sets - heldout)].astype(int), users),
+        "truth": np.concatenate([episodes.truth[places], own], axis=1).ravel(),
         **{f"exact_{option}": exact[..., option].ravel() for option in range(OPTIONS)},
-        "tokens": [None] * (len(shard) * sets) if answers.tokens is None else np.ravel(answers.tokens),
-        "text": [None] * (len(shard) * sets) if answers.text is None else np.ravel(answers.text),
     }
-    arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in ROWS]
+    arrays = [
+        pa.array(columns[field.name], type=field.type, from_pandas=True)
+        if field.name in columns
+        else answers.columns[field.name]
+        for field in ROWS
+    ]
     return pa.Table.from_arrays(arrays, schema=ROWS)
 
 
-def _new_record(identity: RunIdentity, agent: Agent) -> RunRecord:
+def _exact(episodes: Episodes) -> np.ndarray:
+    try:
+        return episodes.exact
+    except BeliefBenchError:
+        raise
+    except Exception as error:  # anybody's model may raise anything
+        raise BeliefBenchError(f"domain '{episodes.domain.name}' broke: {type(error).__name__}: {error}") from error
+
+
+def _new_record(identity: RunIdentity, agent: Agent, executor: Executor) -> RunRecord:
     return RunRecord(
         schema_version=SCHEMA,
         key=run_key(identity.json_values()),
@@ -248,14 +259,15 @@ def _new_record(identity: RunIdentity, agent: Agent) -> RunRecord:
             privileged=agent.privileged,
             note=getattr(agent, "note", None),
         ),
-        **_sitting().model_dump(),
+        **_sitting(executor).model_dump(),
     )
 
 
-def _gone_on(record: RunRecord) -> RunRecord:
-    return record.model_copy(update={"finished": None, "resumed": [*record.resumed, _sitting()]})
+def _gone_on(record: RunRecord, executor: Executor) -> RunRecord:
+    return record.model_copy(update={"finished": None, "resumed": [*record.resumed, _sitting(executor)]})
 
 
-def _sitting() -> Sitting:
+def _sitting(executor: Executor) -> Sitting:
     machine = {"system": platform.platform(), "processor": platform.machine(), "cores": str(os.cpu_count())}
+    machine["executor"] = executor.name
     return Sitting(started=now(), versions=installed_versions(), machine=machine)

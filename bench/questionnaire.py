@@ -86,21 +86,6 @@ def choices_of_levels(domain: Domain, stated: np.ndarray, queries: np.ndarray) -
     return chosen / chosen.sum(axis=-1, keepdims=True)
 
 
-def belief_distance(stated: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """Return the total variation between stated and exact answers, in [0, 1], the mean over scales.
-
-    Parameters
-    ----------
-    stated, exact
-        float[..., scales, levels].
-
-    >>> float(belief_distance(np.array([[1.0, 0.0]]), np.array([[0.25, 0.75]])))
-    0.75
-    """
-    gap: np.ndarray = abs(np.asarray(stated) - np.asarray(exact)).sum(axis=-1) / 2
-    return gap.mean(axis=-1)
-
-
 def questionnaire_of(domain: Domain) -> Questionnaire:
     """Return a domain's questionnaire, or raise `UsageError` where it has none."""
     if domain.questionnaire is None:

@@ -108,6 +108,11 @@ def add_plugin_folder(folder: Path) -> None:
         _folders.append(folder.resolve())
 
 
+def plugin_folders() -> tuple[Path, ...]:
+    """Return the folders that were added, in that order."""
+    return tuple(_folders)
+
+
 def forget_plugin_folders() -> None:
     """Take back what was added, and what was found there."""
     _folders.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from bench.beliefs import score_beliefs
 from bench.errors import UsageError
 from bench.intervals import clustered_interval
 from bench.metrics import AGREEMENT_RULE, METRICS
@@ -47,26 +48,45 @@ ROUND_FIELDS = (
     "coverage",
 )
 
+RUN_FIELDS = ("note", "tokens", "seconds")
+BELIEF_FIELDS = {
+    "distance": "belief_distance",
+    "accuracy": "belief_accuracy",
+    "consistency": "belief_consistency",
+}
+
 
 @dataclass(frozen=True)
 class Row:
     """One agent on one domain: `ROW_FIELDS`, and `ROUND_FIELDS` after each round.
 
-    ``group`` holds what two rows must share to be compared; ``note`` is the agent's own; ``exact_answer`` says what the
-    exact answer rests on, where that does not go without saying; ``folder`` is the run's.
+    ``group`` holds what two rows must share to be compared; ``population`` is how many users all of its runs draw from;
+    ``note`` is the agent's own, with what else is to be known of the run; ``exact_answer`` says what the exact answer
+    rests on, where that does not go without saying; ``folder`` is the run's. ``tokens`` and ``seconds`` are what all
+    answers took, None where nobody counts tokens; ``beliefs``: `bench.beliefs.score_beliefs` where it states any.
     """
 
     fields: dict[str, Any]
     rounds: list[dict[str, Any]]
     group: tuple[Any, ...]
+    population: int
     note: str | None
     exact_answer: str | None
     folder: Path
+    tokens: int | None
+    seconds: float | None
+    beliefs: list[Mapping[str, Any]] | None
 
     @property
     def final(self) -> dict[str, Any]:
         """The metrics after the last round."""
         return self.rounds[-1]
+
+    def named_beliefs(self) -> list[dict[str, Any]]:
+        """Return `BELIEF_FIELDS` after each round, None where it states no beliefs."""
+        none: dict[str, Any] = dict.fromkeys(BELIEF_FIELDS)
+        rounds = [none] * len(self.rounds) if self.beliefs is None else self.beliefs
+        return [{field: one[name] for name, field in BELIEF_FIELDS.items()} for one in rounds]
 
     def as_json(self) -> dict[str, Any]:
         """Return the ROW of ``leaderboard --format json``."""
@@ -95,14 +115,19 @@ class Standings:
         """Return one line for each row and round."""
         import pandas as pd
 
-        lines = [{**row.fields, "note": row.note, **one} for row in self.rows for one in row.rounds]
-        return pd.DataFrame(lines, columns=[*ROW_FIELDS, "note", *ROUND_FIELDS])
+        lines = [
+            {**row.fields, "note": row.note, "tokens": row.tokens, "seconds": row.seconds, **one, **beliefs}
+            for row in self.rows
+            for one, beliefs in zip(row.rounds, row.named_beliefs(), strict=True)
+        ]
+        return pd.DataFrame(lines, columns=[*ROW_FIELDS, *RUN_FIELDS, *ROUND_FIELDS, *BELIEF_FIELDS.values()])
 
 
 def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
     """Return the leaderboard of all finished runs below a folder, one line for each agent, domain and round.
 
-    Columns are those of ``leaderboard --format json``: shares in [0, 1], log_score and kl_exact in nats an answer; NaN
+    Columns are those of ``leaderboard --format json``, shares in [0, 1], log_score and kl_exact in nats an answer; what
+    else there is to know of a run (`RUN_FIELDS`); and the metrics of stated beliefs (`bench.beliefs`). NaN
     where an agent has none. What cannot be read is left out, with a warning.
 
     Raises
@@ -149,19 +174,9 @@ def read_standings(results: str | Path, only: Sequence[Path] | None = None) -> S
 def score(rows: pa.Table, shape: tuple[int, int, int], probabilistic: bool) -> list[dict[str, Any]]:
     """Return the metrics after each round of a finished run: `ROUND_FIELDS`, None where the agent has none.
 
-    ``shape`` is (users, stages, held-out sets) as the run's identity has them.
+    ``shape`` is (users, stages, held-out sets) of the run.
     """
-    heldout = rows.filter(pa.compute.not_equal(rows["question"], OWN_SET))
-    heldout = heldout.sort_by([(name, "ascending") for name in ("user", "stage", "question")])
-    found = tuple(len(pa.compute.unique(heldout[name])) for name in ("user", "stage", "question"))
-    if found != shape or heldout.num_rows != np.prod(shape):
-        raise DamagedFileError(
-            f"{heldout.num_rows:,} answers are not {shape[0]} users x {shape[1]} stages x {shape[2]} sets."
-        )
-
-    def column(name: str) -> np.ndarray:
-        return heldout[name].to_numpy().reshape(shape)
-
+    column = _columns(rows, shape)
     probs = np.stack([column(f"prob_{option}") for option in range(3)], axis=-1) if probabilistic else None
     exact = np.stack([column(f"exact_{option}") for option in range(3)], axis=-1)
     values = {name: metric(probs, column("choice"), column("truth"), exact) for name, metric in METRICS.items()}
@@ -176,18 +191,44 @@ def score(rows: pa.Table, shape: tuple[int, int, int], probabilistic: bool) -> l
     return rounds
 
 
+def _columns(rows: pa.Table, shape: tuple[int, int, int]) -> Callable[[str], np.ndarray]:
+    """Return what gives a column of the held-out answers as an array of a shape, or raise where they do not fill it."""
+    heldout = rows.filter(pa.compute.not_equal(rows["question"], OWN_SET))
+    heldout = heldout.sort_by([(name, "ascending") for name in ("user", "stage", "question")])
+    found = tuple(len(pa.compute.unique(heldout[name])) for name in ("user", "stage", "question"))
+    if found != shape or heldout.num_rows != np.prod(shape):
+        raise DamagedFileError(
+            f"{heldout.num_rows:,} answers are not {shape[0]} users x {shape[1]} stages x {shape[2]} sets."
+        )
+    return lambda name: heldout[name].to_numpy().reshape(shape)
+
+
+def _beliefs(rows: pa.Table, shape: tuple[int, int, int]) -> list[Mapping[str, Any]] | None:
+    """Return the metrics of stated beliefs, where there are any."""
+    if rows["by_beliefs"].null_count == rows.num_rows:
+        return None
+    column = _columns(rows, shape)
+    stated, exact = (
+        np.array([[np.stack(levels) for levels in stages] for stages in column(name)[:, :, 0]])
+        for name in ("beliefs", "exact_beliefs")
+    )
+    return score_beliefs(stated, exact, column("by_beliefs"), column("choice"), column("truth"))
+
+
 def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
     identity = record.identity
+    users = record.asked or identity.users
     try:
-        shape = (identity.users, identity.rounds + 1, identity.heldout)
+        shape = (users, identity.rounds + 1, identity.heldout)
         rounds = score(rows, shape, record.agent.probabilistic)
+        beliefs = _beliefs(rows, shape)
     except DamagedFileError as error:
         raise DamagedFileError(f"{folder / 'rows.parquet'}: {error}") from error
     fields = {
         "domain": identity.domain.name,
         "domain_version": identity.domain.version,
         "agent": record.agent.name,
-        "users": identity.users,
+        "users": users,
         "heldout": identity.heldout,
         "seed": identity.seed,
         "agreement_rule": AGREEMENT_RULE,
@@ -197,9 +238,29 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
         "rhat": None,
         "ess_bulk": None,
     }
-    shared = ("domain", "domain_version", "users", "heldout", "seed")
-    group = (*[fields[name] for name in shared], len(rounds), identity.domain.model_dump_json())
-    return Row(fields, rounds, group, record.agent.note, identity.domain.parameters.get("exact_answer"), folder)
+    shared = (identity.domain.name, identity.domain.version, identity.users, identity.heldout, identity.seed)
+    return Row(
+        fields,
+        rounds,
+        group=(*shared, len(rounds), identity.domain.model_dump_json()),
+        population=identity.users,
+        note=_note(record, rows),
+        exact_answer=identity.domain.parameters.get("exact_answer"),
+        folder=folder,
+        tokens=pa.compute.sum(rows["tokens"]).as_py(),
+        seconds=record.seconds,
+        beliefs=beliefs,
+    )
+
+
+def _note(record: RunRecord, rows: pa.Table) -> str | None:
+    bounded = pa.compute.mean(rows["bounded"]).as_py()
+    parts = [
+        record.agent.note,
+        None if bounded is None else f"{bounded:.1%} of answers bounded",
+        f"{record.asked} of {record.identity.users} users" if record.asked else None,
+    ]
+    return ", ".join(filter(None, parts)) or None
 
 
 def _ranked(rows: list[Row]) -> list[Row]:

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from bench.errors import BeliefBenchError, UsageError
 SCHEMA: Literal[1] = 1
 OWN_SET = -1  # the `question` of a round's own set, whose answer is the recommendation
 
+BELIEFS = pa.list_(pa.list_(pa.float64()))
 ROWS = pa.schema(
     [
         pa.field("user", pa.int32(), nullable=False),
@@ -38,8 +39,20 @@ ROWS = pa.schema(
         *[pa.field(f"exact_{option}", pa.float64()) for option in range(3)],
         pa.field("tokens", pa.int32()),
         pa.field("text", pa.string()),
+        pa.field("seconds", pa.float64()),
+        pa.field("bounded", pa.bool_()),
+        pa.field("by_beliefs", pa.int8()),
+        pa.field("beliefs", BELIEFS),
+        pa.field("exact_beliefs", BELIEFS),
     ]
 )
+"""The columns of an answer; null where there is none.
+
+prob_*: the agent's probabilities, exact_*: the exact ones, of held-out sets. bounded: whether an option has the most
+probability that it could have. by_beliefs: the option that the agent's stated beliefs imply, -1 where they cannot be
+used. beliefs, exact_beliefs: what it says and what is known of the user by then, [scales][levels]; they belong to a
+stage, and stand with the first of its answers.
+"""
 
 
 class AgentRecord(BaseModel):
@@ -72,12 +85,12 @@ class RunIdentity(BaseModel):
     users: int
     rounds: int
     heldout: int
-    stopping: None
+    stopping: dict[str, Any] | None
 
     @property
-    def rows(self) -> int:
-        """How many rows a finished run has: all held-out answers, and a recommendation a round."""
-        return self.users * ((self.rounds + 1) * self.heldout + self.rounds)
+    def rows_per_user(self) -> int:
+        """How many rows a finished run has of a user: all held-out answers, and a recommendation a round."""
+        return (self.rounds + 1) * self.heldout + self.rounds
 
     def json_values(self) -> dict[str, Any]:
         """Return the identity as the JSON values that `run_key` hashes."""
@@ -104,6 +117,8 @@ class RunRecord(Sitting):
     finished: str | None = None
     seconds: float | None = None
     """Time spent in the agent's answers, over all sittings; None until finished."""
+    asked: int | None = None
+    """How many of the users were asked, where a stopping rule says; None until finished, or where all are."""
 
 
 class DamagedFileError(BeliefBenchError):
@@ -214,10 +229,10 @@ class RunStore:
         shutil.rmtree(self.parts, ignore_errors=True)
         return done
 
-    def set_damaged_aside(self, rows: int) -> list[Path]:
+    def set_damaged_aside(self, whole: Collection[int]) -> list[Path]:
         """Rename files that cannot be read to ``*.damaged``, so that they are made again; return them.
 
-        ``rows`` is how many a whole rows.parquet has.
+        ``whole``: how many rows a whole rows.parquet may have.
         """
         damaged = []
         for file in [*self._part_files(), *([self.rows_file] if self.rows_file.exists() else [])]:
@@ -226,7 +241,7 @@ class RunStore:
             except DamagedFileError:
                 damaged.append(file)
                 continue
-            if file == self.rows_file and table.num_rows != rows:
+            if file == self.rows_file and table.num_rows not in whole:
                 damaged.append(file)
         try:
             self.record()
@@ -247,8 +262,12 @@ def find_runs(results: Path) -> list[RunStore]:
 
 def _read_table(file: Path) -> pa.Table:
     try:
-        return pq.read_table(file, partitioning=None).cast(ROWS)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        table = pq.read_table(file, partitioning=None)
+        for field in ROWS:
+            if field.nullable and field.name not in table.column_names:  # earlier versions had fewer
+                table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+        return table.select(ROWS.names).cast(ROWS)
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the file may be sound: it is the system that could not read it
         raise DamagedFileError(f"{file} cannot be read ({_first_line(error)}).") from error

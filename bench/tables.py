@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from io import StringIO
+from textwrap import wrap
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -16,6 +17,7 @@ from bench.standings import Row, Standings
 
 PRIVILEGED_MARK = "*"
 NONE = "-"
+NOTE_WIDTH = 20  # so that a few rounds fit beside it
 
 
 def to_terminal(standings: Standings, console: Console) -> None:
@@ -38,8 +40,19 @@ def to_markdown(standings: Standings) -> str:
     parts = []
     for group in standings.groups():
         table = tabulate(_lines(group), headers=_headers(group), tablefmt="github", disable_numparse=True)
-        parts.append(f"**{_title(group)}**\n\n{table}\n\n" + " ".join(_footnotes(group)))
+        parts.append(f"**{_title(group)}**\n\n{table}\n\n{_stated(group)}" + " ".join(_footnotes(group)))
     return "\n\n".join(parts) + "\n"
+
+
+def _stated(group: list[Row]) -> str:
+    """Return the Markdown table of stated beliefs and what follows it; nothing where none are stated."""
+    from tabulate import tabulate
+
+    stating = [row for row in group if row.beliefs]
+    stages = [one["round"] for one in group[0].rounds]
+    headers = ["#", "agent", *[f"{short} {stage}" for short, _, _ in BELIEF_TABLES for stage in stages]]
+    lines = [[*_name(row), *[cell for _, _, cells in BELIEF_TABLES for cell in cells(row)]] for row in stating]
+    return f"{tabulate(lines, headers=headers, tablefmt='github', disable_numparse=True)}\n\n" if stating else ""
 
 
 def to_csv(standings: Standings) -> str:
@@ -59,7 +72,7 @@ def _title(group: list[Row]) -> str:
     row = group[0].fields
     sets = f"{row['heldout']} held-out {'set' if row['heldout'] == 1 else 'sets'}"
     return (
-        f"{row['domain']} (version {row['domain_version']}): {row['users']} users, "
+        f"{row['domain']} (version {row['domain_version']}): {group[0].population} users, "
         f"{len(group[0].rounds) - 1} rounds, {sets}, seed {row['seed']}"
     )
 
@@ -77,15 +90,17 @@ def _headers(group: list[Row]) -> list[str]:
         "Brier",
         "KL exact",
         "coverage",
+        *_cost_headers(group),
     ]
 
 
 def _lines(group: list[Row]) -> list[list[str]]:
-    return [[*_name(row), *_accuracies(row), _interval(row), *_eces(row), *_scores(row)] for row in group]
+    costs = _costs if _cost_headers(group) else lambda row: []
+    return [[*_name(row), *_accuracies(row), _interval(row), *_eces(row), *_scores(row), *costs(row)] for row in group]
 
 
 def _group(group: list[Row], width: int) -> RenderableType:
-    names = max(len(line) for row in group for line in _name(row, "\n  {}")[1].splitlines())
+    names = max(len(line) for row in group for line in _name(row, below=True)[1].splitlines())
     fitting = max(1, (width - names - 20) // 6)  # a stage takes 6 columns; rank, interval and edges 20
     stages = [f"{one['round']}" for one in group[0].rounds]
     parts: list[RenderableType] = [Text(f"\n{_title(group)}", style="bold")]
@@ -96,6 +111,14 @@ def _group(group: list[Row], width: int) -> RenderableType:
             parts.append(_table(group, title, stages[shown] + ["95%"] * last, partial(_shown, cells, shown, last)))
     after = f"After round {stages[-1]}"
     parts.append(_table(group, after, ["agree, %", "log score", "Brier", "KL exact", "coverage, %"], _scores))
+    stating = [row for row in group if row.beliefs]
+    for _, title, beliefs in BELIEF_TABLES if stating else ():
+        for first in range(0, len(stages), fitting):
+            shown = slice(first, first + fitting)
+            parts.append(_table(stating, title, stages[shown], partial(_shown, beliefs, shown, False)))
+    if _cost_headers(group):
+        counted = [row for row in group if row.tokens is not None]
+        parts.append(_table(counted, "What all answers took", _cost_headers(group), _costs))
     return Group(*parts, *[Text(note, style="dim") for note in _footnotes(group)])
 
 
@@ -103,21 +126,22 @@ def _shown(cells: Callable[[Row], list[str]], shown: slice, interval: bool, row:
     return cells(row)[shown] + [_interval(row)] * interval
 
 
-def _table(group: list[Row], title: str, headers: list[str], cells: Callable[[Row], list[str]]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+def _table(group: list[Row], title: str, headers: list[str], cells: Callable[[Row], list[str]]) -> RenderableType:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("#", justify="right")
     table.add_column("agent", no_wrap=True)
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
     for row in group:
-        table.add_row(*[Text(cell) for cell in (*_name(row, "\n  {}"), *cells(row))])
-    return table
+        table.add_row(*[Text(cell) for cell in (*_name(row, below=True), *cells(row))])
+    return Group(Text(title, style="italic"), table)  # a title of the table's own would wrap at its width
 
 
-def _name(row: Row, note_format: str = " ({})") -> list[str]:
+def _name(row: Row, below: bool = False) -> list[str]:
+    """Return the rank and the name of a row, its note in brackets or on lines below."""
     mark = PRIVILEGED_MARK if row.fields["privileged"] else ""
-    note = note_format.format(row.note) if row.note else ""
-    return [str(row.fields["rank"]), f"{row.fields['agent']}{mark}{note}"]
+    lines = wrap(row.note or "", NOTE_WIDTH) if below else [f"({row.note})"] if row.note else []
+    return [str(row.fields["rank"]), ("\n  " if below else " ").join([f"{row.fields['agent']}{mark}", *lines])]
 
 
 def _accuracies(row: Row) -> list[str]:
@@ -138,6 +162,38 @@ def _scores(row: Row) -> list[str]:
     return [_percent(final["agreement"]), *scores, _percent(final["coverage"])]
 
 
+def _cost_headers(group: list[Row]) -> list[str]:
+    return ["tokens", "time"] if any(row.tokens is not None for row in group) else []
+
+
+def _costs(row: Row) -> list[str]:
+    return [NONE if row.tokens is None else f"{row.tokens:,}", NONE if row.seconds is None else duration(row.seconds)]
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it.
+
+    >>> duration(0.25), duration(75), duration(7260)
+    ('0.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
+
+
+def _belief(name: str, row: Row) -> list[str]:
+    return [_percent(one[name]) for one in row.beliefs or ()]
+
+
+BELIEF_TABLES: tuple[tuple[str, str, Callable[[Row], list[str]]], ...] = (
+    ("beliefs", "Stated beliefs: distance to the exact ones, % after round", partial(_belief, "distance")),
+    ("implied acc", "Accuracy of what stated beliefs imply, % after round", partial(_belief, "accuracy")),
+    ("consistent", "Choices that stated beliefs imply, % after round", partial(_belief, "consistency")),
+)
+"""A short name, a title and the cells of each table of stated beliefs (`bench.beliefs`)."""
+
+
 def _footnotes(group: list[Row]) -> list[str]:
     notes = [
         f"95%: interval of the accuracy after the last round, clustered by user. "
@@ -151,6 +207,10 @@ def _footnotes(group: list[Row]) -> list[str]:
         notes.append(f"{PRIVILEGED_MARK} is told the truth about the users.")
     if not all(row.fields["probabilistic"] for row in group):
         notes.append(f"{NONE}: the agent only chooses and states no probabilities.")
+    if any(row.beliefs for row in group):
+        notes.append(
+            "Stated beliefs: answers to the questionnaire about the user, and the total variation to the exact."
+        )
     return notes
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 
 import bench
-from bench.language import words
 from bench.language.asking import Asking, Conversations
 from bench.protocol import Protocol
 
@@ -34,9 +34,13 @@ def options() -> np.ndarray:
     return np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]])  # one user
 
 
+def keys(users: int):
+    return jax.random.split(jax.random.key(0), users)
+
+
 def after_a_round(domain: bench.Domain, asking: Asking, options: np.ndarray, truth=None) -> list[dict[str, str]]:
     """The chat of one user who was recommended Flight 2 and wanted Flight 1, and who is asked the same again."""
-    state = Conversations.begin(domain, asking, 1, truth).observe(options, np.array([1]), np.array([0]))
+    state = Conversations.begin(domain, asking, keys(1), truth).observe(options, np.array([1]), np.array([0]))
     (dialogue,) = state.dialogues(options[None])
     return dialogue.messages(dialogue.questions[0])
 
@@ -88,25 +92,41 @@ def test_the_exact_posterior_given(domain, options):
     assert after[4].endswith(": 1: 28%, 2: 28%, 3: 22%, 4: 17%, 5: 6%")
 
 
-def test_an_ending_follows_every_question_and_nothing_else(domain, options):
-    chat = after_a_round(domain, Asking(ending=words.think("Flight")), options)
-    assert [message["content"].endswith('"The best option is Flight N."') for message in chat] == [True, False, True]
+def test_only_the_question_that_is_asked_wants_thoughts(domain, options):
+    """The answers before it hold none, and would teach it to give none."""
+    chat = after_a_round(domain, Asking(think="yes"), options)
+    wanted = 'Think step by step, and end with the sentence "The best option is Flight N."'
+    assert [message["content"].endswith(wanted) for message in chat] == [False, False, True]
+
+
+def test_the_questionnaire_is_asked_where_the_next_question_would_be(domain, options):
+    state = Conversations.begin(domain, Asking(), keys(1)).observe(options, np.array([1]), np.array([0]))
+    (dialogue,) = state.questionnaires()
+    *before, last = dialogue.messages(dialogue.questions[1])
+    assert before == after_a_round(domain, Asking(), options)[:2]
+    assert last["content"] == (
+        "Your option Flight 2 is incorrect. I prefer Flight 1.\n\n"
+        "On a scale of 1 to 5, what is my preference for price?\n\n"
+        "1: I strongly prefer cheaper flights\n3: I have no strong preference\n"
+        "5: I strongly prefer more expensive flights"
+    )
+    assert len(dialogue.questions) == 2
 
 
 def test_the_main_way_adds_nothing_to_a_runs_identity():
     assert Asking().identity() == {}
-    assert Asking(history="whole", ending="x").identity() == {"history": "whole", "ending": "x"}
+    assert Asking(history="whole", think="yes").identity() == {"history": "whole", "think": "yes"}
 
 
 def test_each_user_has_their_own_conversation(domain):
     episodes = bench.Episodes(domain, Protocol(users=3, rounds=1, heldout=2))
-    state = Conversations.begin(domain, Asking(), 3).observe(
+    state = Conversations.begin(domain, Asking(), keys(3)).observe(
         episodes.options[:, 0], np.zeros(3, int), episodes.chosen[:, 0]
     )
     together = state.dialogues(np.broadcast_to(episodes.heldout, (3, 2, 3, 2)))
     assert len(together) == 3
     for user, dialogue in enumerate(together):
-        alone = Conversations.begin(domain, Asking(), 1).observe(
+        alone = Conversations.begin(domain, Asking(), keys(1)).observe(
             episodes.options[[user], 0], np.zeros(1, int), episodes.chosen[[user], 0]
         )
         assert alone.dialogues(episodes.heldout[None]) == (dialogue,)
@@ -122,4 +142,4 @@ def test_an_unknown_way_is_named(way):
 def test_preferences_need_a_questionnaire():
     shop = bench.load_domain("webshop-backpacks")
     with pytest.raises(bench.UsageError, match="webshop-backpacks has no questionnaire"):
-        Conversations.begin(shop, Asking(given="preferences"), 1, {"goal": np.array([0])})
+        Conversations.begin(shop, Asking(given="preferences"), keys(1), {"goal": np.array([0])})

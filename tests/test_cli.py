@@ -68,7 +68,14 @@ def test_a_wrong_call_gets_one_sentence_and_status_2(call, arguments, sentence):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["run", "--users", "many"], ["run", "--preset", "huge"], ["leaderboard", "--format", "pdf"], ["rnu"]]
+    "arguments",
+    [
+        ["run", "--users", "many"],
+        ["run", "--preset", "huge"],
+        ["run", "--executor", "spark"],
+        ["leaderboard", "--format", "pdf"],
+        ["rnu"],
+    ],
 )
 def test_a_call_that_cannot_be_read_has_status_2(call, arguments):
     status, out, err = call(*arguments)

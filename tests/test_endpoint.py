@@ -26,6 +26,7 @@ from bench.agents.endpoint import endpoint
 import bench
 from bench.agent_contract import check_agent_contract
 from bench.language import words
+from bench.language.alternatives import options_of
 from bench.language.answers_cache import AnswersCache
 from bench.language.budget import Budget
 from bench.language.completions import Request, chat
@@ -156,7 +157,7 @@ def make(flights, server, tmp_path):
 
     def made(patience=HASTE, **settings):
         agent = endpoint(flights, "test", **{"cache": str(tmp_path / "cache"), "timeout": "1", **settings})
-        agent._server.patience = patience
+        agent.model.server.patience = patience
         return agent
 
     return made
@@ -276,7 +277,7 @@ def test_an_option_that_is_not_listed_gets_its_bound_and_is_counted(make, flight
     agent = make()
     answers = predict(agent, flights, sets[:1])
     np.testing.assert_allclose(answers.probs[0, 0], np.array([0.04, 0.8, 0.05]) / 0.89)
-    assert agent.bounded == 3
+    assert answers.bounded.sum() == 3
 
 
 def test_no_option_named_is_no_usable_answer(make, flights, server, sets):
@@ -309,8 +310,43 @@ def test_stated_probabilities_are_asked_for_at_the_end(make, flights, server, se
     answers = agent.predict(state, sets[:1, :1])
     np.testing.assert_allclose(answers.probs[0, 0], [0.2, 0.5, 0.3])
     told = [message["content"] for message in server.bodies[0]["messages"]]
-    assert told[-1].endswith(words.state("Flight"))
-    assert words.state("Flight") not in told[0]
+    assert told[-1].endswith(options_of("Flight").in_json)
+    assert options_of("Flight").in_json not in told[0]
+
+
+def test_beliefs_are_asked_for_a_question_a_feature(make, flights, server, sets):
+    """It names level 3 at 0.6, and level 1 at 0.3; the three others share what is left, in equal parts."""
+    server.says = lambda question: "Your preference is 3."
+    answers = predict(make(beliefs="only"), flights, sets)
+    assert server.asked.total() == 4  # two users who are told apart by nothing yet
+    asked = [body["messages"][-1]["content"].split("\n\n")[1] for body in server.bodies]
+    assert sorted(asked) == sorted(
+        f"On a scale of 1 to 5, what is my preference for {one.label}?" for one in flights.features
+    )
+    expected = np.array([0.3, 0.1, 0.6, 0.1, 0.1]) / 1.2
+    np.testing.assert_allclose(answers.beliefs, np.tile(expected, (2, 4, 1)))
+    assert answers.seconds[:, 0].min() > 0
+    assert (answers.seconds[:, 1:] == 0).all()
+
+
+def test_thoughts_take_longer_answers(make, flights, server, sets):
+    server.says = lambda question: "Flight 1 is cheap. The best option is Flight 2."
+    answers = predict(make(think="yes"), flights, sets[:1, :1])
+    assert answers.choice.tolist() == [[1]]
+    assert server.bodies[0]["max_tokens"] == 512
+    assert "Think step by step" in server.bodies[0]["messages"][-1]["content"]
+
+
+def test_what_it_would_cost_is_told_without_asking(make, flights, server, sets):
+    agent = make(probabilities="samples", n="5", workers="4", beliefs="yes")
+    state = agent.begin(bench.Brief.of(flights), keys(2))
+    cost = agent.cost(state, sets)
+    assert not server.asked
+    assert cost.requests == 5 * 2 * (3 + 4)
+    assert cost.seconds == cost.requests / 4
+    agent.predict(state, sets)
+    read = sum(len(json.dumps(body["messages"])) for body in server.bodies)
+    assert 0.8 < cost.tokens / (read / 4 + 32 * len(server.bodies)) * len(server.bodies) / cost.requests < 1.25
 
 
 def test_an_agent_that_only_chooses_gives_no_probabilities(make, flights, server, sets):
@@ -457,7 +493,7 @@ def test_the_key_is_nowhere(make, flights, server, sets, tmp_path, caplog):
             bench.run(flights, agent, users=1, rounds=0, heldout=1, results=tmp_path / "results")
         except bench.BeliefBenchError as error:
             said += [str(error), repr(error), traceback.format_exc()]
-        said += [repr(agent), repr(vars(agent)), repr(vars(agent._server)), json.dumps(agent.identity())]
+        said += [repr(agent), repr(vars(agent)), repr(vars(agent.model.server)), json.dumps(agent.identity())]
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert {file.name for file in files} > {"answers.sqlite", "rows.parquet", "run.json"}
     assert len(said) == 5 * 3 + 6 * 4
@@ -492,6 +528,8 @@ def test_identity_is_what_answers_depend_on_and_not_how_they_travel(make):
         {"timeout": "0"},
         {"max_tokens": "1e6"},
         {"probabilities": "decision", "temperature": "1"},
+        {"probabilities": "stated", "think": "yes"},
+        {"history": "none"},
     ],
 )
 def test_what_cannot_be_is_a_usage_error(make, settings):

@@ -19,6 +19,7 @@ import pytest
 
 import bench
 from bench.agent import Prediction
+from bench.answering import Job
 from bench.episodes import Episodes
 from bench.harness import run_identity
 from bench.protocol import Protocol
@@ -221,7 +222,7 @@ def changed(agent: Pupil, **fields: object) -> Pupil:
 def test_what_answers_depend_on_changes_the_folder_and_nothing_else_does(flights, tmp_path, make_pupil):
     def folder(domain=flights, agent=None, **numbers):
         agent = agent or make_pupil()
-        identity = run_identity(domain, agent, Protocol(**{**PROTOCOL, **numbers}))
+        identity = run_identity(Job(domain, agent, Protocol(**{**PROTOCOL, **numbers})))
         return run_folder(tmp_path, domain.name, agent.name, run_key(identity.json_values()))
 
     base = folder()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.language.alternatives import levels_of, options_of
 from bench.language.completions import NoLogprobsError, Request, chat, read_reply
 from bench.language.named import named_probabilities
 
@@ -27,7 +28,7 @@ def sent(text: str, tokens: list[tuple[str, dict[str, float]]], with_bytes: bool
 
 def probs(text: str, tokens: list[tuple[str, dict[str, float]]], **how):
     reply = read_reply(sent(text, tokens, **how), ASKED, 0.0)
-    return named_probabilities(reply.text, "Flight", reply.places)
+    return named_probabilities(reply.text, options_of("Flight"), reply.places)
 
 
 def plain(*tokens: str) -> list[tuple[str, dict[str, float]]]:
@@ -87,7 +88,9 @@ def test_a_written_token_outside_the_list_counts():
         {"token": "3", "logprob": float(np.log(0.25))},
     ]
     reply = read_reply(content, ASKED, 0.0)
-    np.testing.assert_allclose(named_probabilities(reply.text, "Flight", reply.places).probs, [0.7, 0.05, 0.25])
+    np.testing.assert_allclose(
+        named_probabilities(reply.text, options_of("Flight"), reply.places).probs, [0.7, 0.05, 0.25]
+    )
 
 
 def test_thoughts_before_and_the_end_of_the_answer_are_passed_over():
@@ -137,3 +140,15 @@ def test_log_probabilities_that_are_not_those_of_the_text_are_refused(logprobs):
 def test_what_is_no_completion_is_refused(answer):
     with pytest.raises(ValueError, match="validation error"):
         read_reply(answer, ASKED, 0.0)
+
+
+def test_the_level_of_a_belief_is_read_where_it_is_named():
+    """The scale's own numbers, before, are no answer."""
+    top = {" 4": 0.5, " 5": 0.3, " 3": 0.15, " 2": 0.04, " 1": 0.01}
+    tokens = [
+        *plain("On", " a", " scale", " of", " ", "1", " to", " ", "5", ", your", " preference", " is"),
+        (" 4", top),
+    ]
+    reply = read_reply(sent("".join(token for token, _ in tokens), tokens), ASKED, 0.0)
+    found = named_probabilities(reply.text, levels_of(5), reply.places)
+    np.testing.assert_allclose(found.probs, [0.01, 0.04, 0.15, 0.5, 0.3], atol=1e-12)

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.language import words
-from bench.language.parsing import named_option, stated_levels, stated_probabilities
+from bench.language.parsing import named_level, named_option, stated_probabilities
+
+FLIGHTS = [f"Flight {number}" for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("item", ["Flight", "Hotel", "Product"])
@@ -30,6 +32,8 @@ def test_the_papers_answer_is_read(item, option):
         ("Flight 1 is long. Flight 2 is dear. The best option is Flight 3.", 2),
         ("The best option is Flight 1. No: the best option is Flight 2.", 1),
         ("Answer: 3", 2),
+        ("The best option is Flight 2, 30 min long and cheap.", 1),
+        ("I take Flight 2 at $100 and 30 min.", 1),
         ("The answer is option 1.", 0),
         ("Flight 2", 1),
         ("I recommend flight 2, since it is cheap.", 1),
@@ -50,6 +54,11 @@ def test_what_is_said_in_other_words_is_read(text, option):
         "",
         "I need more information.",
         "Flight 1 and Flight 2 are both good.",
+        "Flight 1 or 2.",
+        "Flights 1 and 3 are both good.",
+        "The best option is Flight 1 or 3.",
+        "The best option is Flight 1/Flight 3.",
+        "The best option is Flight 2. No: the best option is Flight 1 or Flight 3.",
         "Not Flight 1.",
         "I wouldn't take Flight 2.",
         "The best option is Flight 4.",
@@ -72,9 +81,9 @@ def test_what_is_not_said_is_not_made_up(text):
 @given(st.text(max_size=300))
 def test_no_junk_breaks_it(junk):
     assert named_option(junk, "Flight") in (-1, 0, 1, 2)
-    probs = stated_probabilities(junk, "Flight")
+    probs = stated_probabilities(junk, FLIGHTS)
     assert probs is None or (probs.shape == (3,) and (probs >= 0).all() and abs(probs.sum() - 1) < 1e-12)
-    assert stated_levels(junk, ("price",), 5) in (None, (1,), (2,), (3,), (4,), (5,))
+    assert named_level(junk, 5) in (-1, 0, 1, 2, 3, 4)
 
 
 @given(
@@ -84,16 +93,15 @@ def test_no_junk_breaks_it(junk):
     )
 )
 def test_no_json_breaks_it(value):
-    probs = stated_probabilities(json.dumps(value), "Flight")
+    probs = stated_probabilities(json.dumps(value), FLIGHTS)
     assert probs is None or abs(probs.sum() - 1) < 1e-12
-    assert stated_levels(json.dumps(value), ("price", "duration"), 5) is None
 
 
 @given(st.lists(st.floats(0.001, 1), min_size=3, max_size=3), st.sampled_from(["", "I think:\n```json\n", "[1] says "]))
 def test_stated_probabilities_come_back(weights, before):
     probs = np.array(weights) / np.sum(weights)
     text = json.dumps({f"Flight {option + 1}": float(one) for option, one in enumerate(probs)})
-    np.testing.assert_allclose(stated_probabilities(before + text, "Flight"), probs, rtol=1e-9)
+    np.testing.assert_allclose(stated_probabilities(before + text, FLIGHTS), probs, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +116,7 @@ def test_stated_probabilities_come_back(weights, before):
     ],
 )
 def test_other_ways_to_state_probabilities_are_read(text, probs):
-    np.testing.assert_allclose(stated_probabilities(text, "Flight"), probs, atol=1e-12)
+    np.testing.assert_allclose(stated_probabilities(text, FLIGHTS), probs, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -127,11 +135,35 @@ def test_other_ways_to_state_probabilities_are_read(text, probs):
     ],
 )
 def test_what_is_no_probability_is_none(text):
-    assert stated_probabilities(text, "Flight") is None
+    assert stated_probabilities(text, FLIGHTS) is None
 
 
-def test_levels_are_whole_numbers_on_the_scale_for_every_label():
-    labels = ("departure time", "price")
-    assert stated_levels('{"Departure_Time": 5, "price": "1"}', labels, 5) == (5, 1)
-    for wrong in ('{"price": 1}', '{"departure time": 6, "price": 1}', '{"departure time": 2.5, "price": 1}', "[1, 2]"):
-        assert stated_levels(wrong, labels, 5) is None
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("Your preference is 3.", 2),
+        ("My preference for price is **5**.", 4),
+        ("On a scale of 1 to 5, your preference is 4.", 3),
+        ("3", 2),
+        ("2/5", 1),
+        ("I would say 4 out of 5.", 3),
+        ("Answer: 1", 0),
+        ("You chose the flight at $100 and the one at $190; your preference for price is: 1", 0),
+    ],
+)
+def test_levels_are_read(text, level):
+    assert named_level(text, 5) == level
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1 or 2", "between 2 and 3", "Your preference is 6.", "4.5", "not 3", "cheaper flights", "$3", "12"]
+)
+def test_levels_that_are_not_said_are_not_made_up(text):
+    assert named_level(text, 5) == -1
+
+
+def test_probabilities_of_levels_are_stated_as_those_of_options_are():
+    levels = [str(level) for level in range(1, 6)]
+    found = stated_probabilities('{"1": 0.5, "2": 0.2, "3": 0.1, "4": 0.1, "5": 0.1}', levels)
+    np.testing.assert_allclose(found, [0.5, 0.2, 0.1, 0.1, 0.1])
+    assert stated_probabilities('{"1": 0.5, "2": 0.5}', levels) is None

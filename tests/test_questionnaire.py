@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import bench
+from bench.beliefs import belief_distance
 from bench.protocol import Protocol
-from bench.questionnaire import belief_distance, choices_of_levels, level_marginals
+from bench.questionnaire import choices_of_levels, level_marginals
 
 LEVELS = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
 

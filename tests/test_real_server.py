@@ -20,8 +20,8 @@ from bench.agents.endpoint import endpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 import bench
+from bench.answering import questions_at
 from bench.episodes import Episodes
-from bench.harness import questions_at
 from bench.protocol import Protocol
 
 pytestmark = pytest.mark.slow

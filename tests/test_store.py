@@ -49,7 +49,10 @@ def record(**changes: object) -> RunRecord:
 
 
 def rows(*users: int):
-    columns = {field.name: [0] * len(users) for field in ROWS} | {"user": list(users), "text": ["ä"] * len(users)}
+    columns = {field.name: [None if field.nullable else 0] * len(users) for field in ROWS} | {
+        "user": list(users),
+        "text": ["ä"] * len(users),
+    }
     return store.pa.table(columns, schema=ROWS)
 
 
@@ -133,7 +136,7 @@ def test_a_crash_before_a_file_is_in_place_leaves_the_old_one(tmp_path, monkeypa
     monkeypatch.undo()
     assert run.record().started == "before"
     assert run.rows().num_rows == 0
-    assert run.set_damaged_aside(2) == []
+    assert run.set_damaged_aside([2]) == []
 
 
 # --- damage ---------------------------------------------------------------------------------------
@@ -150,10 +153,10 @@ def test_a_damaged_part_is_named_and_can_be_set_aside(tmp_path, content):
     part.write_bytes(part.read_bytes()[:-20] if content is None else content)
     with pytest.raises(DamagedFileError, match=r"001\.parquet cannot be read"):
         run.rows()
-    assert run.set_damaged_aside(2) == [part]
+    assert run.set_damaged_aside([2]) == [part]
     assert run.rows()["user"].to_pylist() == [1]
     assert (tmp_path / "001.parquet.damaged").exists()
-    assert run.set_damaged_aside(2) == []
+    assert run.set_damaged_aside([2]) == []
 
 
 def test_a_parquet_file_of_something_else_is_damage_too(tmp_path):
@@ -169,14 +172,27 @@ def test_a_garbage_run_record_is_named(tmp_path, content):
         RunStore(tmp_path).record()
 
 
+def test_files_of_earlier_versions_lack_columns_and_are_read(tmp_path):
+    """What nobody wrote down then is null; what no answer can be without is damage."""
+    run = RunStore(tmp_path)
+    table = rows(0, 1)
+    store.pq.write_table(
+        table.drop_columns(["seconds", "bounded", "by_beliefs", "beliefs", "exact_beliefs"]), run.rows_file
+    )
+    assert run.rows().equals(table)
+    store.pq.write_table(table.drop_columns(["choice"]), run.rows_file)
+    with pytest.raises(DamagedFileError):
+        run.rows()
+
+
 def test_the_number_of_rows_of_a_whole_run():
-    assert IDENTITY.rows == 2 * (2 * 3 + 1)  # two users, two stages of three sets, one recommendation
+    assert IDENTITY.rows_per_user == 2 * 3 + 1  # two stages of three sets, one recommendation
 
 
 def test_rows_that_are_too_few_are_damage(tmp_path):
     store.pq.write_table(rows(1, 2), tmp_path / "rows.parquet")
-    assert RunStore(tmp_path).set_damaged_aside(2) == []
-    assert RunStore(tmp_path).set_damaged_aside(3) == [tmp_path / "rows.parquet"]
+    assert RunStore(tmp_path).set_damaged_aside([2]) == []
+    assert RunStore(tmp_path).set_damaged_aside([3]) == [tmp_path / "rows.parquet"]
 
 
 def test_where_there_is_nothing_there_is_no_record_and_no_row(tmp_path):

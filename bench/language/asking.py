@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, cast, get_args, get_type_hints
 
 import numpy as np
 
+from bench.agent import break_ties
 from bench.domain import OPTIONS, Domain
 from bench.errors import UsageError
 from bench.language import words
 from bench.language.dialogue import Dialogue
-from bench.questionnaire import level_marginals, questionnaire_of
+from bench.questionnaire import choices_of_levels, level_marginals, questionnaire_of
+
+BESIDE = ("beliefs", "yes")  # asked beside what is asked otherwise, it changes no answer
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,11 @@ class Asking:
     given
         ``"nothing"``; ``"preferences"``: the user says what they want (the paper's upper bound; privileged);
         ``"posterior"``: the user says what an exact observer would believe about them by now.
-    ending
-        What follows a question's options: words that say how to answer, or nothing.
+    think
+        ``"yes"``: the model is asked to think before it answers.
+    beliefs
+        ``"no"``; ``"yes"``: the model is also asked what the user wants, by the domain's questionnaire; ``"only"``: it
+        is asked nothing else, and recommends what its answers to that imply.
 
     >>> Asking(show="figures")
     Traceback (most recent call last):
@@ -44,16 +50,19 @@ class Asking:
     history: Literal["interactive", "whole"] = "interactive"
     show: Literal["words", "numbers"] = "words"
     given: Literal["nothing", "preferences", "posterior"] = "nothing"
-    ending: str = ""
+    think: Literal["no", "yes"] = "no"
+    beliefs: Literal["no", "yes", "only"] = "no"
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("history", ("interactive", "whole")),
-            ("show", ("words", "numbers")),
-            ("given", ("nothing", "preferences", "posterior")),
-        ):
-            if getattr(self, name) not in known:
-                raise UsageError(f"{name} = {getattr(self, name)}; use {', '.join(known[:-1])} or {known[-1]}.")
+        for name, annotation in get_type_hints(type(self)).items():
+            known, value = get_args(annotation), getattr(self, name)
+            if value not in known:
+                raise UsageError(f"{name} = {value}; use {', '.join(known[:-1])} or {known[-1]}.")
+
+    @classmethod
+    def of(cls, **ways: str) -> Asking:
+        """Return ways of asking from what a SPEC says of them."""
+        return cls(**cast(Any, ways))
 
     @property
     def privileged(self) -> bool:
@@ -66,17 +75,26 @@ class Asking:
             name: value for name, value in vars(self).items() if value != type(self).__dataclass_fields__[name].default
         }
 
+    def note(self) -> str:
+        """Return what tells a row that is asked in this way from others, in a few words.
+
+        >>> Asking(history="whole", beliefs="only").note()
+        'history=whole, beliefs=only'
+        """
+        return ", ".join(f"{name}={value}" for name, value in self.identity().items() if (name, value) != BESIDE)
+
 
 @dataclass(frozen=True)
 class Conversations:
     """The state of agents that talk: for each user, what happened so far.
 
-    options float[users, rounds, 3, features], recommended and chosen int[users, rounds], told: a text a user that the
-    first turn holds, where the users say what they want.
+    keys key[users], for ties; options float[users, rounds, 3, features]; recommended and chosen int[users, rounds];
+    told: a text a user that the first turn holds, where the users say what they want.
     """
 
     domain: Domain
     asking: Asking
+    keys: Any
     options: np.ndarray
     recommended: np.ndarray
     chosen: np.ndarray
@@ -84,12 +102,13 @@ class Conversations:
 
     @classmethod
     def begin(
-        cls, domain: Domain, asking: Asking, users: int, truth: Mapping[str, np.ndarray] | None = None
+        cls, domain: Domain, asking: Asking, keys: Any, truth: Mapping[str, np.ndarray] | None = None
     ) -> Conversations:
         """Return the state of users who have seen nothing; ``truth`` where ``asking`` is privileged."""
+        users = len(keys)
         nothing = np.empty((users, 0), dtype=np.int64)
         told = _preferences(domain, truth) if asking.privileged and truth is not None else ("",) * users
-        return cls(domain, asking, np.empty((users, 0, OPTIONS, len(domain.features))), nothing, nothing, told)
+        return cls(domain, asking, keys, np.empty((users, 0, OPTIONS, len(domain.features))), nothing, nothing, told)
 
     def observe(self, options: np.ndarray, recommended: np.ndarray, chosen: np.ndarray) -> Conversations:
         """Return the state after a round: float[users, 3, features], int[users], int[users]."""
@@ -102,13 +121,47 @@ class Conversations:
 
     def dialogues(self, options: np.ndarray) -> tuple[Dialogue, ...]:
         """Return what each user's model reads and is asked; options float[users, sets, 3, features]."""
+        item = self.domain.item
+        ending = words.think(item) if self.asking.think == "yes" else ""
         return tuple(
-            Dialogue(*self._read(user), tuple(self._question(one) + self.asking.ending for one in sets))
-            for user, sets in enumerate(options)
+            Dialogue(turns, words.opening(item, said), tuple(self._question(one) + ending for one in sets))
+            for sets, (turns, said) in zip(options, map(self._read, range(len(options))), strict=True)
         )
 
+    def questionnaires(self) -> tuple[Dialogue, ...]:
+        """Return what each user's model is asked about what the user wants: a question a scale."""
+        form = questionnaire_of(self.domain)
+        questions = tuple(words.belief_question(scale, form.levels) for scale in form.scales)
+        return tuple(
+            Dialogue(turns, f"{said}\n\n", questions) for turns, said in map(self._read, range(len(self.told)))
+        )
+
+    def implied(self, beliefs: np.ndarray, options: np.ndarray) -> np.ndarray:
+        """Return what users would choose if they were as is believed, by the domain's own model.
+
+        Parameters
+        ----------
+        beliefs
+            float[users, scales, levels]; NaN where there are none, for which the result is NaN.
+        options
+            float[users, sets, 3, features]; the result is float[users, sets, 3].
+        """
+        return np.stack(
+            [
+                np.full(sets.shape[:2], np.nan)
+                if np.isnan(stated).any()
+                else choices_of_levels(self.domain, stated, sets)
+                for stated, sets in zip(beliefs, options, strict=True)
+            ]
+        )
+
+    def likeliest(self, probs: np.ndarray) -> np.ndarray:
+        """Return the likeliest options, int[users, sets], ties broken at random; -1 where probs are NaN."""
+        none = np.isnan(probs).any(axis=-1)
+        return np.where(none, -1, break_ties(np.where(none[..., None], 0, probs), self.keys, self.chosen.shape[1]))
+
     def _read(self, user: int) -> tuple[tuple[words.Turn, ...], str]:
-        """Return a user's finished turns, and what they say next before the options."""
+        """Return a user's finished turns, and what they say next before a question."""
         item, rounds = self.domain.item, self.chosen.shape[1]
         first = "\n\n".join(filter(None, [words.instructions(item, self.domain.purpose), self.told[user]]))
         sets = [self._question(one) for one in self.options[user]]
@@ -117,17 +170,16 @@ class Conversations:
                 words.past_round(item, number, *one)
                 for number, one in enumerate(zip(sets, self.chosen[user], strict=True), 1)
             ]
-            said = "\n\n".join([first, *past, *self._beliefs(user, rounds)])
-            return (), words.opening(item, said)
+            return (), "\n\n".join([first, *past, *self._posterior(user, rounds)])
         turns, said = [], first
         for number in range(rounds):
             recommended, chosen = int(self.recommended[user, number]), int(self.chosen[user, number])
-            opening = words.opening(item, "\n\n".join([said, *self._beliefs(user, number)]))
-            turns.append(words.Turn(opening, sets[number] + self.asking.ending, words.answer(item, recommended)))
+            opening = words.opening(item, "\n\n".join([said, *self._posterior(user, number)]))
+            turns.append(words.Turn(opening, sets[number], words.answer(item, recommended)))
             said = words.feedback(item, recommended, chosen)
-        return tuple(turns), words.opening(item, "\n\n".join([said, *self._beliefs(user, rounds)]))
+        return tuple(turns), "\n\n".join([said, *self._posterior(user, rounds)])
 
-    def _beliefs(self, user: int, rounds: int) -> list[str]:
+    def _posterior(self, user: int, rounds: int) -> list[str]:
         """Return what an exact observer believes after some rounds, as a paragraph, where that is given."""
         if self.asking.given != "posterior":
             return []

@@ -84,11 +84,13 @@ def chat(messages: Sequence[Message], *, temperature: float, answer_tokens: int)
     return {"messages": list(messages), "temperature": temperature, "max_tokens": answer_tokens}
 
 
-def decision(messages: Sequence[Message], item: str, options: int) -> dict[str, Any]:
-    """Return the parameters of a decision between options that the conversation has described."""
-    criteria: dict[str, None] = {f"{item} {number}": None for number in range(1, options + 1)}
-    asked = {"type": "choice", "instructions": f"Which {item.lower()} is the best option?", "criteria": criteria}
-    return {"state": list(messages), "questions": {"best": asked}}
+def decision(messages: Sequence[Message], question: str, labels: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters of a decision between alternatives that the conversation has described."""
+    criteria: dict[str, None] = dict.fromkeys(labels)
+    return {
+        "state": list(messages),
+        "questions": {"best": {"type": "choice", "instructions": question, "criteria": criteria}},
+    }
 
 
 def read_reply(sent: Any, request: Request, seconds: float) -> Reply:

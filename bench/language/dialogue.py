@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.language.words import Turn
 
@@ -27,6 +27,10 @@ class Dialogue:
     def messages(self, question: str) -> list[Message]:
         """Return the chat that ends with a question."""
         return messages(self.turns, self.opening, question)
+
+    def ending(self, text: str) -> Dialogue:
+        """Return the dialogue with a text after each question."""
+        return replace(self, questions=tuple(question + text for question in self.questions))
 
 
 def messages(turns: Sequence[Turn], opening: str, question: str) -> list[Message]:

@@ -1,43 +1,53 @@
 """Language models from Hugging Face folders, names and GGUF files, through transformers.
 
 Finding a model and telling what it is (`locate`) is cheap and needs no weights in memory; they are loaded when the
-first question is asked. Weights are read from safetensors or GGUF only, and no code comes with them.
+first question is asked (`bench.language.loading`). Weights are read from safetensors or GGUF only, and no code that
+comes with them is run unless that is asked for.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BeliefBenchError, UsageError
-from bench.language.words import Turn
+from bench.findings import first_line
+from bench.language.dialogue import Dialogue
 
 if TYPE_CHECKING:
-    from bench.language.scoring import Scores, SharedPrefixScorer
+    from bench.language.scoring import Replies, Scores, SharedPrefixScorer
+    from bench.language.whole import WholeTextScorer
 
 DTYPES = ("bfloat16", "float32")
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+CODE_FILES = ["*.py"]
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a model's files lie: a folder, and the GGUF file in it where its weights are in one."""
+    """Where a model's files lie: a folder, the GGUF file in it where its weights are in one, and the folder of a LoRA
+    adapter on them; ``own_code`` where code that comes with it may be run.
+    """
 
     folder: Path
     gguf: str | None = None
+    adapter: Path | None = None
+    own_code: bool = False
 
     def files(self) -> list[Path]:
-        """Return the files that answers depend on: weights, configuration, tokenizer and chat template."""
+        """Return the files that answers depend on: weights, configuration, tokenizer, chat template, adapter, code."""
         if self.gguf:
-            return [self.folder / self.gguf]
-        return sorted(file for pattern in HUB_FILES for file in self.folder.glob(pattern))
+            files = [self.folder / self.gguf]
+        else:
+            patterns = [*HUB_FILES, *(CODE_FILES if self.own_code else [])]
+            files = sorted(file for pattern in patterns for file in self.folder.glob(pattern))
+        return [*files, *([self.adapter / ADAPTER_CONFIG, self.adapter / ADAPTER_WEIGHTS] if self.adapter else [])]
 
     @cache  # noqa: B019  -- a handful of models a process, each read whole
     def digest(self) -> str:
@@ -50,8 +60,17 @@ class Weights:
         return digest.hexdigest()
 
 
-def locate(model: str) -> Weights:
+def locate(model: str, adapter: str | None = None, own_code: bool = False) -> Weights:
     """Return where a model lies, given a folder, a GGUF file, or a Hugging Face name (downloaded where it is not here).
+
+    Parameters
+    ----------
+    model
+        Where, or which.
+    adapter
+        The folder of a LoRA adapter on it, in safetensors.
+    own_code
+        Whether code that comes with the model may be run.
 
     Raises
     ------
@@ -60,13 +79,14 @@ def locate(model: str) -> Weights:
     BeliefBenchError
         Where a Hugging Face name cannot be had.
     """
+    on_it = _adapter(adapter) if adapter is not None else None
     path = Path(model).expanduser()
     if path.is_file() and path.suffix == ".gguf":
-        return Weights(path.parent, path.name)
+        return Weights(path.parent, path.name, on_it, own_code)
     if path.is_dir():
         if not (path / "config.json").exists() or not list(path.glob("*.safetensors")):
             raise UsageError(f"model folder '{model}' needs a config.json and weights in safetensors.")
-        return Weights(path)
+        return Weights(path, None, on_it, own_code)
     if path.is_file():
         raise UsageError(f"'{model}' is a file but no GGUF file; name one, or a model folder.")
     if _is_local(model):
@@ -77,77 +97,69 @@ def locate(model: str) -> Weights:
     from huggingface_hub import snapshot_download
 
     try:
-        return Weights(Path(snapshot_download(model, allow_patterns=HUB_FILES)))
+        folder = snapshot_download(model, allow_patterns=[*HUB_FILES, *(CODE_FILES if own_code else [])])
     except Exception as error:
         raise BeliefBenchError(
-            f"model '{model}' cannot be had from Hugging Face ({_first_line(error)}); "
+            f"model '{model}' cannot be had from Hugging Face ({first_line(error)}); "
             "check the name and the network, or name a local folder."
         ) from error
+    return Weights(Path(folder), None, on_it, own_code)
+
+
+def _adapter(adapter: str) -> Path:
+    folder = Path(adapter).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"there is no adapter folder '{adapter}'; name one that exists.")
+    if not (folder / ADAPTER_CONFIG).is_file() or not (folder / ADAPTER_WEIGHTS).is_file():
+        raise UsageError(
+            f"'{adapter}' is no adapter: it needs {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}, as peft saves them."
+        )
+    return folder
 
 
 class HuggingFaceModel:
-    """A causal language model that scores answers; loads its weights when first asked."""
+    """A causal language model that scores and writes answers; loads its weights when first asked."""
 
-    def __init__(self, weights: Weights, dtype: str | None = None) -> None:
+    def __init__(self, weights: Weights, dtype: str | None = None, budget: int | None = None) -> None:
         """Take a located model.
 
         Parameters
         ----------
         dtype
             ``"bfloat16"`` or ``"float32"``; where None, bfloat16 where the processor computes in it, else float32.
+        budget
+            Bytes that answers may take beside the weights; where None, 2 GiB, or half of what the weights leave of a
+            GPU. Changes no answer beyond its last bits, so it is no part of the identity.
         """
         if dtype not in (*DTYPES, None):
             raise UsageError(f"dtype '{dtype}' is not known; use {' or '.join(DTYPES)}.")
-        _require("torch", "transformers", "accelerate", *(["gguf"] if weights.gguf else []))
-        self.weights = weights
+        packages = {"gguf": weights.gguf, "peft": weights.adapter}
+        _require("torch", "transformers", "accelerate", *(name for name, needed in packages.items() if needed))
+        self.weights, self.budget = weights, budget
         self.dtype = dtype or ("bfloat16" if _computes_in_bfloat16() else "float32")
 
     def identity(self) -> Mapping[str, Any]:
         """Return what scores depend on: the files' digest and the type that is computed in."""
         return {"weights": self.weights.digest(), "dtype": self.dtype}
 
-    def score(self, turns: Sequence[Turn], opening: str, questions: Sequence[str], answers: Sequence[str]) -> Scores:
+    def score(self, dialogues: Sequence[Dialogue], answers: Sequence[str]) -> Scores:
         """Return the log-probability of each answer to each question (`bench.language.scoring`)."""
-        return self._scorer.score(turns, opening, questions, answers)
+        return self._scorer.score(dialogues, answers)
 
-    @cached_property
-    def _scorer(self) -> SharedPrefixScorer:
-        import torch
-        import transformers
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    def write(self, dialogues: Sequence[Dialogue], longest: int) -> Replies:
+        """Return what the model answers to each question, in ``longest`` tokens at most."""
+        return self._scorer.write(dialogues, longest)
 
-        from bench.language.scoring import SharedPrefixScorer
+    @property
+    def _scorer(self) -> SharedPrefixScorer | WholeTextScorer:
+        return _loaded(self.weights, self.dtype, self.budget)
 
-        of_gguf: dict[str, Any] = {"gguf_file": self.weights.gguf} if self.weights.gguf else {}
-        # Unpacked to dense weights, a GGUF model computes as any other does, several times faster.
-        unpack: dict[str, Any] = {"quantization_config": GgufConfig(dequantize=True)} if self.weights.gguf else {}
-        with _quiet(transformers):
-            try:
-                tokenizer = AutoTokenizer.from_pretrained(self.weights.folder, **of_gguf)
-                model = AutoModelForCausalLM.from_pretrained(
-                    self.weights.folder, dtype=getattr(torch, self.dtype), use_safetensors=True, **of_gguf, **unpack
-                )
-            except Exception as error:
-                raise BeliefBenchError(
-                    f"the model in '{self.weights.folder}' cannot be loaded ({_first_line(error)})."
-                ) from error
-        if tokenizer.chat_template is None:
-            raise BeliefBenchError(f"the model in '{self.weights.folder}' has no chat template; use an instruct model.")
-        placed: Any = model
-        model = placed.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
-        def encode(text: str) -> list[int]:
-            return tokenizer(text, add_special_tokens=False).input_ids
+@lru_cache(maxsize=1)  # agents that ask one model in several ways share it, and two models need not fit the memory
+def _loaded(weights: Weights, dtype: str, budget: int | None) -> SharedPrefixScorer | WholeTextScorer:
+    from bench.language.loading import load
 
-        def render(turns: Sequence[Turn], opening: str, question: str) -> str:
-            messages = []
-            for turn in turns:
-                messages.append({"role": "user", "content": turn.opening + turn.question})
-                messages.append({"role": "assistant", "content": turn.answer})
-            messages.append({"role": "user", "content": opening + question})
-            return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-
-        return SharedPrefixScorer(model, encode, render)
+    return load(weights.folder, weights.gguf, weights.adapter, dtype, weights.own_code, budget)
 
 
 def _is_local(model: str) -> bool:
@@ -169,19 +181,3 @@ def _require(*packages: str) -> None:
         raise BeliefBenchError(
             f"language models need {', '.join(missing)}, not installed here: pip install 'beliefbench[transformers]'."
         )
-
-
-@contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """Keep transformers' own progress bars and advice off the screen while ours is on it."""
-    level = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
-    try:
-        with redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        transformers.logging.set_verbosity(level)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,32 +39,61 @@ def named_option(text: str, item: str) -> int:
         if strict in (answer(item, option), answer(item, option).rstrip(".")):
             return option
     plain = re.sub(r"[*_`\"“”]", "", text)
-    name = rf"(?:(?:{re.escape(item)}|option|choice|number)\s*)?(?:#|no\.?\s*)?\s*(\d+)\b(?![.,:]\d)"
+    word = rf"(?:{re.escape(item)}|option|choice|number)"
+    another = rf"(?:\s*(?:or|and|/|&)\s*(?:{word}\s*)?#?\s*\d+\b)"
+    name = rf"(?:{word}s?\s*)?(?:#|no\.?\s*)?\s*(\d+)\b(?![.,:]\d)({another}?)"
     said = re.findall(rf"(?:best\s+(?:\w+\s+)?(?:is|would be|:)|answer\s*(?:is|:))\s*:?\s*{name}", plain, re.IGNORECASE)
     if said:
-        return _option(said[-1])
-    named = set(re.findall(rf"\b(?:{re.escape(item)}|option)\s*(?:#\s*)?(\d+)\b", plain, re.IGNORECASE))
+        number, others = said[-1]
+        return -1 if others else _one_of(number, OPTIONS)
+    lists = re.findall(rf"\b(?:{re.escape(item)}|option)s?\s*(?:#\s*)?(\d+\b{another}*)", plain, re.IGNORECASE)
+    named = {number for one in lists for number in re.findall(r"\d+", one)}
     if len(named) == 1 and not _NEGATION.search(plain):
-        return _option(named.pop())
+        return _one_of(named.pop(), OPTIONS)
     alone = re.fullmatch(r"\s*\(?(\d+)[.)]?\s*", plain)
-    return _option(alone.group(1)) if alone and not named else -1
+    return _one_of(alone.group(1), OPTIONS) if alone and not named else -1
 
 
-def stated_probabilities(text: str, item: str) -> np.ndarray | None:
-    """Return the probabilities that a text states for the options in JSON, float64[3] that sums to 1; None for none.
+def named_level(text: str, highest: int) -> int:
+    """Return the answer to the questionnaire that a text gives, from 0; -1 where that cannot be said.
+
+    Strictly, the text is "Your preference is 2." Forgivingly, markdown and letter case aside: its last "preference is
+    ..." or "answer: ..." counts; else the one number that it holds.
+
+    >>> [named_level(text, highest=5) for text in ("Your preference is 3.", "**4**", "I would say 2 out of 5")]
+    [2, 3, 1]
+    >>> [named_level(text, highest=5) for text in ("1 or 2", "Your preference is 7.", "4.5", "cheaper flights")]
+    [-1, -1, -1, -1]
+    """
+    plain = re.sub(r"[*_`\"“”]", "", text)
+    number = r"(?<![\d.,$-])(\d+)(?![.,:]?\d)"
+    said = re.findall(
+        rf"(?:preference[^.\d]*?(?:is|would be|:)|answer\s*(?:is|:))\s*:?\s*{number}", plain, re.IGNORECASE
+    )
+    if said:
+        return _one_of(said[-1], highest)
+    scale_aside = re.sub(rf"\b(?:out of|on a scale of 1 to|on a scale from 1 to|/)\s*{highest}\b", "", plain)
+    numbers = set(re.findall(r"[$-]?\d+(?:[.,:]\d+)*", scale_aside))
+    return _one_of(numbers.pop(), highest) if len(numbers) == 1 and not _NEGATION.search(plain) else -1
+
+
+def stated_probabilities(text: str, labels: Sequence[str]) -> np.ndarray | None:
+    """Return the probabilities that a text states in JSON, float64[labels] that sums to 1; None for none.
 
     Strictly, the text is ``{"Flight 1": 0.2, "Flight 2": 0.5, "Flight 3": 0.3}``. Forgivingly, the last such object in
-    it, keys in any case or the numbers alone, a list of three, percents; sums within 5% of 1 are taken for rounding.
+    it, keys in any case or the numbers alone, a list of as many, percents; sums within 5% of 1 are taken for rounding.
+    Labels end in their number, from 1.
 
-    >>> stated_probabilities('{"Flight 1": 0.2, "Flight 2": 0.5, "Flight 3": 0.3}', "Flight").tolist()
+    >>> flights = ["Flight 1", "Flight 2", "Flight 3"]
+    >>> stated_probabilities('{"Flight 1": 0.2, "Flight 2": 0.5, "Flight 3": 0.3}', flights).tolist()
     [0.2, 0.5, 0.3]
-    >>> stated_probabilities('I say: {"1": "20%", "2": "60%", "3": "20%"}', "Flight").tolist()
+    >>> stated_probabilities('I say: {"1": "20%", "2": "60%", "3": "20%"}', flights).tolist()
     [0.2, 0.6, 0.2]
-    >>> stated_probabilities('{"Flight 1": 1}', "Flight") is None
+    >>> stated_probabilities('{"Flight 1": 1}', flights) is None
     True
     """
     for found in _json_values(text):
-        values = _by_option(found, item)
+        values = _by_label(found, labels)
         if values is None:
             continue
         total = math.fsum(values)
@@ -74,23 +103,9 @@ def stated_probabilities(text: str, item: str) -> np.ndarray | None:
     return None
 
 
-def stated_levels(text: str, labels: tuple[str, ...], highest: int) -> tuple[int, ...] | None:
-    """Return the level, 1 to ``highest``, that a text states for each label in JSON; None where one is missing.
-
-    >>> stated_levels('{"price": 1, "duration": "4"}', ("price", "duration"), highest=5)
-    (1, 4)
-    """
-    for found in _json_values(text):
-        if isinstance(found, Mapping):
-            given = {_folded(key): value for key, value in found.items()}
-            levels = [_number(given.get(_folded(label))) for label in labels]
-            if all(level is not None and level == int(level) and 1 <= level <= highest for level in levels):
-                return tuple(int(level) for level in levels if level is not None)
-    return None
-
-
-def _option(number: str) -> int:
-    return int(number) - 1 if len(number) == 1 and 1 <= int(number) <= OPTIONS else -1
+def _one_of(number: str, count: int) -> int:
+    """Return which of 1 .. count a number is, from 0; -1 where it is none, or not written plainly."""
+    return int(number) - 1 if number in map(str, range(1, count + 1)) else -1
 
 
 def _json_values(text: str) -> list[Any]:
@@ -112,13 +127,15 @@ def _opening(text: str, at: int) -> int:
     return match.start() if match else -1
 
 
-def _by_option(found: Any, item: str) -> list[float] | None:
+def _by_label(found: Any, labels: Sequence[str]) -> list[float] | None:
+    count = len(labels)
     if isinstance(found, Mapping):
-        keys = {re.sub(rf"^(?:{re.escape(item.casefold())}|option)", "", _folded(key)).strip(): key for key in found}
-        if len(found) != OPTIONS or set(keys) != {str(option + 1) for option in range(OPTIONS)}:
+        item = re.escape(_folded(labels[0]).rstrip("1 "))
+        keys = {re.sub(rf"^(?:{item}|option)", "", _folded(key)).strip(): key for key in found}
+        if len(found) != count or set(keys) != {str(number) for number in range(1, count + 1)}:
             return None
-        found = [found[keys[str(option + 1)]] for option in range(OPTIONS)]
-    if not isinstance(found, list) or len(found) != OPTIONS:
+        found = [found[keys[str(number)]] for number in range(1, count + 1)]
+    if not isinstance(found, list) or len(found) != count:
         return None
     values = [_number(value) for value in found]
     return [value for value in values if value is not None] if all(v is not None and v >= 0 for v in values) else None

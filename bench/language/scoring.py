@@ -1,17 +1,18 @@
-"""Scoring answers with a causal language model: a conversation is read once, and all questions branch off from it.
+"""Scoring and writing answers with a causal language model: a conversation is read once, all questions branch off it.
 
-The log-probability of an answer is the sum over its tokens, in the text that the model would have seen had it said so.
-Answers share their first tokens ("The best option is Flight "), so a question and its answers are read as one row: the
-question, what the answers share, then each answer's remaining tokens side by side, hidden from each other by the
-attention mask.
+The log-probability of an answer is the sum over its tokens, in the text that the model would have seen had it said so;
+tokens that all answers to a question share count for none of them.
 
-Reading depends on the conversation alone: its stems (the text up to each question) are read one after the other in the
-same steps whether a run is fresh or goes on, so the same conversation always gives the same bits.
+What is computed for a user depends on that user's dialogue alone: the stems of a conversation (the text up to each
+question) are read one after the other in the same steps whether a run is fresh or goes on, whether they were kept or
+dropped, and no pass holds the questions of two users. So a user's answers are the same bits whoever else is asked. It
+costs no speed: the questions of one stage fill a pass. Only memory that runs out changes the number of rows at once,
+and with it the last bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,187 +21,178 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from bench.language.words import Turn
-
-ROWS_BYTES = 2**30  # key-value cache that one forward pass over questions may hold
-
-Render = Callable[[Sequence[Turn], str, str], str]
-"""(turns so far, opening, question) -> the text that the model answers."""
-Encode = Callable[[str], list[int]]
+from bench.language.attention import Layers, Shared, share, sharing
+from bench.language.branches import Branch, Rows, common_prefix, predictions
+from bench.language.dialogue import Dialogue, messages
+from bench.language.memory import Kept, Prefix, by_pieces, default_budget, memory_told, rows_within
+from bench.language.speech import Speech
 
 
 @dataclass(frozen=True)
 class Scores:
-    """log_probs float64[questions, answers], natural logarithms; tokens int[questions], those read for it alone."""
+    """log_probs float64[users, questions, answers], natural logarithms; tokens int[users, questions], those read for
+    the question alone.
+    """
 
     log_probs: np.ndarray
     tokens: np.ndarray
 
 
 @dataclass(frozen=True)
-class Branch:
-    """A question and its answers beyond what all questions share: ``common`` tokens, then each answer's own."""
-
-    common: list[int]
-    endings: list[list[int]]
-
-    @classmethod
-    def of(cls, candidates: Sequence[list[int]]) -> Branch:
-        """Split the tokens of whole texts, one an answer, where the answers part."""
-        # An answer that begins another one must keep a token of its own to be scored by.
-        length = min(len(common_prefix(candidates)), min(len(tokens) for tokens in candidates) - 1)
-        return cls(candidates[0][:length], [tokens[length:] for tokens in candidates])
-
-    def after(self, read: int) -> Branch:
-        """Return the branch without its first tokens, which are read already."""
-        return Branch(self.common[read:], self.endings)
-
-    @property
-    def tokens(self) -> list[int]:
-        """The row that is read. The last token of an answer is never read, only predicted."""
-        return [*self.common, *(token for ending in self.endings for token in ending[:-1])]
-
-
-def common_prefix(rows: Sequence[list[int]]) -> list[int]:
-    """Return the longest list of tokens that all rows begin with.
-
-    >>> common_prefix([[1, 2, 3], [1, 2], [1, 2, 4]])
-    [1, 2]
+class Replies:
+    """text object[users, questions], what the model wrote; tokens int[users, questions], those read for the question
+    alone and those written.
     """
-    lowest, highest = min(rows), max(rows)  # what these two share, all between them share
-    length = next((at for at, token in enumerate(lowest) if token != highest[at]), len(lowest))
-    return list(lowest[:length])
+
+    text: np.ndarray
+    tokens: np.ndarray
 
 
 class SharedPrefixScorer:
-    """Scores answers to many questions about one conversation; keeps the last conversation's key-value cache."""
+    """Asks many questions about one conversation; keeps the key-value caches of conversations, within its budget.
 
-    def __init__(self, model: Any, encode: Encode, render: Render) -> None:
-        self.model, self.encode, self.render = model, encode, render
-        self._stems: list[list[int]] = []
-        self._read: list[int] = []
-        self._cache: list[tuple[torch.Tensor, torch.Tensor]] = []
+    Half of the budget of bytes is for rows that are read together, half for conversations that are kept.
+    """
+
+    def __init__(self, model: Any, speech: Speech, budget: int | None = None) -> None:
+        """Take a model for which `bench.language.attention.can_share` holds."""
+        share(model)
+        self.model, self.speech = model, speech
+        self.budget = budget or default_budget(model)
+        self.kept = Kept(self.budget // 2)
 
     @torch.inference_mode()
-    def score(self, turns: Sequence[Turn], opening: str, questions: Sequence[str], answers: Sequence[str]) -> Scores:
-        """Return the log-probability of each answer to each question, each asked right after ``turns``.
+    def score(self, dialogues: Sequence[Dialogue], answers: Sequence[str]) -> Scores:
+        """Return the log-probability of each answer to each question; dialogues have as many questions each."""
+        with memory_told():
+            scores = [self._scores(dialogue, answers) for dialogue in dialogues]
+        return Scores(np.stack([one.log_probs for one in scores]), np.stack([one.tokens for one in scores]))
 
-        Parameters
-        ----------
-        turns
-            The conversation so far.
-        opening
-            What the user says before the options.
-        questions, answers
-            The options as text, and what the model might say: every question is asked with all answers.
-        """
-        openings = [*(turn.opening for turn in turns), opening]
-        self._read_stems([self._stem(turns[:at], one) for at, one in enumerate(openings)])
-        texts = [self.render(turns, opening, question) for question in questions]
-        whole = [Branch.of([self.encode(text + answer) for answer in answers]) for text in texts]
+    @torch.inference_mode()
+    def write(self, dialogues: Sequence[Dialogue], longest: int) -> Replies:
+        """Return what the model answers to each question, its likeliest token each time, ``longest`` tokens at most."""
+        with memory_told():
+            replies = [self._replies(dialogue, longest) for dialogue in dialogues]
+        return Replies(np.stack([one.text for one in replies]), np.stack([one.tokens for one in replies]))
+
+    def _scores(self, dialogue: Dialogue, answers: Sequence[str]) -> Scores:
+        texts = [self.speech.render(dialogue.messages(question)) for question in dialogue.questions]
+        coded = self.speech.encode([text + answer for text in texts for answer in answers])
+        whole = [Branch.of(coded[at : at + len(answers)]) for at in range(0, len(coded), len(answers))]
+        prefix, branches = self._branched(dialogue, whole)
+        found = self._by_pieces(branches, prefix, lambda piece: self._score_rows(piece, prefix))
+        return Scores(np.array(found), np.array([len(branch.tokens) for branch in branches]))
+
+    def _replies(self, dialogue: Dialogue, longest: int) -> Replies:
+        texts = [self.speech.render(dialogue.messages(question)) for question in dialogue.questions]
+        prefix, branches = self._branched(dialogue, [Branch(tokens, []) for tokens in self.speech.encode(texts)])
+        written = self._by_pieces(branches, prefix, lambda piece: self._write_rows(piece, prefix, longest), longest)
+        text = np.array([self.speech.reply(tokens) for tokens in written], dtype=object)
+        read = zip(branches, written, strict=True)
+        return Replies(text, np.array([len(branch.tokens) + len(tokens) for branch, tokens in read]))
+
+    def _branched(self, dialogue: Dialogue, whole: Sequence[Branch]) -> tuple[Prefix, list[Branch]]:
+        """Read what all questions share; return it, and what is left to read of each."""
         shared = common_prefix([branch.common for branch in whole])
         # Each row keeps one token to read: what follows it is predicted from there.
-        self._read_on(shared[: min(len(branch.common) for branch in whole) - 1])
-        branches = [branch.after(len(self._read)) for branch in whole]
-        size = self._rows_at_once(max(len(branch.tokens) for branch in branches))
-        scores = [self._score_rows(branches[at : at + size]) for at in range(0, len(branches), size)]
-        return Scores(np.concatenate(scores), np.array([len(branch.tokens) for branch in branches]))
+        shared = shared[: min(len(branch.common) for branch in whole) - 1]
+        prefix = self._read_on(self._conversation(dialogue), shared)
+        return prefix, [branch.after(len(shared)) for branch in whole]
 
-    def _stem(self, turns: Sequence[Turn], opening: str) -> list[int]:
-        """Return the tokens up to a question that do not depend on the question, found with two that share nothing."""
-        return common_prefix([self.encode(self.render(turns, opening, probe)) for probe in ("A", "0")])
+    def _conversation(self, dialogue: Dialogue) -> Prefix:
+        stems = self._stems(dialogue)
+        known, prefix = self.kept.longest(stems)
+        for read in range(known, len(stems)):
+            prefix = self._read_on(prefix, list(stems[read]))
+        self.kept.keep(stems, prefix)
+        return prefix
 
-    def _read_stems(self, stems: list[list[int]]) -> None:
-        known = 0
-        while known < min(len(stems), len(self._stems)) and stems[known] == self._stems[known]:
-            known += 1
-        last = stems[known - 1] if known else []
-        if last != self._read[: len(last)]:  # a question whose tokens begin before the stem's end cut it off
-            known, last = 0, []
-        self._forget_after(len(last))
-        for stem in stems[known:]:
-            self._read_on(stem)
-        self._stems = stems
+    def _stems(self, dialogue: Dialogue) -> list[tuple[int, ...]]:
+        """Return the tokens up to each question that do not depend on it, found with two that share nothing."""
+        openings = [*(turn.opening for turn in dialogue.turns), dialogue.opening]
+        texts = [
+            self.speech.render(messages(dialogue.turns[:at], opening, probe))
+            for at, opening in enumerate(openings)
+            for probe in ("A", "0")
+        ]
+        coded = self.speech.encode(texts)
+        return [tuple(common_prefix(coded[at : at + 2])) for at in range(0, len(coded), 2)]
 
-    def _read_on(self, tokens: list[int]) -> None:
-        """Make ``tokens`` what the cache holds, reading only what it does not hold yet."""
-        kept = len(common_prefix([self._read, tokens]))
-        self._forget_after(kept)
-        if kept == len(tokens):
-            return
-        cache = self._expanded(1)
-        self.model(input_ids=self._tensor([tokens[kept:]]), past_key_values=cache, use_cache=True, logits_to_keep=1)
+    def _read_on(self, prefix: Prefix, tokens: list[int]) -> Prefix:
+        """Return the prefix that holds ``tokens``, reading only what it does not hold yet."""
+        known = len(common_prefix([prefix.tokens, tokens]))
+        prefix = prefix.cut(known)
+        if known == len(tokens):
+            return prefix
+        cache = _cache(prefix.layers)
+        self.model(input_ids=self._tensor([tokens[known:]]), past_key_values=cache, use_cache=True, logits_to_keep=1)
         layers: list[Any] = cache.layers
-        self._cache = [(layer.keys, layer.values) for layer in layers]
-        self._read = list(tokens)
+        return Prefix(tokens, [(layer.keys, layer.values) for layer in layers])
 
-    def _forget_after(self, length: int) -> None:
-        if length < len(self._read):
-            self._read = self._read[:length]
-            self._cache = [(keys[..., :length, :], values[..., :length, :]) for keys, values in self._cache]
+    def _by_pieces(self, branches: list[Branch], prefix: Prefix, work: Any, more: int = 0) -> list[Any]:
+        """Work on the branches in pieces that fit the budget, those of like length together."""
+        order = sorted(range(len(branches)), key=lambda at: len(branches[at].tokens))
+        longest = branches[order[-1]]
+        tail = len(longest.tokens) - len(longest.common) + 1
+        width, past = len(longest.tokens) + more, len(prefix.tokens)
+        held = width * prefix.nbytes // max(1, past) if more else 0
+        size = rows_within(self.model, self.budget // 2, width, past, tail, held)
+        found = by_pieces([branches[at] for at in order], size, work)
+        return [found[place] for place in np.argsort(order)]
 
-    def _expanded(self, rows: int) -> DynamicCache:
-        """Return the cache for several rows, without copying it."""
-        cache = DynamicCache()
-        for keys, values in self._cache:
-            layer = DynamicLayer()
-            layer.lazy_initialization(keys, values)
-            layer.keys, layer.values = keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)
-            cache.layers.append(layer)
-        return cache
+    def _score_rows(self, branches: Sequence[Branch], prefix: Prefix) -> list[list[float]]:
+        rows = Rows.of(branches, len(prefix.tokens))
+        positions, sees = self._tensor(rows.positions), self._tensor(rows.sees)
+        shared = Shared(prefix.layers, positions, positions, sees)
+        log_probs = torch.log_softmax(self._logits(rows.tokens, shared, rows.tail).float(), dim=-1)
+        scores = []
+        for branch, row in zip(branches, log_probs, strict=True):
+            places, tokens = predictions(branch, rows.tail)
+            of_tokens = row[places, tokens].double().cpu().numpy()
+            starts = np.cumsum([0, *(len(ending) for ending in branch.endings[:-1])])
+            scores.append(np.add.reduceat(of_tokens, starts).tolist())
+        return scores
 
-    def _rows_at_once(self, longest: int) -> int:
-        a_token = sum(2 * keys[0, :, 0].numel() * keys.element_size() for keys, _ in self._cache)
-        return max(1, ROWS_BYTES // max(1, a_token * (len(self._read) + longest)))
+    def _write_rows(self, branches: Sequence[Branch], prefix: Prefix, longest: int) -> list[list[int]]:
+        rows = Rows.of(branches, len(prefix.tokens))
+        positions, sees = self._tensor(rows.positions), self._tensor(rows.sees)
+        tokens, own, cache = rows.tokens, positions, DynamicCache()
+        written: list[list[int]] = [[] for _ in branches]
+        going = set(range(len(branches)))
+        for _ in range(longest):
+            likeliest = self._logits(tokens, Shared(prefix.layers, positions, own, sees), 1, cache)[:, -1].argmax(-1)
+            for row in sorted(going):
+                written[row].append(int(likeliest[row]))
+                if self.speech.is_over(written[row]):
+                    going.remove(row)
+            if not going:
+                break
+            tokens, positions = likeliest[:, None].cpu().numpy(), positions[:, -1:] + 1
+            own = torch.cat([own, positions], dim=1)
+            sees = torch.cat([sees[:, -1:], sees.new_ones(len(branches), 1, 1)], dim=-1)
+        return written
 
-    def _score_rows(self, branches: Sequence[Branch]) -> np.ndarray:
-        """Read some branches as the rows of one batch, aligned at their ends: float64[questions, answers]."""
-        past, width = len(self._read), max(len(branch.tokens) for branch in branches)
-        tail = max(len(branch.tokens) - len(branch.common) for branch in branches) + 1
-        tokens, positions, sees = zip(*(_row(branch, past, width) for branch in branches), strict=True)
-        dtype = self.model.dtype
-        blocked = torch.finfo(dtype).min
-        mask = torch.zeros(len(branches), 1, width, past + width, dtype=dtype)
-        mask[:, 0, :, past:].masked_fill_(~torch.stack(sees), blocked)
-        logits = self.model(
-            input_ids=self._tensor(tokens),
-            position_ids=self._tensor(positions),
-            attention_mask=mask.to(self.model.device),
-            past_key_values=self._expanded(len(branches)),
-            use_cache=True,
-            logits_to_keep=tail,
-        ).logits
-        log_probs = torch.log_softmax(logits.float(), dim=-1).double().cpu()
-        return np.array([_ending_scores(branch, row) for branch, row in zip(branches, log_probs, strict=True)])
+    def _logits(self, tokens: np.ndarray, shared: Shared, tail: int, cache: DynamicCache | None = None) -> torch.Tensor:
+        with sharing(shared):
+            return self.model(
+                input_ids=self._tensor(tokens),
+                position_ids=shared.positions,
+                # Read by nobody, but it keeps the model from making masks that are not ours.
+                attention_mask=shared.sees[:, None],
+                past_key_values=cache,
+                use_cache=cache is not None,
+                logits_to_keep=tail,
+            ).logits
 
     def _tensor(self, rows: Any) -> torch.Tensor:
-        return torch.tensor(rows, device=self.model.device)
+        return torch.as_tensor(rows, device=self.model.device)
 
 
-def _row(branch: Branch, past: int, width: int) -> tuple[list[int], list[int], torch.Tensor]:
-    """Return a row's tokens, positions and what sees what, bool[width, width], filled up in front to ``width``."""
-    common = len(branch.common)
-    fill = width - len(branch.tokens)
-    positions = [past] * fill + list(range(past, past + common))
-    sees = torch.ones(width, width, dtype=torch.bool).tril()
-    sees[:, :fill] = False
-    sees[:fill, :fill] = torch.eye(fill, dtype=torch.bool)
-    at = fill + common
-    for ending in branch.endings:
-        length = len(ending) - 1
-        sees[at : at + length, fill + common : at] = False
-        positions += range(past + common, past + common + length)
-        at += length
-    return [0] * fill + branch.tokens, positions, sees
-
-
-def _ending_scores(branch: Branch, log_probs: torch.Tensor) -> list[float]:
-    """Sum the log-probabilities of each ending's tokens; those at a row's last places are float[tail, vocabulary]."""
-    own = len(log_probs) - sum(len(ending) - 1 for ending in branch.endings)
-    last_common = own - 1
-    scores = []
-    for ending in branch.endings:
-        places = [last_common, *range(own, own + len(ending) - 1)]
-        scores.append(float(sum(log_probs[place, token] for place, token in zip(places, ending, strict=True))))
-        own += len(ending) - 1
-    return scores
+def _cache(layers: Layers) -> DynamicCache:
+    cache = DynamicCache()
+    for keys, values in layers:
+        layer = DynamicLayer()
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values
+        cache.layers.append(layer)
+    return cache

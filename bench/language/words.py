@@ -111,17 +111,14 @@ def think(item: str) -> str:
     return f'\n\nThink step by step, and end with the sentence "The best option is {item} N."'
 
 
-def state(item: str) -> str:
-    """Return what follows the options where the model is to state probabilities.
+def state(labels: Sequence[str], question: str) -> str:
+    """Return what follows a question where the model is to state probabilities.
 
-    >>> state("Flight").strip()[-60:]
-    '{"Flight 1": number, "Flight 2": number, "Flight 3": number}'
+    >>> state(["Flight 1", "Flight 2"], "How likely is each?").strip()[-40:]
+    '{"Flight 1": number, "Flight 2": number}'
     """
-    form = ", ".join(f'"{item} {number}": number' for number in (1, 2, 3))
-    return (
-        "\n\nHow likely is each to be the one that I prefer? Answer with probabilities that sum to 1, in JSON and with "
-        f"nothing else: {{{form}}}"
-    )
+    form = ", ".join(f'"{label}": number' for label in labels)
+    return f"\n\n{question} Answer with probabilities that sum to 1, in JSON and with nothing else: {{{form}}}"
 
 
 def preferences(scales: Sequence[Scale], levels: int, answers: Sequence[int]) -> str:
@@ -174,6 +171,15 @@ def belief_question(scale: Scale, levels: int) -> str:
         f"On a scale of 1 to {levels}, what is my preference for {scale.label}?\n\n"
         f"1: I strongly prefer {scale.lower}\n{middle}{levels}: I strongly prefer {scale.higher}"
     )
+
+
+def level_wanted() -> str:
+    """Return what follows a question of the questionnaire where its answer is wanted as `belief_answer` has it.
+
+    >>> level_wanted().strip()
+    'Answer with the sentence "Your preference is N."'
+    """
+    return '\n\nAnswer with the sentence "Your preference is N."'
 
 
 def belief_answer(level: int) -> str:

@@ -1,0 +1,117 @@
+"""Loading a located model: its tokenizer, its weights, an adapter on them, and where in the machine they go."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+from bench.errors import BeliefBenchError
+from bench.findings import first_line
+from bench.language.attention import can_share
+from bench.language.scoring import SharedPrefixScorer
+from bench.language.speech import speech_of
+from bench.language.whole import WholeTextScorer
+
+
+def load(
+    folder: Path, gguf: str | None, adapter: Path | None, dtype: str, own_code: bool, budget: int | None
+) -> SharedPrefixScorer | WholeTextScorer:
+    """Return a model ready to be asked.
+
+    Parameters
+    ----------
+    folder, gguf
+        Where it lies; the GGUF file in the folder where its weights are in one.
+    adapter
+        The folder of a LoRA adapter.
+    dtype
+        What is computed in.
+    own_code
+        Whether code that comes with the model may be run.
+    budget
+        Bytes that answers may take beside the weights; a default where None.
+
+    Raises
+    ------
+    BeliefBenchError
+        Where it cannot be loaded.
+    """
+    of_gguf: dict[str, Any] = {"gguf_file": gguf} if gguf else {}
+    # Unpacked to dense weights, a GGUF model computes as any other does, several times faster.
+    more: dict[str, Any] = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
+    if torch.cuda.device_count() > 1:
+        more["device_map"] = "auto"
+    with _quietly(), gguf_parsed_once() if gguf else ExitStack():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=own_code, **of_gguf)
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=getattr(torch, dtype),
+                use_safetensors=True,
+                trust_remote_code=own_code,
+                **of_gguf,
+                **more,
+            )
+        except Exception as error:  # a model's files may be broken in any way
+            wants_code = "trust_remote_code" in str(error)
+            mend = "; it brings code of its own: add trust_remote_code=yes where you trust it" if wants_code else ""
+            raise BeliefBenchError(f"the model in '{folder}' cannot be loaded ({first_line(error)}){mend}.") from error
+        if adapter:
+            model = _adapted(model, adapter)
+    if "device_map" not in more:
+        model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model.eval()
+    scorer = SharedPrefixScorer if can_share(model) else WholeTextScorer
+    return scorer(model, speech_of(tokenizer, _ends(model, tokenizer)), budget)
+
+
+def _adapted(model: Any, adapter: Path) -> Any:
+    """Return the model with an adapter's layers in it; not merged, which would round them to the weights' type."""
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, adapter, use_safetensors=True).get_base_model()
+    except Exception as error:
+        raise BeliefBenchError(f"adapter '{adapter}' does not fit the model ({first_line(error)}).") from error
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    told = model.generation_config.eos_token_id if model.generation_config else None
+    ends = {tokenizer.eos_token_id, *(told if isinstance(told, list) else [told])}
+    return frozenset(token for token in ends if token is not None)
+
+
+@contextmanager
+def gguf_parsed_once() -> Iterator[None]:
+    """Let transformers, which parses a GGUF file for its tokenizer, its configuration and its weights, do it once.
+
+    It looks both names up in `gguf` whenever it needs them; should it come to do otherwise, it loads slower, no worse.
+    """
+    import gguf
+
+    with (
+        patch.object(gguf, "GGUFReader", cache(gguf.GGUFReader)),
+        patch.object(gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map)),
+    ):
+        yield
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep transformers' own progress bars and advice off the screen while ours is on it."""
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        transformers.logging.set_verbosity(level)
