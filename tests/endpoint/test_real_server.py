@@ -131,6 +131,13 @@ def test_decisions_are_the_models_probabilities_of_the_letters(make, flights, as
     assert answers.tokens[0, 0] == inputs["input_ids"].shape[1]
 
 
+def test_beliefs_are_decisions_too(make, flights, asked):
+    answers = predict(make(probabilities="decision", beliefs="only"), flights, asked)
+    assert answers.beliefs.shape == (1, 4, 5)
+    np.testing.assert_allclose(answers.beliefs.sum(axis=-1), 1)
+    assert answers.choice[0, 0] >= 0
+
+
 def test_it_says_that_this_server_gives_no_log_probabilities(make, flights, asked):
     with pytest.raises(bench.BeliefBenchError, match="no usable log-probabilities; use probabilities=samples"):
         predict(make(answer_tokens="2"), flights, asked)
