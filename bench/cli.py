@@ -182,7 +182,7 @@ def run(
         return
     standings, failures = run_plan(plan, Console(file=sys.stderr), say)
     to_terminal(standings, Console())
-    for problem in (*standings.problems, *failures):
+    for problem in dict.fromkeys(map(str, (*standings.problems, *failures))):  # a model may fail alike on every domain
         say(f"error: {problem}")
     if standings.problems or failures:
         raise typer.Exit(1)

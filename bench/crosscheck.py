@@ -74,7 +74,7 @@ def require_pymc() -> None:
             import pymc  # noqa: F401
     except ImportError as error:
         raise BeliefBenchError(
-            f'the cross-check needs PyMC and arviz-stats ({error}); pip install "beliefbench[pymc]"'
+            f"the cross-check needs PyMC and arviz-stats ({error}); pip install pymc arviz-base arviz-stats"
         ) from error
 
 

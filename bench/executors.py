@@ -78,7 +78,7 @@ def open_executor(name: str) -> Iterator[Executor]:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise ExecutorError("executor 'ray' needs Ray: pip install 'beliefbench[ray]'.") from error
+        raise ExecutorError("executor 'ray' needs Ray: pip install ray.") from error
     cluster = Cluster()
     try:
         yield cluster

@@ -232,7 +232,7 @@ def test_ray_client_is_refused(monkeypatch):
 def test_without_ray_it_says_how_to_get_it(monkeypatch):
     monkeypatch.delitem(sys.modules, "bench.cluster", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(bench.BeliefBenchError, match=r"pip install 'beliefbench\[ray\]'") as error:
+    with pytest.raises(bench.BeliefBenchError, match="pip install ray") as error:
         open_executor("ray").__enter__()
     assert error.value.exit_status == 1
 

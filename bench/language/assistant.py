@@ -95,23 +95,27 @@ class Assistant:
         return Conversations.begin(self.domain, self.asking, keys, truth)
 
     def predict(self, state: Conversations, options: np.ndarray) -> Prediction:
-        heard: Heard | None = None
-        about: Heard | None = None
-        if self.asking.beliefs != "no":
-            about = self.model.ask(state.questionnaires(), levels_of(questionnaire_of(self.domain).levels))
-        if self.asking.beliefs != "only":
-            heard = self.model.ask(state.dialogues(options), options_of(self.domain.item))
-        probs = heard.probs if heard else state.implied(about.probs, options) if about else np.empty(0)
-        shape = options.shape[:2]
+        heard, about = self._ask(state, options)
+        shape, more = options.shape[:2], about or Heard(np.empty(0))
+        tokens = _together(shape, heard.tokens, more.tokens)
         return Prediction(
-            state.likeliest(probs),
-            probs if self.probabilistic else None,
-            text=heard.text if heard else None,
-            tokens=_whole(_together(shape, heard.tokens if heard else None, about.tokens if about else None)),
-            seconds=_together(shape, heard.seconds if heard else None, about.seconds if about else None),
-            bounded=heard.bounded if heard else None,
+            state.likeliest(heard.probs),
+            heard.probs if self.probabilistic else None,
+            text=heard.text,
+            tokens=None if tokens is None else tokens.astype(np.int64),
+            seconds=_together(shape, heard.seconds, more.seconds),
+            bounded=heard.bounded,
             beliefs=about.probs if about else None,
         )
+
+    def _ask(self, state: Conversations, options: np.ndarray) -> tuple[Heard, Heard | None]:
+        """Return answers to the option sets, and to the questionnaire about the users where it is asked."""
+        about = None
+        if self.asking.beliefs != "no":
+            about = self.model.ask(state.questionnaires(), levels_of(questionnaire_of(self.domain).levels))
+            if self.asking.beliefs == "only":
+                return Heard(state.implied(about.probs, options)), about
+        return self.model.ask(state.dialogues(options), options_of(self.domain.item)), about
 
     def _cost(self, state: Conversations, options: np.ndarray) -> Cost:
         model: Any = self.model
@@ -136,7 +140,3 @@ def _together(shape: tuple[int, ...], answers: np.ndarray | None, about: np.ndar
     if about is not None:
         total[:, 0] += about.sum(axis=1)
     return total
-
-
-def _whole(numbers: np.ndarray | None) -> np.ndarray | None:
-    return None if numbers is None else numbers.astype(np.int64)

@@ -72,7 +72,7 @@ class ChatServer:
         missing = [name for name in ("anyio", "openai", "tenacity") if find_spec(name) is None]
         if missing:
             raise BeliefBenchError(
-                f"asking a server needs {', '.join(missing)}, not installed here: pip install 'beliefbench[endpoint]'."
+                f"asking a server needs packages that are not installed here: pip install {' '.join(missing)}"
             )
         address, key = os.environ.get("OPENAI_BASE_URL"), os.environ.get("OPENAI_API_KEY")
         if not address and not key:

@@ -179,5 +179,5 @@ def _require(*packages: str) -> None:
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise BeliefBenchError(
-            f"language models need {', '.join(missing)}, not installed here: pip install 'beliefbench[transformers]'."
+            f"language models need packages that are not installed here: pip install {' '.join(missing)}"
         )

@@ -189,7 +189,7 @@ def test_no_server_named_and_missing_packages_are_said(flights, monkeypatch, tmp
     with pytest.raises(bench.BeliefBenchError, match="set OPENAI_BASE_URL"):
         endpoint(flights, "test", cache=str(tmp_path))
     monkeypatch.setattr("bench.language.endpoint.find_spec", lambda name: None if name == "openai" else name)
-    with pytest.raises(bench.BeliefBenchError, match=r"needs openai, .* pip install 'beliefbench\[endpoint\]'"):
+    with pytest.raises(bench.BeliefBenchError, match="pip install openai"):
         endpoint(flights, "test", cache=str(tmp_path))
 
 
