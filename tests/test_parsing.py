@@ -112,6 +112,7 @@ def test_stated_probabilities_come_back(weights, before):
         ('{"3": "25 %", "2": "25%", "1": "50%"}', [0.5, 0.25, 0.25]),
         ("[0.5, 0.25, 0.25]", [0.5, 0.25, 0.25]),
         ('{"Flight 1": 0.33, "Flight 2": 0.33, "Flight 3": 0.33}', [1 / 3, 1 / 3, 1 / 3]),
+        ('{"probabilities": {"Flight 1": 0.5, "Flight 2": 0.25, "Flight 3": 0.25}}', [0.5, 0.25, 0.25]),
         ('First {"Flight 1": 1, "Flight 2": 0, "Flight 3": 0}, no: {"1": 0, "2": 0, "3": 1}', [0, 0, 1]),
     ],
 )
@@ -131,7 +132,9 @@ def test_other_ways_to_state_probabilities_are_read(text, probs):
         '{"Flight 1": 0.2, "Flight 2": 0.3, "Flight 3": 0.5, "Flight 4": 0.0}',
         '{"Flight 1": 0.2, "Flight 2": 0.3, "Hotel 3": 0.5}',
         "0.2, 0.3, 0.5",
-        "[" * 10_000,
+        "[" * 100_000,
+        "[1, " * 100_000,
+        "{" + "[" * 100_000 + "]" * 100_000 + "}",
     ],
 )
 def test_what_is_no_probability_is_none(text):

@@ -109,22 +109,14 @@ def _one_of(number: str, count: int) -> int:
 
 
 def _json_values(text: str) -> list[Any]:
-    """Return the JSON objects and lists of a text: the whole of it, or what stands in it, the last first."""
-    decoder = json.JSONDecoder()
-    found, at = [], 0
-    while (start := _opening(text, at)) >= 0:
+    """Return the JSON objects and lists of a text that hold no others, the last first."""
+    found = []
+    for innermost in re.findall(r"\{[^][{}]*\}|\[[^][{}]*\]", text):
         try:
-            value, at = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):  # brackets of prose, or thousands of them
-            at = start + 1
+            found.append(json.loads(innermost))
+        except ValueError:  # brackets of prose
             continue
-        found.append(value)
     return found[::-1]
-
-
-def _opening(text: str, at: int) -> int:
-    match = re.compile(r"[{\[]").search(text, at)
-    return match.start() if match else -1
 
 
 def _by_label(found: Any, labels: Sequence[str]) -> list[float] | None:
