@@ -47,7 +47,7 @@ def lm_eval_of(agent, model):
     """Return the log-probabilities of answers to chats as lm-evaluation-harness's ``hf`` model computes them."""
     from lm_eval.models.huggingface import HFLM
 
-    weights = agent.model.weights
+    weights = agent.model.model.weights
     tokenizer = AutoTokenizer.from_pretrained(weights.folder, gguf_file=weights.gguf)
     theirs = HFLM(pretrained=model, tokenizer=tokenizer, device="cpu", batch_size=FEW, add_bos_token=False)
 
@@ -91,7 +91,9 @@ def test_answers_a_second(only_benchmarks, flights, benchmark):
 
     def lm_eval() -> None:
         found = np.exp(loglikelihoods(chats, sentences))
-        np.testing.assert_allclose(found / found.sum(axis=1, keepdims=True), first.probs[0], atol=0.05)  # in bfloat16
+        np.testing.assert_allclose(
+            found / found.sum(axis=1, keepdims=True), first.probs[0], atol=0.1
+        )  # each within 0.05 of float32
 
     taken = {work: [] for work in (multiply, generate, ours, *([lm_eval] if loglikelihoods else []))}
     for _ in range(TRIES):
