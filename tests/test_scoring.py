@@ -222,6 +222,15 @@ def test_other_errors_are_not_taken_for_too_little_memory(tiny, monkeypatch):
         tiny(SPEECH).score([TALK], ANSWERS)
 
 
+def test_too_long_a_conversation_is_one_sentence():
+    model = model_of(transformers.LlamaConfig(**SMALL, max_position_embeddings=120))
+    for scorer in (SharedPrefixScorer(model, SPEECH), WholeTextScorer(model, SPEECH)):
+        scorer.score([Dialogue((), "now? ", ("red",))], ANSWERS)
+        for ask in (lambda: scorer.score([TALK], ANSWERS), lambda: scorer.write([TALK], 2)):  # noqa: B023
+            with pytest.raises(BeliefBenchError, match=r"a conversation has \d+ tokens, and the model takes 120"):
+                ask()
+
+
 def test_tokens_that_depend_on_what_follows_are_scored_right(tiny):
     """A tokenizer that joins letters across the end of a stem: the stem is then not a prefix of the text's tokens."""
 

@@ -125,6 +125,24 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and ("not enough memory" in told or "can't allocate memory" in told)
 
 
+def within_context(model: Any, tokens: int) -> None:
+    """Raise `BeliefBenchError` where so many tokens are more than the model was made for.
+
+    >>> from transformers import LlamaConfig
+    >>> from types import SimpleNamespace
+    >>> within_context(SimpleNamespace(config=LlamaConfig(max_position_embeddings=2048)), 3000)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    bench.errors.BeliefBenchError: a conversation has 3,000 tokens, and the model takes 2,048; use fewer rounds, ...
+    """
+    longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if isinstance(longest, int) and tokens > longest:
+        raise BeliefBenchError(
+            f"a conversation has {tokens:,} tokens, and the model takes {longest:,}; "
+            "use fewer rounds, or another model."
+        )
+
+
 @contextmanager
 def memory_told() -> Iterator[None]:
     """Tell in one sentence that one conversation alone is too large."""

@@ -24,7 +24,7 @@ from transformers.cache_utils import DynamicLayer
 from bench.language.attention import Layers, Shared, share, sharing
 from bench.language.branches import Branch, Rows, common_prefix, predictions
 from bench.language.dialogue import Dialogue, messages
-from bench.language.memory import Kept, Prefix, by_pieces, default_budget, memory_told, rows_within
+from bench.language.memory import Kept, Prefix, by_pieces, default_budget, memory_told, rows_within, within_context
 from bench.language.speech import Speech
 
 
@@ -93,6 +93,7 @@ class SharedPrefixScorer:
 
     def _branched(self, dialogue: Dialogue, whole: Sequence[Branch]) -> tuple[Prefix, list[Branch]]:
         """Read what all questions share; return it, and what is left to read of each."""
+        within_context(self.model, max(len(branch.tokens) for branch in whole))
         shared = common_prefix([branch.common for branch in whole])
         # Each row keeps one token to read: what follows it is predicted from there.
         shared = shared[: min(len(branch.common) for branch in whole) - 1]

@@ -14,7 +14,7 @@ import torch
 
 from bench.language.branches import Branch
 from bench.language.dialogue import Dialogue
-from bench.language.memory import by_pieces, default_budget, memory_told, rows_within
+from bench.language.memory import by_pieces, default_budget, memory_told, rows_within, within_context
 from bench.language.scoring import Replies, Scores
 from bench.language.speech import Speech
 
@@ -57,6 +57,7 @@ class WholeTextScorer:
             endings = Branch.of(coded[at : at + len(answers)]).endings
             rows += [(tokens, len(end)) for tokens, end in zip(coded[at : at + len(answers)], endings, strict=True)]
         width = max(len(tokens) for tokens, _ in rows)
+        within_context(self.model, width)
         size = rows_within(self.model, self.budget, width, 0, width)
         log_probs = np.array(by_pieces(rows, size, lambda piece: self._score_rows(piece)))
         tokens = np.array([len(tokens) for tokens, _ in rows]).reshape(len(texts), len(answers)).sum(axis=1)
@@ -75,6 +76,7 @@ class WholeTextScorer:
         return scores
 
     def _written(self, read: list[int], longest: int) -> list[int]:
+        within_context(self.model, len(read))
         given = torch.tensor([read], device=self.model.device)
         ends = sorted(self.speech.ends) or None
         found = self.model.generate(
