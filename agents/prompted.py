@@ -120,7 +120,7 @@ def prompted(
     asked: Scoring | Writing = Scoring(language_model, note)
     if probabilities in longest:
         most = number(int, "answer_tokens", answer_tokens, least=1, otherwise=longest[probabilities])
-        kind = "states probabilities" if probabilities == "stated" else "only chooses"
+        kind = "stated" if probabilities == "stated" else "only chooses"
         asked = Writing(language_model, probabilities == "stated", most, f"{note}, {kind}")
     return Assistant(f"prompted:{shown}", "2", domain, asked, way)
 

@@ -54,7 +54,7 @@ class Prediction:
         where all is known.
     beliefs
         float[users, scales, levels]: what it says the user wants, by the domain's questionnaire, the last axis summing
-        to 1; NaN where its answers to that cannot be used; None where it is not asked.
+        to 1; NaN for scales without a usable answer; None where it is not asked.
     """
 
     choice: np.ndarray

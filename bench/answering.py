@@ -17,7 +17,7 @@ from bench.domain import OPTIONS, Domain
 from bench.episodes import Episodes
 from bench.errors import BeliefBenchError
 from bench.protocol import Protocol
-from bench.questionnaire import choices_of_levels, level_marginals
+from bench.questionnaire import choices_of_levels, level_marginals, usable_beliefs
 from bench.stopping import UntilWidth
 from bench.store import ROWS
 
@@ -172,7 +172,7 @@ def check_answers(answers: Prediction, shape: tuple[int, ...], agent: Agent) -> 
         beliefs = np.asarray(answers.beliefs)
         if beliefs.ndim != 3 or len(beliefs) != shape[0]:
             raise BeliefBenchError(f"{who} beliefs have shape {list(beliefs.shape)}; expected [users, scales, levels].")
-        usable = beliefs[~np.isnan(beliefs).any(axis=(1, 2))]
+        usable = beliefs[~np.isnan(beliefs).any(axis=-1)]
         if (usable < 0).any() or (abs(usable.sum(axis=-1) - 1) > 1e-6).any():
             raise BeliefBenchError(f"{who} beliefs must be numbers of 0 or more that sum to 1 for each scale, or NaN.")
     if probs is None:
@@ -210,14 +210,14 @@ def _implied(
     exact: list[Any] = [None] * (users * sets)
     for user, of_user in enumerate(stated if stated is not None else ()):
         first = slice(user * sets, user * sets + 1)
-        usable = not np.isnan(of_user).any()
+        usable = usable_beliefs(np.asarray(of_user, np.float64))
         seen = shard.options[user, :stage], shard.chosen[user, :stage]
         exact[first] = [level_marginals(domain, *seen, on_contradiction="ignore").tolist()]
         beliefs[first] = [np.asarray(of_user, np.float64).tolist()]
         options = np.full(sets, -1)
-        if usable:
+        if usable is not None:
             keys = jax.random.wrap_key_data(jnp.asarray(shard.keys[[user]]))
-            options = break_ties(choices_of_levels(domain, of_user, questions[user])[None], keys, stage)[0]
+            options = break_ties(choices_of_levels(domain, usable, questions[user])[None], keys, stage)[0]
         by_beliefs[user * sets : (user + 1) * sets] = options.tolist()
     columns = {"by_beliefs": by_beliefs, "beliefs": beliefs, "exact_beliefs": exact}
     return {name: pa.array(value, type=ROWS.field(name).type) for name, value in columns.items()}

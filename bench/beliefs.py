@@ -1,8 +1,8 @@
 """Metrics of stated beliefs: how far they are from the exact ones, what they imply, and whether choices follow them.
 
 The paper asks models what a user wants, turns that into choices, and compares (section 6). Beliefs are answers to a
-domain's questionnaire (`bench.questionnaire`), a distribution for each scale. Beliefs that cannot be used count as
-uniform, and imply nothing.
+domain's questionnaire (`bench.questionnaire`), a distribution for each scale. A scale without a usable answer has no
+distance; what beliefs imply takes it for unknown, and beliefs without any usable answer imply nothing.
 """
 
 from __future__ import annotations
@@ -14,19 +14,15 @@ import numpy as np
 
 
 def belief_distance(stated: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """Total variation between stated and exact beliefs, the mean over scales. Range [0, 1], lower is better.
+    """Total variation between stated and exact beliefs, for each scale. Range [0, 1], lower is better.
 
-    stated, exact: float[..., scales, levels], rows summing to 1; stated is NaN where there are none.
+    stated, exact: float[..., scales, levels], rows summing to 1; NaN where stated is NaN, since nothing was stated.
 
-    >>> float(belief_distance(np.array([[1.0, 0.0]]), np.array([[0.25, 0.75]])))
-    0.75
-    >>> float(belief_distance(np.full((1, 2), np.nan), np.array([[0.25, 0.75]])))
-    0.25
+    >>> belief_distance(np.array([[1.0, 0.0], [np.nan, np.nan]]), np.array([[0.25, 0.75], [0.5, 0.5]])).tolist()
+    [0.75, nan]
     """
-    unusable = np.isnan(stated).any(axis=(-2, -1), keepdims=True)
-    usable = np.where(unusable, 1 / stated.shape[-1], stated)
-    gap: np.ndarray = abs(usable - exact).sum(axis=-1) / 2
-    return gap.mean(axis=-1)
+    gap: np.ndarray = abs(stated - exact).sum(axis=-1) / 2
+    return gap
 
 
 def belief_accuracy(implied: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -54,7 +50,8 @@ def consistency(implied: np.ndarray, choice: np.ndarray) -> np.ndarray:
 def score_beliefs(
     stated: np.ndarray, exact: np.ndarray, implied: np.ndarray, choice: np.ndarray, truth: np.ndarray
 ) -> list[Mapping[str, Any]]:
-    """Return the metrics of beliefs after each round, the means over users.
+    """Return the metrics of beliefs after each round, the means over users: of ``distance`` over what was stated (None
+    where nothing was), and ``coverage``, the share of scales with a usable answer.
 
     Parameters
     ----------
@@ -63,9 +60,17 @@ def score_beliefs(
     implied, choice, truth
         int[users, stages, sets].
     """
+    gap = belief_distance(stated, exact)
+    usable = ~np.isnan(gap)
     values = {
-        "distance": belief_distance(stated, exact),
         "accuracy": belief_accuracy(implied, truth),
         "consistency": consistency(implied, choice),
+        "coverage": usable.mean(axis=-1),
     }
-    return [{name: float(value[:, stage].mean()) for name, value in values.items()} for stage in range(stated.shape[1])]
+    return [
+        {
+            "distance": float(gap[:, stage][usable[:, stage]].mean()) if usable[:, stage].any() else None,
+            **{name: float(value[:, stage].mean()) for name, value in values.items()},
+        }
+        for stage in range(stated.shape[1])
+    ]

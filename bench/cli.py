@@ -78,7 +78,8 @@ def sentences(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
-            say("stopped; the same command goes on where it stopped." if command.__name__ == "run" else "stopped.")
+            goes_on = command.__name__ == "run" and not kwargs.get("estimate")
+            say("stopped; the same command goes on where it stopped." if goes_on else "stopped.")
             sys.stderr.flush()
             os._exit(130)  # an orderly exit waits for compilations under way, and can crash in them
         except (BeliefBenchError, OSError) as error:
@@ -178,7 +179,7 @@ def run(
     if estimate:
         from bench.estimate import estimates, print_estimates
 
-        print_estimates(estimates(planned(plan, say), results), Console())
+        print_estimates(estimates(planned(plan, say), results, say), Console())
         return
     standings, failures = run_plan(plan, Console(file=sys.stderr), say)
     to_terminal(standings, Console())

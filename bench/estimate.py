@@ -7,7 +7,7 @@ questions after the last round, which only takes time.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from bench.harness import answered_so_far, episodes_of, run_identity
 from bench.store import RunStore, run_folder, run_key
 from bench.tables import duration
 
-USERS, SETS = 3, 10  # of a sample
+USERS, SETS = 3, 4  # of a sample
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Estimate:
     at_most: bool
 
 
-def estimates(jobs: Iterable[Job], results: Path) -> list[Estimate]:
-    """Return what is left to do of each run, given where runs are kept."""
-    return [_estimate(job, results) for job in jobs]
+def estimates(jobs: Iterable[Job], results: Path, say: Callable[[str], None] = lambda said: None) -> list[Estimate]:
+    """Return what is left to do of each run, given where runs are kept; ``say`` is told of agents that are timed."""
+    return [_estimate(job, results, say) for job in jobs]
 
 
 def print_estimates(found: list[Estimate], console: Console) -> None:
@@ -52,8 +52,7 @@ def print_estimates(found: list[Estimate], console: Console) -> None:
     for name in ("answers", "requests", "tokens", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found:
-        spec = one.job.specs[1] if one.job.specs else one.job.agent.name
-        table.add_row(one.job.domain.name, spec, *_cells(one.answers, one.cost))
+        table.add_row(one.job.domain.name, _spec(one.job), *_cells(one.answers, one.cost))
     total = sum((one.cost for one in found), Cost())
     if len(found) > 1:
         table.add_section()
@@ -61,9 +60,15 @@ def print_estimates(found: list[Estimate], console: Console) -> None:
     console.print(table)
     if total.requests:
         console.print(
-            "Requests take a second each, as many at once as the agent has workers; a token has four characters; "
-            "answers are as long as they may be. What was answered before and is kept costs nothing."
+            "Of servers: requests take a second each, as many at once as the agent has workers; a token has four "
+            "characters; answers are as long as they may be. What was answered before and is kept costs nothing."
         )
+    if any(one.answers and not one.cost.requests for one in found):
+        console.print(f"Of agents on this machine: as long as {SETS} questions took now, after the last round.")
+
+
+def _spec(job: Job) -> str:
+    return job.specs[1] if job.specs else job.agent.name
 
 
 def _cells(answers: int, cost: Cost) -> list[str]:
@@ -75,7 +80,7 @@ def _cells(answers: int, cost: Cost) -> list[str]:
     ]
 
 
-def _estimate(job: Job, results: Path) -> Estimate:
+def _estimate(job: Job, results: Path, say: Callable[[str], None]) -> Estimate:
     protocol = job.protocol
     key = run_key(run_identity(job).json_values())
     store = RunStore(run_folder(results, job.domain.name, job.agent.name, key))
@@ -90,6 +95,7 @@ def _estimate(job: Job, results: Path) -> Estimate:
     if getattr(job.agent, "cost", None):
         cost = sum((one.times(left) for one, left in zip(_told(job, episodes), waiting, strict=True)), Cost())
     else:
+        say(f"timing {_spec(job)} on {job.domain.name}, at {SETS} questions ...")
         cost = _timed(job, episodes, int(answered.size and waiting.max())).times(answers)
     return Estimate(job, answers, cost, job.stopping is not None)
 

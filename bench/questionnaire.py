@@ -86,10 +86,20 @@ def choices_of_levels(domain: Domain, stated: np.ndarray, queries: np.ndarray) -
     return chosen / chosen.sum(axis=-1, keepdims=True)
 
 
+def usable_beliefs(stated: np.ndarray) -> np.ndarray | None:
+    """Return stated beliefs, float[scales, levels], with scales that have no answer (NaN) as uniform; None without any.
+
+    >>> usable_beliefs(np.array([[0.0, 1.0], [np.nan, np.nan]])).tolist()
+    [[0.0, 1.0], [0.5, 0.5]]
+    """
+    missing = np.isnan(stated).any(axis=-1, keepdims=True)
+    return None if missing.all() else np.where(missing, 1 / stated.shape[-1], stated)
+
+
 def questionnaire_of(domain: Domain) -> Questionnaire:
     """Return a domain's questionnaire, or raise `UsageError` where it has none."""
     if domain.questionnaire is None:
-        raise UsageError(f"{domain.name} has no questionnaire, so that nobody can be asked what a person wants there.")
+        raise UsageError(f"{domain.name} has no questionnaire about what people want, which beliefs= and given= need.")
     return domain.questionnaire
 
 

@@ -53,6 +53,7 @@ BELIEF_FIELDS = {
     "distance": "belief_distance",
     "accuracy": "belief_accuracy",
     "consistency": "belief_consistency",
+    "coverage": "belief_coverage",
 }
 
 
@@ -120,7 +121,8 @@ class Standings:
             for row in self.rows
             for one, beliefs in zip(row.rounds, row.named_beliefs(), strict=True)
         ]
-        return pd.DataFrame(lines, columns=[*ROW_FIELDS, *RUN_FIELDS, *ROUND_FIELDS, *BELIEF_FIELDS.values()])
+        frame = pd.DataFrame(lines, columns=[*ROW_FIELDS, *RUN_FIELDS, *ROUND_FIELDS, *BELIEF_FIELDS.values()])
+        return frame.astype(dict.fromkeys((*ROUND_FIELDS[1:], *BELIEF_FIELDS.values()), float))  # NaN, not None
 
 
 def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
@@ -258,7 +260,9 @@ def _note(record: RunRecord, rows: pa.Table) -> str | None:
     parts = [
         record.agent.note,
         None if bounded is None else f"{bounded:.1%} of answers bounded",
-        f"{record.asked} of {record.identity.users} users" if record.asked else None,
+        f"{record.asked} of {record.identity.users} users"
+        if record.asked not in (None, record.identity.users)
+        else None,
     ]
     return ", ".join(filter(None, parts)) or None
 

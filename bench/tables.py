@@ -70,11 +70,15 @@ FORMATS: dict[str, Callable[[Standings], str]] = {"md": to_markdown, "csv": to_c
 
 def _title(group: list[Row]) -> str:
     row = group[0].fields
-    sets = f"{row['heldout']} held-out {'set' if row['heldout'] == 1 else 'sets'}"
+    sets = _count(row["heldout"], "held-out set")
     return (
-        f"{row['domain']} (version {row['domain_version']}): {group[0].population} users, "
-        f"{len(group[0].rounds) - 1} rounds, {sets}, seed {row['seed']}"
+        f"{row['domain']} (version {row['domain_version']}): {_count(group[0].population, 'user')}, "
+        f"{_count(len(group[0].rounds) - 1, 'round')}, {sets}, seed {row['seed']}"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _headers(group: list[Row]) -> list[str]:
@@ -190,6 +194,7 @@ BELIEF_TABLES: tuple[tuple[str, str, Callable[[Row], list[str]]], ...] = (
     ("beliefs", "Stated beliefs: distance to the exact ones, % after round", partial(_belief, "distance")),
     ("implied acc", "Accuracy of what stated beliefs imply, % after round", partial(_belief, "accuracy")),
     ("consistent", "Choices that stated beliefs imply, % after round", partial(_belief, "consistency")),
+    ("stated", "Questions about the user with a usable answer, % after round", partial(_belief, "coverage")),
 )
 """A short name, a title and the cells of each table of stated beliefs (`bench.beliefs`)."""
 
@@ -207,10 +212,17 @@ def _footnotes(group: list[Row]) -> list[str]:
         notes.append(f"{PRIVILEGED_MARK} is told the truth about the users.")
     if not all(row.fields["probabilistic"] for row in group):
         notes.append(f"{NONE}: the agent only chooses and states no probabilities.")
-    if any(row.beliefs for row in group):
+    if any(one["coverage"] < 1 for row in group for one in row.rounds):
+        notes.append("An answer that cannot be used (coverage) counts as wrong, and as a third for each option.")
+    if any(row.fields["users"] < row.population for row in group):
+        notes.append("N of M users: a random sample, asked until the 95% interval was narrow enough.")
+    if _cost_headers(group):
         notes.append(
-            "Stated beliefs: answers to the questionnaire about the user, and the total variation to the exact."
+            "tokens: read and written; a server counts the conversation with each question, a model on this machine "
+            "reads it once and does not count it. time: spent in answers, in all sittings."
         )
+    if any(row.beliefs for row in group):
+        notes.append("Stated beliefs: usable answers to the questionnaire about the user; distance: total variation.")
     return notes
 
 

@@ -135,7 +135,7 @@ def test_each_user_has_their_own_conversation(domain):
 @pytest.mark.parametrize("way", [{"history": "none"}, {"show": "figures"}, {"given": "hints"}])
 def test_an_unknown_way_is_named(way):
     ((name, value),) = way.items()
-    with pytest.raises(bench.UsageError, match=f"{name} = {value}; use "):
+    with pytest.raises(bench.UsageError, match=f"{name}={value} is not known; use "):
         Asking(**way)
 
 

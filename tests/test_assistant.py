@@ -165,7 +165,7 @@ def test_each_way_keeps_the_agent_contract(flights, ways):
 def test_ways_are_part_of_a_runs_identity_and_stand_in_its_row(flights):
     plain, whole = (scoring(flights, ScriptedModel(), **ways) for ways in ({}, {"history": "whole", "beliefs": "yes"}))
     assert dict(whole.identity()) == {**plain.identity(), "history": "whole", "beliefs": "yes"}
-    assert (plain.note, whole.note) == (None, "history=whole")
+    assert (plain.note, whole.note) == (None, "history=whole, beliefs=yes")
     assert scoring(flights, ScriptedModel(), given="preferences").privileged
 
 
@@ -196,6 +196,23 @@ def test_a_run_holds_beliefs_beside_the_exact_ones(flights, tmp_path):
     assert start["belief_accuracy"] == pytest.approx((heldout["by_beliefs"] == heldout["truth"]).mean())
     assert start["belief_consistency"] == pytest.approx((heldout["by_beliefs"] == heldout["choice"]).mean())
     assert start["tokens"] == rows["tokens"].sum() == 3 * (5 + 5 + 4) * 7 + 3 * 3 * 4 * 7
+
+
+def test_what_is_not_stated_is_no_belief(flights, tmp_path):
+    """It answers of the price alone: its distance is that of the price, and the rest counts as unknown."""
+    says = '{"1": 1, "2": 0, "3": 0, "4": 0, "5": 0}'
+    agent = writing(flights, lambda question: says if "for price" in question else "no idea", True, beliefs="only")
+    bench.run(flights, agent, users=2, rounds=0, heldout=3, results=tmp_path / "price")
+    row = bench.leaderboard(tmp_path / "price").iloc[0]
+    assert row["belief_coverage"] == 0.25
+    assert row["belief_distance"] == pytest.approx(1 - 125 / 624)
+    assert row["coverage"] == 1
+    silent = writing(flights, lambda question: "no idea", True, beliefs="only")
+    bench.run(flights, silent, users=2, rounds=0, heldout=3, results=tmp_path / "silent")
+    row = bench.leaderboard(tmp_path / "silent").iloc[0]
+    assert np.isnan(row["belief_distance"])
+    assert row["belief_coverage"] == row["coverage"] == row["belief_accuracy"] == 0
+    assert "cannot be used" in to_text(read_standings(tmp_path / "silent"))
 
 
 def test_who_chooses_by_beliefs_is_consistent_with_them(flights, tmp_path):

@@ -132,7 +132,7 @@ def test_it_runs_through_the_harness(flights, tmp_path):
         ("dtype=int8", "dtype 'int8' is not known; use bfloat16 or float32"),
         ("probabilities=logprobs", "probabilities=logprobs is not known; use scores, stated, none"),
         ("think=yes", "think=yes needs probabilities=none"),
-        ("think=perhaps", "think = perhaps; use no or yes"),
+        ("think=perhaps", "think=perhaps is not known; use no or yes"),
         ("answer_tokens=9", "answer_tokens is for answers that are written"),
         ("probabilities=none,answer_tokens=few", "answer_tokens=few: expected a whole number, 1 or more"),
     ],

@@ -285,7 +285,7 @@ def test_the_formats_are_those_that_the_command_offers():
 
 def test_markdown_has_a_line_for_each_agent_in_order(three_runs):
     text = to_markdown(read_standings(three_runs))
-    assert "toys (version 1): 3 users, 1 rounds, 10 held-out sets, seed 0" in text
+    assert "toys (version 1): 3 users, 1 round, 10 held-out sets, seed 0" in text
     cells = [
         [cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines() if line.startswith("|")
     ]

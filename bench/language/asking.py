@@ -16,9 +16,7 @@ from bench.domain import OPTIONS, Domain
 from bench.errors import UsageError
 from bench.language import words
 from bench.language.dialogue import Dialogue
-from bench.questionnaire import choices_of_levels, level_marginals, questionnaire_of
-
-BESIDE = ("beliefs", "yes")  # asked beside what is asked otherwise, it changes no answer
+from bench.questionnaire import choices_of_levels, level_marginals, questionnaire_of, usable_beliefs
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Asking:
     >>> Asking(show="figures")
     Traceback (most recent call last):
     ...
-    bench.errors.UsageError: show = figures; use words or numbers.
+    bench.errors.UsageError: show=figures is not known; use words or numbers.
     """
 
     history: Literal["interactive", "whole"] = "interactive"
@@ -57,7 +55,7 @@ class Asking:
         for name, annotation in get_type_hints(type(self)).items():
             known, value = get_args(annotation), getattr(self, name)
             if value not in known:
-                raise UsageError(f"{name} = {value}; use {', '.join(known[:-1])} or {known[-1]}.")
+                raise UsageError(f"{name}={value} is not known; use {', '.join(known[:-1])} or {known[-1]}.")
 
     @classmethod
     def of(cls, **ways: str) -> Asking:
@@ -81,7 +79,7 @@ class Asking:
         >>> Asking(history="whole", beliefs="only").note()
         'history=whole, beliefs=only'
         """
-        return ", ".join(f"{name}={value}" for name, value in self.identity().items() if (name, value) != BESIDE)
+        return ", ".join(f"{name}={value}" for name, value in self.identity().items())
 
 
 @dataclass(frozen=True)
@@ -142,18 +140,15 @@ class Conversations:
         Parameters
         ----------
         beliefs
-            float[users, scales, levels]; NaN where there are none, for which the result is NaN.
+            float[users, scales, levels]; NaN for scales without an answer. Without any, the result is NaN.
         options
             float[users, sets, 3, features]; the result is float[users, sets, 3].
         """
-        return np.stack(
-            [
-                np.full(sets.shape[:2], np.nan)
-                if np.isnan(stated).any()
-                else choices_of_levels(self.domain, stated, sets)
-                for stated, sets in zip(beliefs, options, strict=True)
-            ]
-        )
+        probs = np.full(options.shape[:3], np.nan)
+        for user, stated in enumerate(beliefs):
+            if (known := usable_beliefs(stated)) is not None:
+                probs[user] = choices_of_levels(self.domain, known, options[user])
+        return probs
 
     def likeliest(self, probs: np.ndarray) -> np.ndarray:
         """Return the likeliest options, int[users, sets], ties broken at random; -1 where probs are NaN."""

@@ -114,7 +114,7 @@ class Assistant:
         if self.asking.beliefs != "no":
             about = self.model.ask(state.questionnaires(), levels_of(questionnaire_of(self.domain).levels))
             if self.asking.beliefs == "only":
-                return Heard(state.implied(about.probs, options)), about
+                return _implied(state.implied(about.probs, options), about), about
         return self.model.ask(state.dialogues(options), options_of(self.domain.item)), about
 
     def _cost(self, state: Conversations, options: np.ndarray) -> Cost:
@@ -130,6 +130,17 @@ class Assistant:
         self, state: Conversations, options: np.ndarray, recommended: np.ndarray, chosen: np.ndarray
     ) -> Conversations:
         return state.observe(options, recommended, chosen)
+
+
+def _implied(probs: np.ndarray, about: Heard) -> Heard:
+    """Return answers that follow from beliefs; what was said about the user stands with the first of the stage."""
+    shape, text, bounded = probs.shape[:2], None, None
+    if about.text is not None:
+        text = np.full(shape, None, dtype=object)
+        text[:, 0] = ["\n".join(one) for one in about.text]
+    if about.bounded is not None:
+        bounded = np.repeat(about.bounded.any(axis=1, keepdims=True), shape[1], axis=1)
+    return Heard(probs, text=text, bounded=bounded)
 
 
 def _together(shape: tuple[int, ...], answers: np.ndarray | None, about: np.ndarray | None) -> np.ndarray | None:

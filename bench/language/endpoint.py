@@ -123,10 +123,7 @@ class ChatServer:
         if isinstance(failure, BudgetSpentError):
             spent = f"{self.budget.requests:,} requests and {self.budget.tokens:,} tokens were spent"
             said, again = f"{spent}, and {said}", f"{again}, or with a larger {failure.limit},"
-        raise BeliefBenchError(
-            f"{said}; {len(sitting.found)} of {len(missing)} questions were answered and are kept, "
-            f"and {again} asks the others."
-        )
+        raise BeliefBenchError(f"{said}; every answer that came is kept, and {again} asks only the others.")
 
     async def _work(self, client: AsyncOpenAI, sitting: _Sitting) -> None:
         """Answer one waiting question after the other, until there are none or one failed anywhere."""

@@ -19,6 +19,9 @@ from bench.language.words import answer
 
 SUM_TOLERANCE = 0.05  # how far stated probabilities may sum from 1 (or percents from 100) and be taken for rounded
 
+_ADVICE = (
+    r"(?:recommend|suggest|advise|choose|chose|pick|select|take|prefer|book|go with|go for|opt for|(?:would|should) be)"
+)
 _NEGATION = re.compile(r"\b(?:not|cannot|never|neither|nor|none|no|without)\b|n['\u2019]t\b", re.IGNORECASE)
 
 
@@ -27,7 +30,7 @@ def named_option(text: str, item: str) -> int:
 
     Strictly, the text is "The best option is Flight 2." Forgivingly, markdown and letter case aside: its last "best
     option (or choice, or flight) is ..." or "answer: ..." counts; else the one option that it names, if it names only
-    one and denies nothing; else a number that stands alone.
+    one, begins with it or recommends it, and denies nothing; else a number that stands alone.
 
     >>> [named_option(text, "Flight") for text in ("The best option is Flight 3.", "**Flight 2**, it is cheaper.", "2")]
     [2, 1, 1]
@@ -46,9 +49,11 @@ def named_option(text: str, item: str) -> int:
     if said:
         number, others = said[-1]
         return -1 if others else _one_of(number, OPTIONS)
-    lists = re.findall(rf"\b(?:{re.escape(item)}|option)s?\s*(?:#\s*)?(\d+\b{another}*)", plain, re.IGNORECASE)
+    label = rf"(?:{re.escape(item)}|option)s?\s*(?:#\s*)?"
+    lists = re.findall(rf"\b{label}(\d+\b{another}*)", plain, re.IGNORECASE)
     named = {number for one in lists for number in re.findall(r"\d+", one)}
-    if len(named) == 1 and not _NEGATION.search(plain):
+    advised = re.search(rf"(?:^\W*|\b{_ADVICE}\w*\s+(?:[^\W\d]+\s+){{0,3}}?){label}\d+\b(?!\s*:)", plain, re.IGNORECASE)
+    if len(named) == 1 and advised and not _NEGATION.search(plain):
         return _one_of(named.pop(), OPTIONS)
     alone = re.fullmatch(r"\s*\(?(\d+)[.)]?\s*", plain)
     return _one_of(alone.group(1), OPTIONS) if alone and not named else -1

@@ -65,6 +65,11 @@ def refusal(error: APIStatusError, request: Request, place: Place) -> PassingErr
         return BeliefBenchError(
             f"the server at {place} refused the key (status {status}: {said}); set OPENAI_API_KEY to one that it takes"
         )
+    if status == 404 and request.kind == "decision":
+        return BeliefBenchError(
+            f"the server at {place} has no decisions (status 404: {said}); "
+            "use probabilities=logprobs, samples or stated"
+        )
     if status == 404:
         return BeliefBenchError(
             f"the server at {place} has no model '{request.model}', or it is not where OPENAI_BASE_URL says "

@@ -119,6 +119,24 @@ def test_beliefs_are_asked_for_a_question_a_feature(make, flights, server, sets,
     assert (answers.seconds[:, 1:] == 0).all()
 
 
+def test_a_server_without_decisions_is_told_apart_from_one_without_the_model(make, server, sets, predict):
+    server.script = lambda question, nth: "404"
+    with pytest.raises(
+        bench.BeliefBenchError, match=r"has no decisions .* use probabilities=logprobs, samples or stated"
+    ):
+        predict(make(probabilities="decision"), sets)
+
+
+def test_beliefs_tell_what_was_written_and_bounded(make, server, sets, predict):
+    """Features without a usable answer are unknown; users without any have no recommendation."""
+    server.says = lambda question: "Your preference is 3." if int(question, 16) % 2 else "It depends."
+    answers = predict(make(beliefs="only"), sets)
+    usable = ~np.isnan(answers.beliefs).any(axis=-1)
+    assert answers.text[0, 0].count("Your preference is 3.") == usable[0].sum()
+    assert ((answers.choice >= 0).all(axis=1) == usable.any(axis=1)).all()
+    assert (answers.bounded.all(axis=1) == usable.any(axis=1)).all()
+
+
 def test_thoughts_take_longer_answers(make, server, sets, predict):
     server.says = lambda question: "Flight 1 is cheap. The best option is Flight 2."
     answers = predict(make(think="yes"), sets[:1, :1])
