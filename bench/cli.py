@@ -1,24 +1,19 @@
-"""The command line: ``beliefbench list | run | leaderboard | check | import``.
-
-Exit status 0: done; 1: something failed; 2: the call is wrong. Tables go to standard output, all else to standard
-error.
-"""
+"""The command line: ``beliefbench list | run | leaderboard | check | import | teach``."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable
 from enum import StrEnum
-from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from bench.errors import BeliefBenchError, UsageError
+from bench.console import say, sentences
+from bench.errors import UsageError
+from bench.teaching.commands import teach
 
 app = typer.Typer(
     name="beliefbench",
@@ -27,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(teach, name="teach")
 RESULTS = Path("results/local")
 CHECKS = Path("results/checks")
 
@@ -68,32 +64,6 @@ Plugins = Annotated[
     list[Path] | None,
     typer.Option("--plugins", metavar="DIR", help="A folder of plugin files (*.py) not yet packaged; may be repeated."),
 ]
-
-
-def sentences(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a command say its errors in one sentence; the whole traceback only with ``--debug``."""
-
-    @wraps(command)
-    def told(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except KeyboardInterrupt:
-            goes_on = command.__name__ == "run" and not kwargs.get("estimate")
-            say("stopped; the same command goes on where it stopped." if goes_on else "stopped.")
-            sys.stderr.flush()
-            os._exit(130)  # an orderly exit waits for compilations under way, and can crash in them
-        except (BeliefBenchError, OSError) as error:
-            if "--debug" in sys.argv:
-                raise
-            say(f"error: {error}")
-            raise typer.Exit(getattr(error, "exit_status", 1)) from error
-
-    return told
-
-
-def say(sentence: str) -> None:
-    """Print a sentence to standard error."""
-    print(f"beliefbench: {sentence}", file=sys.stderr)
 
 
 def _version(asked: bool) -> None:

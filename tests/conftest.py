@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let all processes of the tests, commands too, use what one of them compiled (half of their time is compiling),
     and find none of the data that was imported on this machine.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script; children would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["BELIEFBENCH_DATA"] = str(config.cache.mkdir("no-data"))
     folder = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("compiled")))
     os.environ.update(JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0", JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1")
@@ -154,9 +157,17 @@ def plugin_folder(tmp_path: Path) -> Iterator[Path]:
     sources.forget_plugin_folders()
 
 
-@pytest.fixture(scope="session")
-def builtin_domains() -> tuple[bench.Domain, ...]:
-    """The built-in domains, those of suites too, each once."""
+OF_EACH_KIND = ("flights-2", "flights", "flights-6", "hotels", "webshop-backpacks", "webshop-yoga-mats")
+
+
+@pytest.fixture(
+    scope="session",
+    params=["of each kind", pytest.param("all", marks=[pytest.mark.reference, pytest.mark.timeout(1200)])],
+)
+def builtin_domains(request: pytest.FixtureRequest) -> tuple[bench.Domain, ...]:
+    """Built-in domains of each kind; with ``-m reference`` all of them, those of suites too, each once."""
+    if request.param == "of each kind":
+        return tuple(bench.load_domain(name) for name in OF_EACH_KIND)
     points = [point for point in entry_points(group="beliefbench.domains") if point.value.startswith("bench.domains.")]
     found = [domain for point in points for domain in bench.load_suite(point.name)]
     return tuple({domain.name: domain for domain in found}.values())

@@ -1,0 +1,43 @@
+"""What every command shares: how it speaks, and how it ends.
+
+Exit status 0: done; 1: something failed; 2: the call is wrong. Tables go to standard output, all else to standard
+error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import typer
+
+from bench.errors import BeliefBenchError
+
+
+def say(sentence: str) -> None:
+    """Print a sentence to standard error."""
+    print(f"beliefbench: {sentence}", file=sys.stderr)
+
+
+def sentences(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a command say its errors in one sentence; the whole traceback only with ``--debug``."""
+
+    @wraps(command)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            goes_on = command.__name__ == "run" and not kwargs.get("estimate")
+            say("stopped; the same command goes on where it stopped." if goes_on else "stopped.")
+            sys.stderr.flush()
+            os._exit(130)  # an orderly exit waits for compilations under way, and can crash in them
+        except (BeliefBenchError, OSError) as error:
+            if "--debug" in sys.argv:
+                raise
+            say(f"error: {error}")
+            raise typer.Exit(getattr(error, "exit_status", 1)) from error
+
+    return told
