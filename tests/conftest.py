@@ -157,7 +157,7 @@ def plugin_folder(tmp_path: Path) -> Iterator[Path]:
     sources.forget_plugin_folders()
 
 
-OF_EACH_KIND = ("flights-2", "flights", "flights-6", "hotels", "webshop-backpacks", "webshop-yoga-mats")
+OF_EACH_KIND = ("flights-2", "flights", "flights-6", "hotels", "webshop-backpacks")
 
 
 @pytest.fixture(

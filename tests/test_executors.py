@@ -274,7 +274,7 @@ def test_imported_data_is_found_by_the_workers(cluster, tmp_path, data_folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", [0, 1, 2])
+@pytest.mark.parametrize("stage", [0, 2])
 def test_a_worker_that_is_killed_loses_nothing(cluster, tmp_path, desk, stage):
     expected = run("flights", desk.spec, tmp_path / "near", "local")
     once = desk.asked()

@@ -15,7 +15,7 @@ import pytest
 def test_the_wheel_holds_only_the_three_packages(wheel):
     files = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert {"bench/harness.py", "bench/domains/flights.py", "bench/agents/bayesian.py"} <= set(files)
-    packages = ("bench", "bench/language", "bench/released", "bench/domains", "bench/agents")
+    packages = ("bench", "bench/language", "bench/released", "bench/teaching", "bench/domains", "bench/agents")
     code = [name for name in files if not name.startswith("bench/domains/catalogues/")]
     assert {str(Path(name).parent) for name in code} == set(packages)
     assert all(name.endswith((".py", "py.typed")) for name in code)
