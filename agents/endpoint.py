@@ -186,7 +186,7 @@ def endpoint(
         workers=number(int, "workers", workers, least=1, otherwise=8),
         timeout=number(float, "timeout", timeout, least=0.001, otherwise=120.0),
     )
-    return Assistant(f"endpoint:{model}", "1", domain, Served(model, revision, server, probabilities, way), asking)
+    return Assistant(f"endpoint:{model}", "2", domain, Served(model, revision, server, probabilities, way), asking)
 
 
 def _read_logprobs(replies: Sequence[Reply], alternatives: Alternatives) -> Weighed | None:

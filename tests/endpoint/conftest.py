@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -150,6 +155,38 @@ def make(flights, server, tmp_path):
         return agent
 
     return made
+
+
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory):
+    """``with serving(command, ready, **environment) as address``: a real server, asked for a path until it is there."""
+
+    @contextmanager
+    def started(command: list[str], ready: str, **environment: str) -> Iterator[str]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        log = tmp_path_factory.mktemp("log") / "server"
+        with log.open("w") as out:
+            server = subprocess.Popen(
+                [*command, "--port", str(port)], env={**os.environ, **environment}, stdout=out, stderr=out
+            )
+            try:
+                until = time.monotonic() + 120
+                while True:
+                    try:
+                        urllib.request.urlopen(f"http://127.0.0.1:{port}{ready}", timeout=5)
+                        break
+                    except OSError:
+                        assert server.poll() is None, log.read_text()
+                        assert time.monotonic() < until, log.read_text()
+                        time.sleep(0.5)
+                yield f"http://127.0.0.1:{port}/v1"
+            finally:
+                server.terminate()
+                server.wait(30)
+
+    return started
 
 
 @pytest.fixture

@@ -5,12 +5,7 @@ Compiling it takes many minutes, so it is no part of what is installed: ``pip in
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from importlib.util import find_spec
@@ -39,40 +34,10 @@ def file() -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(file, tmp_path_factory) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "llama_cpp.server",
-        "--model",
-        str(file),
-        "--n_ctx",
-        "4096",
-        "--logits_all",
-        "true",
-    ]
-    log = tmp_path_factory.mktemp("log") / "server"
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [*command, "--logits_all", "true", "--port", str(port)], env=os.environ, stdout=out, stderr=out
-        )
-        try:
-            until = time.monotonic() + 120
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=5)
-                    break
-                except OSError:
-                    assert server.poll() is None, log.read_text()
-                    assert time.monotonic() < until, log.read_text()
-                    time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            server.terminate()
-            server.wait(30)
+def address(file, serving) -> Iterator[str]:
+    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(file), "--n_ctx", "4096"]
+    with serving([*command, "--logits_all", "true"], "/v1/models") as found:
+        yield found
 
 
 def test_they_are_the_models_own(address, file, flights, monkeypatch, tmp_path):

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
@@ -42,33 +37,12 @@ def model_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(model_folder, tmp_path_factory) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [Path(get_path("scripts")) / "transformers", "serve", model_folder, "--host", "127.0.0.1"]
-    log = tmp_path_factory.mktemp("log") / "serve"
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [*map(str, command), "--port", str(port), "--device", "cpu", "--dtype", "float32"],
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-            stdout=out,
-            stderr=out,
-        )
-        try:
-            until = time.monotonic() + 120
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
-                    break
-                except OSError:
-                    assert server.poll() is None, log.read_text()
-                    assert time.monotonic() < until, log.read_text()
-                    time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            server.terminate()
-            server.wait(30)
+def address(model_folder, serving) -> Iterator[str]:
+    command = [str(Path(get_path("scripts")) / "transformers"), "serve", str(model_folder), "--host", "127.0.0.1"]
+    with serving(
+        [*command, "--device", "cpu", "--dtype", "float32"], "/health", HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1"
+    ) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
