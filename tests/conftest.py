@@ -1,5 +1,6 @@
 """What several tests share: flights, the paper's people written down anew in NumPy, and a domain worked by hand."""
 
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ import numpyro.distributions as dist
 import pytest
 
 import bench
+from bench import cli
 from bench.domain import describe_features
 
 ROOT = Path(__file__).parent.parent
@@ -210,3 +212,55 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "data"
     monkeypatch.setenv("BELIEFBENCH_DATA", str(folder))
     return folder
+
+
+CHAT_TEMPLATE = """{{ bos_token }}{% for message in messages %}
+{%- if (message.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns must alternate') }}{% endif -%}
+[{{ message.role }}]{{ message.content | trim }}</s>{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"""
+
+
+@pytest.fixture
+def make_model(tmp_path):
+    """Saves a tiny model with a byte-level tokenizer that sets <s> before what it reads."""
+
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+
+    def make(template: str | None = CHAT_TEMPLATE, **config):
+        folder = tmp_path / "model"
+        letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+        vocabulary = {letter: at for at, letter in enumerate(["<s>", "</s>", *letters])}
+        inner = Tokenizer(models.BPE(vocabulary, []))
+        inner.pre_tokenizer, inner.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+        inner.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
+        tokenizer.chat_template = template
+        tokenizer.save_pretrained(folder)
+        torch.manual_seed(0)
+        small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+        known = transformers.Qwen2Config(
+            vocab_size=len(vocabulary), num_key_value_heads=2, bos_token_id=0, eos_token_id=1, **small
+        )
+        transformers.Qwen2ForCausalLM(known).save_pretrained(folder)
+        (folder / "config.json").write_text(json.dumps(json.loads((folder / "config.json").read_text()) | config))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """``call("run", "--users", "0") -> (exit status, standard output, standard error)``, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["beliefbench", *arguments])
+        capsys.readouterr()  # what the test's own preparations said
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run

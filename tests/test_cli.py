@@ -11,23 +11,6 @@ import pytest
 
 from bench import cli
 
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """``call("run", "--users", "0") -> (exit status, standard output, standard error)``, in an empty directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["beliefbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
-
-
 SMALL = ("--domain", "flights", "--users", "3", "--rounds", "2", "--heldout", "4")
 
 

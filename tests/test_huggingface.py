@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from bench.errors import BeliefBenchError, UsageError
 from bench.language import words
@@ -20,9 +19,6 @@ from bench.language.loading import gguf_parsed_once
 TALK = Dialogue((words.Turn("Hello. ", "one or two?", "two"),), "Right. ", ("three or four?", "five?"))
 CHAT = TALK.messages("five?")
 ANSWERS = ["one", "two words", "three"]
-TEMPLATE = """{{ bos_token }}{% for message in messages %}
-{%- if (message.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns must alternate') }}{% endif -%}
-[{{ message.role }}]{{ message.content | trim }}</s>{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,32 +27,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def make_model(tmp_path):
-    """Saves a tiny model with a byte-level tokenizer that sets <s> before what it reads."""
-
-    def make(template: str | None = TEMPLATE, **config):
-        folder = tmp_path / "model"
-        letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-        vocabulary = {letter: at for at, letter in enumerate(["<s>", "</s>", *letters])}
-        inner = Tokenizer(models.BPE(vocabulary, []))
-        inner.pre_tokenizer, inner.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-        inner.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
-        tokenizer.chat_template = template
-        tokenizer.save_pretrained(folder)
-        torch.manual_seed(0)
-        small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-        known = transformers.Qwen2Config(
-            vocab_size=len(vocabulary), num_key_value_heads=2, bos_token_id=0, eos_token_id=1, **small
-        )
-        transformers.Qwen2ForCausalLM(known).save_pretrained(folder)
-        (folder / "config.json").write_text(json.dumps(json.loads((folder / "config.json").read_text()) | config))
-        return folder
-
-    return make
 
 
 def naive(model, tokenizer, text: str) -> np.ndarray:

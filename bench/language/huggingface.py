@@ -93,7 +93,7 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
         raise UsageError(
             f"there is no model folder or GGUF file '{model}'; name one that exists, or a Hugging Face name."
         )
-    _require("huggingface_hub")
+    require("huggingface_hub")
     from huggingface_hub import snapshot_download
 
     try:
@@ -134,9 +134,9 @@ class HuggingFaceModel:
         if dtype not in (*DTYPES, None):
             raise UsageError(f"dtype '{dtype}' is not known; use {' or '.join(DTYPES)}.")
         packages = {"gguf": weights.gguf, "peft": weights.adapter}
-        _require("torch", "transformers", "accelerate", *(name for name, needed in packages.items() if needed))
+        require("torch", "transformers", "accelerate", *(name for name, needed in packages.items() if needed))
         self.weights, self.budget = weights, budget
-        self.dtype = dtype or ("bfloat16" if _computes_in_bfloat16() else "float32")
+        self.dtype = dtype or ("bfloat16" if computes_in_bfloat16() else "float32")
 
     def identity(self) -> Mapping[str, Any]:
         """Return what scores depend on: the files' digest and the type that is computed in."""
@@ -167,7 +167,8 @@ def _is_local(model: str) -> bool:
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith((".gguf", "/"))
 
 
-def _computes_in_bfloat16() -> bool:
+def computes_in_bfloat16() -> bool:
+    """Tell whether this machine computes in bfloat16, and not only stores it."""
     import torch
 
     if torch.cuda.is_available():
@@ -175,7 +176,8 @@ def _computes_in_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def _require(*packages: str) -> None:
+def require(*packages: str) -> None:
+    """Raise `BeliefBenchError` where packages that a language model needs are not installed."""
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise BeliefBenchError(

@@ -45,33 +45,52 @@ def load(
     BeliefBenchError
         Where it cannot be loaded.
     """
-    of_gguf: dict[str, Any] = {"gguf_file": gguf} if gguf else {}
+    spread = {"device_map": "auto"} if torch.cuda.device_count() > 1 else {}
+    with gguf_parsed_once() if gguf else ExitStack():
+        tokenizer = read_tokenizer(folder, gguf, own_code)
+        model = read_model(folder, gguf, dtype, own_code, **spread)
+    if adapter:
+        with quietly():
+            model = _adapted(model, adapter)
+    if not spread:
+        model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model.eval()
+    scorer = SharedPrefixScorer if can_share(model) else WholeTextScorer
+    return scorer(model, speech_of(tokenizer, ends_of(model, tokenizer)), budget)
+
+
+def read_tokenizer(folder: Path, gguf: str | None = None, own_code: bool = False) -> Any:
+    """Return a model's tokenizer; raise `BeliefBenchError` where it cannot be loaded."""
+    with _loading(folder, gguf) as of_gguf:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=own_code, **of_gguf)
+
+
+def read_model(folder: Path, gguf: str | None, dtype: str, own_code: bool = False, **more: Any) -> Any:
+    """Return a causal language model's weights in a type; raise `BeliefBenchError` where they cannot be loaded."""
     # Unpacked to dense weights, a GGUF model computes as any other does, several times faster.
-    more: dict[str, Any] = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
-    if torch.cuda.device_count() > 1:
-        more["device_map"] = "auto"
-    with _quietly(), gguf_parsed_once() if gguf else ExitStack():
+    unpacked = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
+    with _loading(folder, gguf) as of_gguf:
+        return AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            trust_remote_code=own_code,
+            **of_gguf,
+            **unpacked,
+            **more,
+        )
+
+
+@contextmanager
+def _loading(folder: Path, gguf: str | None) -> Iterator[dict[str, Any]]:
+    """Load quietly, any failure told in one sentence; hold what transformers is told of a GGUF file."""
+    with quietly(), gguf_parsed_once() if gguf else ExitStack():
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=own_code, **of_gguf)
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=getattr(torch, dtype),
-                use_safetensors=True,
-                trust_remote_code=own_code,
-                **of_gguf,
-                **more,
-            )
+            yield {"gguf_file": gguf} if gguf else {}
         except Exception as error:  # a model's files may be broken in any way
             wants_code = "trust_remote_code" in str(error)
             mend = "; it brings code of its own: add trust_remote_code=yes where you trust it" if wants_code else ""
             raise BeliefBenchError(f"the model in '{folder}' cannot be loaded ({first_line(error)}){mend}.") from error
-        if adapter:
-            model = _adapted(model, adapter)
-    if "device_map" not in more:
-        model = model.to("cuda" if torch.cuda.is_available() else "cpu")
-    model.eval()
-    scorer = SharedPrefixScorer if can_share(model) else WholeTextScorer
-    return scorer(model, speech_of(tokenizer, _ends(model, tokenizer)), budget)
 
 
 def _adapted(model: Any, adapter: Path) -> Any:
@@ -84,7 +103,8 @@ def _adapted(model: Any, adapter: Path) -> Any:
         raise BeliefBenchError(f"adapter '{adapter}' does not fit the model ({first_line(error)}).") from error
 
 
-def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+def ends_of(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Return the tokens that end what a model writes."""
     told = model.generation_config.eos_token_id if model.generation_config else None
     ends = {tokenizer.eos_token_id, *(told if isinstance(told, list) else [told])}
     return frozenset(token for token in ends if token is not None)
@@ -106,7 +126,7 @@ def gguf_parsed_once() -> Iterator[None]:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keep transformers' own progress bars and advice off the screen while ours is on it."""
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()

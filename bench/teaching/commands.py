@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from bench.console import say, sentences
 from bench.errors import UsageError
 
-teach = typer.Typer(help="Make teaching data for language models (paper, section 5).", no_args_is_help=True)
+teach = typer.Typer(help="Make teaching data, and teach a language model (paper, section 5).", no_args_is_help=True)
 
 
 class Teacher(StrEnum):
@@ -81,6 +81,65 @@ def data(
         bar = bars.add_task("", total=interactions)
         count = write_records(course, out, whole, lambda done, total: bars.update(bar, completed=done, total=total))
     say(f"wrote {count:,} records to {out}; {out.name}.about.json beside it says what they were made from.")
+
+
+class Turns(StrEnum):
+    """Which of a conversation's answers are learnt from."""
+
+    last = "last"
+    every = "every"
+
+
+@teach.command("run")
+@sentences
+def run(
+    base: Annotated[
+        str, typer.Option(metavar="MODEL", help="What to teach: a folder, a GGUF file, or a Hugging Face name.")
+    ],
+    data: Annotated[Path, typer.Option(help="Teaching data, as `teach data` writes it, or the authors'.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the model goes: a new folder, or that of a stopped run.")
+    ],
+    lora: Annotated[int, typer.Option(metavar="RANK", help="Train a LoRA adapter of this rank; 0: all weights.")] = 0,
+    learning_rate: Annotated[float, typer.Option(help="Highest learning rate; it warms up, then falls to 0.")] = 2e-6,
+    batch: Annotated[int, typer.Option(help="Conversations a step, over all processes.")] = 128,
+    at_once: Annotated[int, typer.Option(help="Conversations in memory at once, in each process.")] = 8,
+    epochs: Annotated[float, typer.Option(help="How often the data is read.")] = 1.0,
+    warmup: Annotated[float, typer.Option(help="Share of the steps in which the learning rate warms up.")] = 0.1,
+    longest: Annotated[int, typer.Option(help="Tokens that a conversation may have.")] = 2048,
+    turns: Annotated[
+        Turns | None,
+        typer.Option(help="Which answers are learnt from; every one where the data is --whole, else the last."),
+    ] = None,
+    validate: Annotated[
+        int,
+        typer.Option(
+            metavar="USERS",
+            help="Users that the student is tried on ten times, never taught ones where there are any. 0: none.",
+        ),
+    ] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of the data's order.")] = 0,
+) -> None:
+    """Teach a causal language model what teaching data says; run again, it goes on where it was stopped.
+
+    The defaults are the paper's. Agent `prompted:DIR` is the taught model; with --lora, `prompted:MODEL,adapter=DIR`.
+    """
+    from bench.language.huggingface import locate, require
+    from bench.teaching.validation import Validation
+
+    require("torch", "transformers", "accelerate", *(["peft"] if lora else []))
+    from bench.teaching.training import Settings
+    from bench.teaching.training import teach as teach_model
+    from bench.teaching.watching import watched
+
+    settings = Settings(lora, learning_rate, batch, epochs, warmup, longest, at_once, seed)
+    weights = locate(base)
+    every_turn = None if turns is None else turns is Turns.every
+    examined = Validation.of(data, validate) if validate else None
+    with watched(Console(stderr=True)) as told:
+        anew = teach_model(weights, data, out, settings, every_turn, examined, told)
+    spec = f"prompted:{base},adapter={out}" if lora else f"prompted:{out}"
+    say(f"{'taught' if anew else 'was taught already'}: {out}; beliefbench run --agent {spec}")
 
 
 def _number_of(users: str) -> int | None:

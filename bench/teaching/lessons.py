@@ -26,6 +26,7 @@ Recommender = Literal["bayesian", "oracle"]
 
 MOST_INTERACTIONS = MOST_SEED = 2**16
 FIXED_USERS_UP_TO = 5_000
+MOST_EXAMINED = 5_000
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,27 @@ def lessons(course: Course) -> Iterator[Lesson]:
     for number in range(course.interactions):
         protocol = Protocol(users, course.rounds, max(1, course.quiz), course.seed * MOST_INTERACTIONS + number)
         yield _lesson(course, Episodes(domain, protocol), taught)
+
+
+def examination(course: Course, users: int) -> tuple[Lesson, bool]:
+    """Return one more lesson to test a student with, and whether its users are ones the course never teaches.
+
+    ``users`` is how many at most. Where the course teaches everybody, they are met again with other rounds and sets.
+    """
+    if not 1 <= users <= MOST_EXAMINED:
+        raise UsageError(f"validate = {users}; expected 1 to {MOST_EXAMINED:,} users, or 0 for no validation.")
+    domain = replace(course.domain, name=f"{course.domain.name} (examination)")
+    taught = course.taught()
+    size = population(domain)
+    others = None if taught is None else np.setdiff1d(np.arange(size), taught)
+    held_out = others is None or len(others) > 0
+    protocol = Protocol(users if others is None else size, course.rounds, max(1, course.quiz), course.seed)
+    episodes = Episodes(domain, protocol)
+    if others is None:
+        return _lesson(course, episodes, None), True
+    known = others if held_out else np.arange(size)
+    met = episodes.users[np.isin(episodes.users, known)][:users]  # in the episodes' own order, which is random
+    return _lesson(course, episodes, np.sort(met)), held_out
 
 
 def _lesson(course: Course, episodes: Episodes, taught: np.ndarray | None) -> Lesson:

@@ -21,6 +21,7 @@ from bench.language.dialogue import Dialogue
 from bench.provenance import installed_versions, now
 from bench.store import write_atomically
 from bench.teaching.lessons import Course, Lesson, lessons
+from bench.teaching.reading import ABOUT
 
 Record = dict[str, Any]
 
@@ -36,9 +37,9 @@ def records(course: Course, lesson: Lesson, whole: bool = False) -> Iterator[Rec
     item, rounds = course.domain.item, course.rounds
     for place, user in enumerate(lesson.users):
         idx = {"idx": int(user)}
-        asked = [_asked(course, lesson, place, stage) for stage in range(rounds + 1)]
+        talks = [asked(course, lesson, place, stage) for stage in range(rounds + 1)]
         if whole:
-            messages = asked[rounds - 1].messages(asked[rounds - 1].questions[-1])
+            messages = talks[rounds - 1].messages(talks[rounds - 1].questions[-1])
             for stage in range(rounds):
                 said = words.answer(item, int(lesson.recommended[place, stage]))
                 taught = _taught(item, lesson, place, stage, -1)
@@ -48,11 +49,11 @@ def records(course: Course, lesson: Lesson, whole: bool = False) -> Iterator[Rec
             yield {**idx, "messages": messages}
         else:
             for stage in range(rounds):
-                chat = asked[stage].messages(asked[stage].questions[-1])
+                chat = talks[stage].messages(talks[stage].questions[-1])
                 yield {**idx, "messages": [*chat, _taught(item, lesson, place, stage, -1)]}
         for stage in range(rounds + 1):
             for number in range(course.quiz):
-                chat = asked[stage].messages(asked[stage].questions[number])
+                chat = talks[stage].messages(talks[stage].questions[number])
                 yield {**idx, "messages": [*chat, _taught(item, lesson, place, stage, number)]}
 
 
@@ -71,7 +72,7 @@ def write_records(
     UsageError
         Where the file is there already, or cannot be written.
     """
-    about = file.with_name(f"{file.name}.about.json")
+    about = file.with_name(file.name + ABOUT)
     if file.exists() or about.exists():
         raise UsageError(f"'{file}' is there already; name another file, or remove it.")
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
@@ -106,7 +107,7 @@ def write_records(
     return count
 
 
-def _asked(course: Course, lesson: Lesson, place: int, stage: int) -> Dialogue:
+def asked(course: Course, lesson: Lesson, place: int, stage: int) -> Dialogue:
     """Return what has been said before a stage, and its questions: the quiz, then the round's own."""
     state = Conversations(
         course.domain,
