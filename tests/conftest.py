@@ -264,3 +264,14 @@ def call(monkeypatch, capsys, tmp_path):
         return ended.value.code or 0, out, err
 
     return run
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Tiny models lose more to threads that wait for each other than they gain."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

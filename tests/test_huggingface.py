@@ -21,12 +21,7 @@ CHAT = TALK.messages("five?")
 ANSWERS = ["one", "two words", "three"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def naive(model, tokenizer, text: str) -> np.ndarray:

@@ -74,13 +74,7 @@ def model_of(config, dtype=torch.float32):
     return transformers.AutoModelForCausalLM.from_config(deepcopy(config), dtype=dtype).eval()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny models lose more to threads that wait for each other than they gain."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -40,12 +40,7 @@ TAUGHT = (Taught(1, ANSWERS, (0.5, 0.3, 0.2)), Taught(3, (ANSWERS[2],), (1.0,)))
 QUICK = Settings(learning_rate=1e-3, batch=8, at_once=4)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
