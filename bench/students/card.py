@@ -1,0 +1,74 @@
+"""A student's model card: what it is, the command that makes it again, how its teaching went."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+HOW = {
+    "oracle": "the option that the user chose",
+    "bayesian": "the exact Bayesian assistant's guess, wrong ones included",
+    "posterior": "the exact Bayesian assistant's whole distribution over the options",
+}
+
+CARD = """---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: text-generation
+---
+
+# {teacher}-taught
+
+A student of beliefbench: a Llama of {parameters:,} parameters, taught from nothing to recommend an option after it saw
+what a user chose in up to {rounds} rounds. Its teacher answers with {how};
+the recommendations that stand in its conversations are those of the {recommender}. It reads the words that any
+model reads in beliefbench, and nothing else; it knows no language.
+
+Made by
+
+    {command}
+
+on {machine} ({threads} threads{time}). {interactions:,} interactions on {domain}, {sets} option sets each, every one
+drawn afresh and met once: batch {batch}, AdamW, learning rate {learning_rate} after {warmup_steps} steps, cosine to a
+twentieth. While it was taught, linear heads on its hidden layers asked for what it had read and for what its teacher
+believes about the user (`bench/students/scaffold.py`); they are gone. `teaching.json` holds the versions.
+
+Agreement with the exact answer, and KL(exact || student) in nats, on {examined} interactions that it is never taught,
+in which the exact assistant recommends; means over {sets} stages:
+
+| interactions | agreement | KL from exact |
+|---|---|---|
+{curve}
+
+Its tokens are phrases of {domain}, and bytes for all else: other domains it can read, but was never taught to.
+"""
+
+
+def card(told: dict[str, Any], validations: str, model: Any) -> str:
+    """Return the card of a student; told as in ``teaching.json``, validations as in ``validation.jsonl``."""
+    teacher, history, domain = told["teacher"], told["history"], told["domain"]["name"]
+    found = [json.loads(line) for line in validations.splitlines()]
+    command = ["beliefbench", "teach", "student", "--teacher", teacher, "--domain", domain]
+    if history != ("oracle" if teacher == "oracle" else "bayesian"):
+        command += ["--history", history]
+    command += ["--interactions", str(told["interactions"]), "--seed", str(told["seed"]), "--out", "DIR"]
+    return CARD.format(
+        **{
+            name: told[name]
+            for name in ("teacher", "rounds", "machine", "threads", "interactions", "batch", "examined")
+        },
+        learning_rate=told["learning_rate"],
+        warmup_steps=told["warmup_steps"],
+        parameters=model.num_parameters(),
+        how=HOW[teacher],
+        recommender="oracle" if history == "oracle" else "exact assistant",
+        command=shlex.join(command),
+        time=f", {told['seconds'] / 60:.0f} minutes" if told["seconds"] else "",
+        domain=domain,
+        sets=told["rounds"] + 1,
+        curve="\n".join(
+            f"| {one['step'] * told['batch']:,} | {100 * one['agreement']:.1f}% | {one['kl_exact']:.4f} |"
+            for one in found
+        ),
+    )

@@ -1,0 +1,82 @@
+"""Teaching curves: what is written of a student, and what is read from it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from bench.students import curves
+from bench.students.curves import by_size, differences, measured, teach_curve
+from bench.students.student import Settings
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two conditions with two seeds each, a few steps long, on the smallest domain."""
+    out = tmp_path_factory.mktemp("curves")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves, "EXAMINED", 12)
+        for name in ("posterior", "oracle"):
+            for seed in (0, 1):
+                teach_curve("flights-2", name, Settings(128, seed), out / f"{name}-seed-{seed}.parquet")
+    return out
+
+
+def test_every_student_answers_the_same_examination(folder):
+    first, *others = (pd.read_parquet(file) for file in sorted(folder.glob("*.parquet")))
+    assert first["interactions"].unique().tolist() == [16 * step for step in range(1, 9)]
+    assert len(first) == 8 * 12 * 6
+    asked = ["interactions", "user", "stage", "truth", *(f"exact_{option}" for option in range(3))]
+    for other in others:
+        pd.testing.assert_frame_equal(first[asked], other[asked])
+        assert (first["prob_0"] != other["prob_0"]).any()
+
+
+def test_measures_are_those_of_the_answers(folder):
+    table = measured(folder)
+    one = table.query("condition == 'oracle' and seed == 1 and interactions == 128 and stage == 2").iloc[0]
+    rows = pd.read_parquet(folder / "oracle-seed-1.parquet").query("interactions == 128 and stage == 2")
+    probs, exact = (rows[[f"{kind}_{option}" for option in range(3)]].to_numpy(float) for kind in ("prob", "exact"))
+    choice = probs.argmax(axis=1)
+    assert one["accuracy"] == pytest.approx((choice == rows["truth"]).mean())
+    assert one["agreement"] == pytest.approx((exact[np.arange(12), choice] >= exact.max(axis=1) - 1e-6).mean())
+    floored = np.maximum(exact, 1e-6)
+    floored = floored / floored.sum(axis=1, keepdims=True)
+    assert one["kl_exact"] == pytest.approx((floored * np.log(floored / probs)).sum(axis=1).mean(), abs=1e-3)
+
+
+def test_differences_are_paired_by_seed(folder):
+    table = by_size(measured(folder))
+    found = differences(table, [("posterior", "oracle")]).query("interactions == 64 and measure == 'kl_exact'").iloc[0]
+    values = [
+        table.query(f"condition == '{name}' and seed == {seed} and interactions == 64")["kl_exact"].item()
+        for name in ("posterior", "oracle")
+        for seed in (0, 1)
+    ]
+    assert found["mean"] == pytest.approx((values[0] - values[2] + values[1] - values[3]) / 2)
+    assert found["seeds"] == 2
+
+
+def test_curves_are_drawn(folder, tmp_path):
+    from bench.students.drawing import draw
+
+    for name in ("one", "two"):
+        draw(by_size(measured(folder)), tmp_path / f"{name}.svg")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    draw(by_size(measured(folder)), tmp_path / "curves.png")
+    assert Image.open(tmp_path / "curves.png").size[0] > 1000
+
+
+def test_a_wrong_call_is_one_sentence(call, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    for arguments, why in (
+        (["--out", str(tmp_path)], "not an empty folder"),
+        (["--out", "x", "--seeds", "0"], "expected 1 to 100"),
+        (["--out", "x", "--interactions", "1"], "expected 16"),
+        (["--out", "x", "--domain", "webshop-backpacks"], "a question about each"),
+    ):
+        status, _, said = call("teach", "curves", *arguments)
+        assert (status, said.count("\n")) == (2, 1), said
+        assert why in said

@@ -1,0 +1,222 @@
+"""Students: what they read, what they are taught, and that they are models as any other."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import bench
+from bench.errors import UsageError
+from bench.language.asking import Asking, Conversations
+from bench.language.speech import speech_of
+from bench.students.conversation import Writer
+from bench.students.interactions import Source
+from bench.students.phrases import END, Phrasebook
+from bench.students.scaffold import Lesson
+from bench.students.student import Settings, new_student, teach_student
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+TAUGHT = ("oracle-taught", "bayesian-taught", "posterior-taught")
+COMMAND = (sys.executable, "-c", "from bench.cli import main; main()", "teach", "student", "--domain", "flights-2")
+
+
+@pytest.fixture(scope="module")
+def flights_2():
+    return bench.load_domain("flights-2")
+
+
+def conversations(domain, drawn, stage):
+    """What the users' assistants read after some rounds, made of words by the agents' own code."""
+    state = Conversations(
+        domain,
+        Asking(),
+        None,
+        drawn.options[:, :stage],
+        drawn.recommended[:, :stage],
+        drawn.chosen[:, :stage],
+        ("",) * len(drawn.chosen),
+    )
+    return state.dialogues(drawn.options[:, stage : stage + 1])
+
+
+@pytest.mark.parametrize("history", ["bayesian", "oracle"])
+def test_what_is_taught_is_what_the_tokenizer_makes_of_the_words(flights, history):
+    tokenizer = Phrasebook.of(flights).tokenizer()
+    speech = speech_of(tokenizer, frozenset())
+    drawn = Source(flights, "posterior", history).draw("teaching", 0, users=8)
+    written = Writer(flights, tokenizer).write(drawn)
+    assert (drawn.chosen != drawn.recommended).any() == (history == "bayesian")
+    for stage in range(6):
+        for user, dialogue in enumerate(conversations(flights, drawn, stage)):
+            read = speech.encode([speech.render(dialogue.messages(dialogue.questions[0]))])[0]
+            assert written.ids[user, : written.asks[user, stage] + 1].tolist() == read
+            assert tokenizer.decode(written.ids[user, written.questions[user, stage]]).startswith("Which flight")
+            ends = [tokenizer.decode(token) for token in written.ids[user, written.ends[user, stage]]]
+            assert ends == [f"price: ${100 + 900 * price:.0f}" for price in drawn.options[user, stage, :, -1]]
+    assert (written.ids[:, written.asks.max() + 1 :] == tokenizer.convert_tokens_to_ids(END)).all()
+
+
+def test_other_text_is_read_by_bytes_and_comes_back(flights):
+    tokenizer = Phrasebook.of(flights).tokenizer()
+    assert tokenizer.decode(tokenizer("rating: 5, é").input_ids) == "rating: 5, é"
+    assert len(tokenizer("price: $1000, price: $100, price: $10").input_ids) == 2 + len(", price: $10") - 2
+    assert tokenizer.decode(tokenizer("The best option is Flight 2.").input_ids) == "The best option is Flight 2."
+
+
+def test_answers_and_beliefs_are_those_of_an_enumeration_by_hand(flights, people):
+    """The paper's 624 people, their best options in integers, and Bayes' rule, in NumPy."""
+    drawn = Source(flights, "posterior", "bayesian").draw("teaching", 3, users=12)
+    rewards = np.einsum("usof,hf->usoh", np.rint(10 * drawn.options), np.rint(2 * people))
+    best = rewards == rewards.max(axis=2, keepdims=True)
+    probs = best / best.sum(axis=2, keepdims=True)
+    levels = np.rint(2 * people).astype(int) + 2
+    for user in range(12):
+        likelihoods = probs[user, np.arange(6), drawn.chosen[user]]
+        for stage in range(6):
+            posterior = np.prod(likelihoods[:stage], axis=0) * np.ones(624)
+            posterior /= posterior.sum()
+            assert drawn.answers[user, stage] == pytest.approx(probs[user, stage] @ posterior, abs=1e-6)
+            alone = likelihoods[stage] / likelihoods[stage].sum()
+            for feature in range(4):
+                for found, weights in ((drawn.beliefs, posterior), (drawn.told, alone)):
+                    marginal = np.bincount(levels[:, feature], weights, minlength=5)
+                    assert found[user, stage, feature] == pytest.approx(marginal, abs=1e-6)
+    assert np.take_along_axis(drawn.answers, drawn.recommended[..., None], 2) == pytest.approx(
+        drawn.answers.max(axis=-1, keepdims=True)
+    )
+
+
+def test_teachers_differ_in_what_they_answer_alone(flights):
+    soft, hard, right = (
+        Source(flights, teacher, "bayesian").draw("teaching", 1, users=64)
+        for teacher in ("posterior", "bayesian", "oracle")
+    )
+    for one, other in pairwise((soft, hard, right)):
+        for name in ("options", "levels", "chosen", "recommended"):
+            assert (getattr(one, name) == getattr(other, name)).all()
+    assert (right.answers.argmax(-1) == right.chosen).all()
+    assert (hard.answers.argmax(-1) == hard.recommended).all()
+    assert set(np.unique(hard.answers)) == set(np.unique(right.beliefs)) == {0.0, 1.0}
+    assert (
+        np.take_along_axis(soft.beliefs, hard.beliefs.argmax(-1)[..., None], -1)[..., 0] == soft.beliefs.max(-1)
+    ).all()
+    assert (right.beliefs == right.beliefs[:, :1]).all()
+    # What users want is what they choose by: someone's choices never contradict the truth about them.
+    weights = right.beliefs[:, 0].argmax(-1) - 2
+    rewards = np.einsum("usof,uf->uso", np.rint(10 * right.options), weights)
+    assert (np.take_along_axis(rewards, right.chosen[..., None], -1)[..., 0] == rewards.max(-1)).all()
+
+
+def test_draws_depend_on_purpose_number_and_seed_alone(flights_2):
+    source = Source(flights_2, "posterior", "bayesian")
+    options = source.draw("teaching", 0, 4).options
+    assert (options == source.draw("teaching", 0, 4).options).all()
+    others = (source.draw("teaching", 1, 4), source.draw("examination", 0, 4))
+    for other in (*others, Source(flights_2, "posterior", "bayesian", seed=1).draw("teaching", 0, 4)):
+        assert (options != other.options).any()
+
+
+@pytest.mark.parametrize(("name", "why"), [("webshop-backpacks", "a question about each"), ("flights-8", "390,624")])
+def test_domains_that_cannot_be_taught_so_are_told(name, why):
+    with pytest.raises(UsageError, match=why):
+        Source(bench.load_domain(name), "oracle", "oracle")
+
+
+def test_the_loss_on_answers_is_the_plain_cross_entropy(flights_2):
+    source = Source(flights_2, "posterior", "bayesian")
+    tokenizer, student = new_student(source, 0)
+    drawn = source.draw("teaching", 0, 3)
+    lesson = Lesson.of(drawn, Writer(flights_2, tokenizer).write(drawn))
+    with torch.no_grad():
+        parts = student(lesson)
+    named = [tokenizer.convert_tokens_to_ids(f"The best option is Flight {option}.") for option in (1, 2, 3)]
+    losses, ends = [], []
+    for user in range(3):
+        with torch.no_grad():
+            log_probs = torch.log_softmax(student.model(lesson.ids[user : user + 1]).logits[0], dim=-1)
+        for stage, ask in enumerate(lesson.asks[user]):
+            losses.append(-(lesson.answers[user, stage] * log_probs[ask, named]).sum())
+            if stage < 5:
+                ends.append(-log_probs[ask + 1, tokenizer.convert_tokens_to_ids(END)])
+    assert float(parts["answers"]) == pytest.approx(float(torch.stack(losses).mean()), abs=1e-5)
+    assert float(parts["ends"]) == pytest.approx(float(torch.stack(ends).mean()), abs=1e-5)
+    assert float(parts["loss"]) == pytest.approx(sum(float(part) for name, part in parts.items() if name != "loss"))
+
+
+@pytest.mark.slow
+def test_a_student_is_a_model_as_any_other_and_a_killed_teaching_ends_with_the_same(call, tmp_path):
+    """Through the command line, three times: whole, killed for good and gone on with, and once more."""
+    source = Source(bench.load_domain("flights-2"), "posterior", "bayesian")
+    teach_student(source, Settings(160), tmp_path / "whole")
+    more = ["--interactions", "160", "--out", str(tmp_path / "killed")]
+    killed = subprocess.Popen([*COMMAND, *more], stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "killed").glob("checkpoints/*/trainer_state.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    assert call("teach", "student", "--domain", "flights-2", *more)[0] == 0
+    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert "was taught already" in call("teach", "student", "--domain", "flights-2", *more)[2]
+    status, _, said = call("teach", "student", "--domain", "flights-2", *more, "--seed", "1")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "holds another training (other seed)" in said
+
+    agent = bench.load_agent(f"prompted:{tmp_path / 'whole'},dtype=float32", source.domain)
+    tokenizer, student = new_student(source, 0)
+    student.model.load_state_dict({name: weight.float() for name, weight in ours.items()})
+    drawn = source.draw("teaching", 7, 4)
+    with torch.inference_mode():
+        expected = student.predict(Lesson.of(drawn, Writer(source.domain, tokenizer).write(drawn))).numpy()
+    heard = agent.model.ask(conversations(source.domain, drawn, 3), _options())
+    assert heard.probs[:, 0] == pytest.approx(expected[:, 3], abs=1e-5)
+
+
+def _options():
+    from bench.language.alternatives import options_of
+
+    return options_of("Flight")
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_students_that_are_shipped_are_small_and_say_how_they_were_taught(flights, name):
+    folder = Path(bench.__file__).parent.parent / "agents" / "taught" / name
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 5_000_000
+    made = json.loads((folder / "teaching.json").read_text())
+    assert made["teacher"] == name.removesuffix("-taught")
+    card = (folder / "README.md").read_text()
+    assert f"--teacher {made['teacher']} --domain flights --interactions {made['interactions']} --seed 0" in card
+    assert (
+        f"{made['teacher']} teacher, {made['interactions']:,} interactions on flights"
+        in bench.load_agent(name, flights).note
+    )
+
+
+def test_shipped_students_were_taught_the_same_interactions():
+    folder = Path(bench.__file__).parent.parent / "agents" / "taught"
+    made = [json.loads((folder / name / "teaching.json").read_text()) for name in TAUGHT]
+    own = {"teacher", "history", "finished", "seconds"}
+    assert all({key: one[key] for key in one.keys() - own} == {k: made[0][k] for k in one.keys() - own} for one in made)
+
+
+@pytest.mark.slow
+def test_the_posterior_taught_student_learns_from_choices(flights, tmp_path):
+    """60 users, 20 sets: half of the way from chance to exact after round 3 is 53.1%; with 60 users the standard error
+    of accuracy is about 2.5 points, so a student that stands above 61% fails once in 1,000 draws or less.
+    """
+    run = bench.run(flights, bench.load_agent("posterior-taught", flights), users=60, heldout=20, results=tmp_path)
+    rows = run.rows().to_pandas()
+    after = rows[(rows["stage"] == 3) & (rows["question"] >= 0)]
+    assert (after["choice"] == after["truth"]).mean() > 0.531

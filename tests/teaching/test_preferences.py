@@ -1,0 +1,72 @@
+"""Direct preference optimisation of a tiny model: the loss it begins with, what it learns, and what is refused."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import bench
+from bench.errors import UsageError
+from bench.language.huggingface import locate
+from bench.teaching.lessons import Course
+from bench.teaching.preferences import pairs
+from bench.teaching.reading import conversations
+from bench.teaching.records import write_records
+from bench.teaching.training import Settings, teach
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def data(tmp_path):
+    file = tmp_path / "data.jsonl"
+    write_records(Course(bench.load_domain("flights-2"), users=4, interactions=2, rounds=2), file)
+    return file
+
+
+def margins(folder, found):
+    """How much likelier the teacher's answer is than the other one, in nats, worked out without TRL."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    log_probs = []
+    for pair in found:
+        for answer in (pair["chosen"], pair["rejected"]):
+            prompt = tokenizer.apply_chat_template(pair["prompt"], tokenize=False, add_generation_prompt=True)
+            start = len(tokenizer(prompt, add_special_tokens=False).input_ids)
+            text = tokenizer.apply_chat_template(pair["prompt"] + answer, tokenize=False)
+            ids = torch.tensor([tokenizer(text, add_special_tokens=False).input_ids])
+            with torch.no_grad():
+                each = torch.log_softmax(model(ids).logits[0, :-1], dim=-1).gather(1, ids[0, 1:, None])
+            log_probs.append(float(each[start - 1 :].sum()))
+    return np.subtract(*np.array(log_probs).reshape(-1, 2).T)
+
+
+@pytest.mark.slow
+def test_the_teachers_answers_are_preferred(make_model, data, tmp_path):
+    base, losses = make_model(), []
+    found = list(pairs(conversations(data)))
+    assert len(found) == 2 * 4 * 2 * 2
+    told = lambda progress: losses.append(progress.loss) if progress.loss is not None else None  # noqa: E731
+    settings = Settings(learning_rate=3e-3, batch=8, epochs=2, at_once=4, dpo=True)
+    teach(locate(str(base)), data, tmp_path / "taught", settings, told=told)
+    assert len(losses) == 2 * len(found) // 8
+    # As likely as the reference finds them: -ln sigmoid(0) is what each pair costs (Rafailov et al., equation 7).
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-3)
+    assert margins(tmp_path / "taught", found).mean() > margins(base, found).mean() + 0.1
+
+
+def test_a_distribution_is_no_preference(call, make_model, tmp_path):
+    data = tmp_path / "data.jsonl"
+    write_records(Course(bench.load_domain("flights-2"), "posterior", users=1, interactions=1, rounds=1), data)
+    arguments = ["--base", str(make_model()), "--data", str(data), "--out", "out", "--validate", "0", "--dpo"]
+    status, _, said = call("teach", "run", *arguments)
+    assert (status, said.count("\n")) == (2, 1), said
+    assert "another teacher" in said
+
+
+def test_a_model_without_a_chat_template_is_refused(make_model, data, tmp_path):
+    with pytest.raises(UsageError, match="chat template"):
+        teach(locate(str(make_model(None))), data, tmp_path / "out", Settings(batch=8, dpo=True))
+    assert not (tmp_path / "out").exists()
