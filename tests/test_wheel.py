@@ -12,14 +12,18 @@ import pytest
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_only_the_three_packages(wheel):
+def test_the_wheel_holds_code_catalogues_and_students(wheel):
     files = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert {"bench/harness.py", "bench/domains/flights.py", "bench/agents/bayesian.py"} <= set(files)
-    packages = ("bench", "bench/language", "bench/released", "bench/teaching", "bench/domains", "bench/agents")
-    code = [name for name in files if not name.startswith("bench/domains/catalogues/")]
-    assert {str(Path(name).parent) for name in code} == set(packages)
+    parts = ("", "/language", "/released", "/students", "/teaching", "/domains", "/agents")
+    catalogues = [name for name in files if name.startswith("bench/domains/catalogues/")]
+    students = [name for name in files if name.startswith("bench/agents/taught/")]
+    code = set(files) - set(catalogues) - set(students)
+    assert {str(Path(name).parent) for name in code} == {f"bench{part}" for part in parts}
     assert all(name.endswith((".py", "py.typed")) for name in code)
-    assert all(name.endswith((".json", "README.md")) for name in set(files) - set(code))
+    assert all(name.endswith((".json", "README.md")) for name in catalogues)
+    assert len({Path(name).parent for name in students}) == 3
+    assert all(name.endswith((".json", ".jsonl", ".jinja", "README.md", "model.safetensors")) for name in students)
 
 
 @pytest.mark.slow

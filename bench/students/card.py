@@ -29,7 +29,7 @@ Made by
 
     {command}
 
-on {machine} ({threads} threads{time}). {interactions:,} interactions on {domain}, {sets} option sets each, every one
+on {machine} ({threads}{time}). {interactions:,} interactions on {domain}, {sets} option sets each, every one
 drawn afresh and met once: batch {batch}, AdamW, learning rate {learning_rate} after {warmup_steps} steps, cosine to a
 twentieth. While it was taught, linear heads on its hidden layers asked for what it had read and for what its teacher
 believes about the user (`bench/students/scaffold.py`); they are gone. `teaching.json` holds the versions.
@@ -54,12 +54,10 @@ def card(told: dict[str, Any], validations: str, model: Any) -> str:
         command += ["--history", history]
     command += ["--interactions", str(told["interactions"]), "--seed", str(told["seed"]), "--out", "DIR"]
     return CARD.format(
-        **{
-            name: told[name]
-            for name in ("teacher", "rounds", "machine", "threads", "interactions", "batch", "examined")
-        },
+        **{name: told[name] for name in ("teacher", "rounds", "machine", "interactions", "batch", "examined")},
         learning_rate=told["learning_rate"],
         warmup_steps=told["warmup_steps"],
+        threads="one thread" if told["threads"] == 1 else f"{told['threads']} threads",
         parameters=model.num_parameters(),
         how=HOW[teacher],
         recommender="oracle" if history == "oracle" else "exact assistant",

@@ -6,6 +6,7 @@ The loss, the reference model and the tokens are TRL's; what is preferred to wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from typing import Any
 
 from bench.errors import UsageError
@@ -61,6 +62,8 @@ def preference_trainer(
     """
     if tokenizer.chat_template is None:
         raise UsageError("--dpo takes a model with a chat template; teach this one without --dpo.")
+    tokenizer = deepcopy(tokenizer)
+    tokenizer.pad_token = tokenizer.eos_token  # masked; a padding token of its own may have no embedding
     with quietly():
         from datasets import Dataset, disable_progress_bars
         from trl.trainer.dpo_config import DPOConfig
@@ -72,7 +75,6 @@ def preference_trainer(
             beta=BETA,
             max_length=longest,
             precompute_ref_log_probs=True,  # no second model in memory
-            pad_token=tokenizer.eos_token,  # masked; a padding token of its own may have no embedding
         )
         return DPOTrainer(
             model=model,
