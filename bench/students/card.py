@@ -6,6 +6,8 @@ import json
 import shlex
 from typing import Any
 
+from bench.teaching.lessons import usual_recommender
+
 HOW = {
     "oracle": "the option that the user chose",
     "bayesian": "the exact Bayesian assistant's guess, wrong ones included",
@@ -50,7 +52,7 @@ def card(told: dict[str, Any], validations: str, model: Any) -> str:
     teacher, history, domain = told["teacher"], told["history"], told["domain"]["name"]
     found = [json.loads(line) for line in validations.splitlines()]
     command = ["beliefbench", "teach", "student", "--teacher", teacher, "--domain", domain]
-    if history != ("oracle" if teacher == "oracle" else "bayesian"):
+    if history != usual_recommender(teacher):
         command += ["--history", history]
     command += ["--interactions", str(told["interactions"]), "--seed", str(told["seed"]), "--out", "DIR"]
     return CARD.format(

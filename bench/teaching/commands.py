@@ -173,11 +173,11 @@ def student(
     require("torch", "transformers", "accelerate")
     from bench.students.interactions import Source
     from bench.students.student import Settings, teach_student
-    from bench.teaching.lessons import Course
+    from bench.teaching.lessons import usual_recommender
     from bench.teaching.watching import watched
 
-    course = Course(load_domain(domain), teacher.value, history.value if history else None, seed=seed)
-    source = Source(course.domain, course.teacher, course.recommends, seed=seed)
+    recommender = history.value if history else usual_recommender(teacher.value)
+    source = Source(load_domain(domain), teacher.value, recommender, seed=seed)
     with watched(Console(stderr=True)) as told:
         anew = teach_student(source, Settings(interactions, seed), out, told)
     say(f"{'taught' if anew else 'was taught already'}: {out}; beliefbench run --agent prompted:{out}")

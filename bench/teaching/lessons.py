@@ -29,6 +29,15 @@ FIXED_USERS_UP_TO = 5_000
 MOST_EXAMINED = 5_000
 
 
+def usual_recommender(teacher: Teacher) -> Recommender:
+    """Return whose recommendations stand in a teacher's conversations where nothing else is said: its own.
+
+    >>> usual_recommender("posterior")
+    'bayesian'
+    """
+    return "oracle" if teacher == "oracle" else "bayesian"
+
+
 @dataclass(frozen=True)
 class Course:
     """What is taught.
@@ -78,7 +87,7 @@ class Course:
     @property
     def recommends(self) -> Recommender:
         """Whose recommendations stand in the conversation."""
-        return self.history or ("oracle" if self.teacher == "oracle" else "bayesian")
+        return self.history or usual_recommender(self.teacher)
 
     def taught(self) -> np.ndarray | None:
         """Return the numbers of the users who are taught, int[users] in order; None where each interaction has others.

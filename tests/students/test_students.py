@@ -221,3 +221,20 @@ def test_the_posterior_taught_student_learns_from_choices(flights, tmp_path):
     rows = run.rows().to_pandas()
     after = rows[(rows["stage"] == 3) & (rows["question"] >= 0)]
     assert (after["choice"] == after["truth"]).mean() > 0.531
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--interactions", "3"], "expected 16 to"),
+        (["--seed", "-1"], "expected 0 to"),
+        (["--domain", "webshop-backpacks"], "a question about each"),
+        (["--domain", "flights-8"], "20,000 at most"),
+        (["--domain", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence(call, arguments, why):
+    status, _, said = call("teach", "student", "--out", "student", *arguments)
+    assert (status, said.count("\n")) == (2, 1), said
+    assert why in said
+    assert not Path("student").exists()
