@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 TITLES = {
     "accuracy": "accuracy",
@@ -41,7 +41,7 @@ def draw(table: pd.DataFrame, file: Path) -> None:
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
         if measure in ("accuracy", "agreement", "ece"):
-            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}%"))
+            axis.yaxis.set_major_formatter(PercentFormatter(1))
     for axis in axes[2:]:
         axis.set_xlabel("interactions taught")
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
