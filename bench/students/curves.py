@@ -145,26 +145,34 @@ class _Recording(TrainerCallback):
 def measured(folder: Path) -> pd.DataFrame:
     """Return what a folder of curves says: condition, seed, interactions, stage, and `MEASURES`; a row a stage.
 
+    The exact answer to the same questions stands beside the students, as condition "exact" of seed 0: its expected
+    calibration error is what so few answers give where nothing is amiss.
+
     Raises
     ------
     UsageError
         Where there are no curves in it.
     """
-    found = []
-    for file in sorted(folder.glob("*-seed-*.parquet")):
-        name, _, seed = file.stem.rpartition("-seed-")
-        for (interactions, stage), rows in pd.read_parquet(file).groupby(["interactions", "stage"]):
-            probs, exact = (
-                rows[[f"{kind}_{option}" for option in range(3)]].to_numpy(np.float64)[:, None, None]
-                for kind in ("prob", "exact")
-            )
-            probs = probs / probs.sum(axis=-1, keepdims=True)
-            choice, truth = probs.argmax(axis=-1), rows["truth"].to_numpy()[:, None, None]
-            values = {name: float(np.mean(getattr(metrics, name)(probs, choice, truth, exact))) for name in MEASURES}
-            found.append({"condition": name, "seed": int(seed), "interactions": interactions, "stage": stage, **values})
-    if not found:
+    files = sorted(folder.glob("*-seed-*.parquet"))
+    if not files:
         raise UsageError(f"there are no teaching curves in '{folder}'; `beliefbench teach curves` makes them.")
+    told = [(*file.stem.rsplit("-seed-", 1), "prob", file) for file in files] + [("exact", "0", "exact", files[0])]
+    found = []
+    for name, seed, told_by, file in told:
+        for (interactions, stage), rows in pd.read_parquet(file).groupby(["interactions", "stage"]):
+            about = {"condition": name, "seed": int(seed), "interactions": interactions, "stage": stage}
+            found.append({**about, **_measures(rows, told_by)})
     return pd.DataFrame(found)
+
+
+def _measures(rows: pd.DataFrame, told_by: str) -> dict[str, float]:
+    probs, exact = (
+        rows[[f"{kind}_{option}" for option in range(3)]].to_numpy(np.float64)[:, None, None]
+        for kind in (told_by, "exact")
+    )
+    probs = probs / probs.sum(axis=-1, keepdims=True)
+    choice, truth = probs.argmax(axis=-1), rows["truth"].to_numpy()[:, None, None]
+    return {name: float(np.mean(getattr(metrics, name)(probs, choice, truth, exact))) for name in MEASURES}
 
 
 def by_size(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ TITLES = {
     "kl_exact": "KL(exact || student), nats",
 }
 STYLES = {
+    "exact": ("black", (0, (1, 1)), ""),
     "posterior": ("#1b4f8a", "-", "o"),
     "bayesian": ("#c8553d", "--", "s"),
     "oracle": ("#3a7d44", "-.", "^"),

@@ -47,6 +47,14 @@ def test_measures_are_those_of_the_answers(folder):
     assert one["kl_exact"] == pytest.approx((floored * np.log(floored / probs)).sum(axis=1).mean(), abs=1e-3)
 
 
+def test_the_exact_answer_stands_beside_the_students(folder):
+    exact = measured(folder).query("condition == 'exact'")
+    assert exact["stage"].nunique() == 6
+    np.testing.assert_allclose(exact["kl_exact"], 0, atol=1e-6)
+    np.testing.assert_allclose(exact["agreement"], 1)
+    assert exact.groupby("stage")["accuracy"].nunique().max() == 1  # whatever the students were taught meanwhile
+
+
 def test_differences_are_paired_by_seed(folder):
     table = by_size(measured(folder))
     found = differences(table, [("posterior", "oracle")]).query("interactions == 64 and measure == 'kl_exact'").iloc[0]
