@@ -156,9 +156,12 @@ def measured(folder: Path) -> pd.DataFrame:
     files = sorted(folder.glob("*-seed-*.parquet"))
     if not files:
         raise UsageError(f"there are no teaching curves in '{folder}'; `beliefbench teach curves` makes them.")
-    told = [(*file.stem.rsplit("-seed-", 1), "prob", file) for file in files] + [("exact", "0", "exact", files[0])]
+    read: list[tuple[str, str, str, Path]] = [("exact", "0", "exact", files[0])]
+    for file in files:
+        name, _, seed = file.stem.rpartition("-seed-")
+        read.append((name, seed, "prob", file))
     found = []
-    for name, seed, told_by, file in told:
+    for name, seed, told_by, file in read:
         for (interactions, stage), rows in pd.read_parquet(file).groupby(["interactions", "stage"]):
             about = {"condition": name, "seed": int(seed), "interactions": interactions, "stage": stage}
             found.append({**about, **_measures(rows, told_by)})
