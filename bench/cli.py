@@ -1,4 +1,4 @@
-"""The command line: ``beliefbench list | run | leaderboard | check | import | teach``."""
+"""The command line: ``beliefbench list | run | leaderboard | publish | verify | check | import | teach``."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.add_typer(teach, name="teach")
 RESULTS = Path("results/local")
 CHECKS = Path("results/checks")
+PUBLISHED = Path("results/published")
 
 
 class Preset(StrEnum):
@@ -171,7 +172,9 @@ def leaderboard(
     from bench.store import write_atomically
     from bench.tables import FORMATS, to_terminal, to_text
 
-    standings = read_standings(results)
+    console = Console(file=sys.stderr)
+    with console.status("fitting the skill model" if console.is_terminal else ""):
+        standings = read_standings(results).with_skill(results)
     for problem in standings.problems:
         say(f"warning: {problem}")
     if not standings.rows:
@@ -187,6 +190,44 @@ def leaderboard(
         write_atomically(out, text.encode())
     except OSError as error:
         raise UsageError(f"'{out}' cannot be written ({error.strerror}); name another file.") from error
+
+
+@app.command()
+@sentences
+def publish(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder, or a folder with finished runs below it.")],
+    out: Annotated[Path, typer.Option(help="The folder that published runs are kept in.")] = PUBLISHED,
+) -> None:
+    """Pack finished runs, in 16 bits and 2 MB each at most, with the evidence that `verify` wants beside them."""
+    from bench.publishing.publish import publish_all
+
+    if not publish_all(run, out, say):
+        raise typer.Exit(1)
+
+
+@app.command()
+@sentences
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A run's folder, published or not, or one with runs below it.")],
+    rerun: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Ask each run's agent again on N of its users, drawn at random.")
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the choice of those users; one of its own where left out.")
+    ] = None,
+    plugins: Plugins = None,
+) -> None:
+    """Recompute what runs' files say from their seeds, and say what is missing, edited, duplicated or made up."""
+    from bench.publishing.verify import verify_all
+
+    add_plugins(plugins)
+    wrong = runs = 0
+    for report in verify_all(folder, rerun, seed):
+        print(*report.lines(), sep="\n", flush=True)
+        runs, wrong = runs + 1, wrong + (not report.passed)
+    say(f"{runs - wrong} of {runs} runs are sound in all that was checked; what was not is marked --.")
+    if wrong:
+        raise typer.Exit(1)
 
 
 @app.command()

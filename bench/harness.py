@@ -135,7 +135,7 @@ def carry_out(job: Job, executor: Executor, results: Path, progress: Progress | 
         begun = store.record()
         if begun and begun.finished and store.rows_file.exists():
             return Run(store.folder, begun, reused=True)
-        record = _gone_on(begun, executor) if begun else _new_record(identity, job.agent, executor)
+        record = _gone_on(begun, executor) if begun else _new_record(identity, job, executor)
         store.write_record(record)
         if not store.rows_file.exists():
             _ask_all(job, executor, store, progress or (lambda done, total: None))
@@ -247,7 +247,8 @@ def _exact(episodes: Episodes) -> np.ndarray:
         raise BeliefBenchError(f"domain '{episodes.domain.name}' broke: {type(error).__name__}: {error}") from error
 
 
-def _new_record(identity: RunIdentity, agent: Agent, executor: Executor) -> RunRecord:
+def _new_record(identity: RunIdentity, job: Job, executor: Executor) -> RunRecord:
+    agent = job.agent
     return RunRecord(
         schema_version=SCHEMA,
         key=run_key(identity.json_values()),
@@ -259,6 +260,7 @@ def _new_record(identity: RunIdentity, agent: Agent, executor: Executor) -> RunR
             privileged=agent.privileged,
             note=getattr(agent, "note", None),
         ),
+        spec=job.specs[1] if job.specs else None,
         **_sitting(executor).model_dump(),
     )
 

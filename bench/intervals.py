@@ -1,8 +1,9 @@
-"""Confidence intervals of a mean over users. A user's answers are one cluster: they share a history and a person."""
+"""Confidence intervals over users. A user's answers are one cluster: they share a history and a person."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -38,3 +39,62 @@ def clustered_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, 
         centre = mean
         half = float(stats.t.ppf((1 + level) / 2, users - 1)) * spread / math.sqrt(users)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+class Estimate(NamedTuple):
+    """A number with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def clustered_slope(x: np.ndarray, y: np.ndarray, level: float = 0.95) -> Estimate | None:
+    """Return the slope of the least-squares line (with an intercept) of y on x, its interval clustered by user.
+
+    The interval is that of the cluster-robust sandwich variance (Liang and Zeger, 1986), times users / (users - 1),
+    with Student's t. None where x does not vary or there is one user.
+
+    Parameters
+    ----------
+    x, y
+        float[users, answers].
+
+    >>> x = np.array([[0.0, 1.0], [0.0, 2.0], [1.0, 2.0]])
+    >>> tuple(round(float(value), 6) for value in clustered_slope(x, 0.5 * x + 3))
+    (0.5, 0.5, 0.5)
+    """
+    users = len(x)
+    x, y = x - x.mean(), y - y.mean()
+    spread = float((x * x).sum())
+    if users < 2 or spread < 1e-12:
+        return None
+    slope = float((x * y).sum()) / spread
+    scores = (x * (y - slope * x)).sum(axis=1)
+    return _around(slope, math.sqrt(users / (users - 1) * float((scores**2).sum())) / spread, users, level)
+
+
+def clustered_ratio(above: np.ndarray, below: np.ndarray, level: float = 0.95) -> Estimate | None:
+    """Return the ratio of two means over users with its interval (delta method, Student's t).
+
+    None where the mean below is 0 or there is one user.
+
+    Parameters
+    ----------
+    above, below
+        float[users]: each user's means.
+
+    >>> tuple(round(float(value), 6) for value in clustered_ratio(np.array([0.1, 0.3]), np.array([0.2, 0.6])))
+    (0.5, 0.5, 0.5)
+    """
+    users, mean = len(above), float(below.mean())
+    if users < 2 or abs(mean) < 1e-12:
+        return None
+    ratio = float(above.mean()) / mean
+    error = float(np.std(above - ratio * below, ddof=1)) / math.sqrt(users) / abs(mean)
+    return _around(ratio, error, users, level)
+
+
+def _around(value: float, error: float, users: int, level: float) -> Estimate:
+    half = float(stats.t.ppf((1 + level) / 2, users - 1)) * error
+    return Estimate(value, value - half, value + half)

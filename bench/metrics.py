@@ -59,7 +59,7 @@ def log_score(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array 
     >>> log_score(sure, np.array([[[0]]]), np.array([[[1]]]), sure).round(4).tolist()
     [[13.8155]]
     """
-    usable = _usable_probs(probs, choice)
+    usable = usable_probs(probs, choice)
     if usable is None:
         return None
     return -np.log(_probs_of(truth, _floored(usable))).mean(axis=-1)
@@ -74,7 +74,7 @@ def brier(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | No
     >>> brier(even, np.array([[[0]]]), np.array([[[1]]]), even).round(4).tolist()
     [[0.6667]]
     """
-    usable = _usable_probs(probs, choice)
+    usable = usable_probs(probs, choice)
     if usable is None:
         return None
     hit = np.arange(usable.shape[-1]) == truth[..., None]
@@ -90,7 +90,7 @@ def kl_exact(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array |
     >>> kl_exact(even, np.array([[[0]]]), np.array([[[0]]]), np.array([[[[1.0, 0.0, 0.0]]]])).round(4).tolist()
     [[1.0986]]
     """
-    usable = _usable_probs(probs, choice)
+    usable = usable_probs(probs, choice)
     if usable is None:
         return None
     p, q = _floored(exact), _floored(usable)
@@ -117,7 +117,7 @@ def ece(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None
     >>> ece(half, np.array([[[0, 0]]]), np.array([[[0, 1]]]), half).tolist()
     [0.0]
     """
-    usable = _usable_probs(probs, choice)
+    usable = usable_probs(probs, choice)
     if usable is None:
         return None
     confidence = _probs_of(np.maximum(choice, 0), usable)
@@ -135,12 +135,19 @@ def calibration_error(confidence: Array, right: Array, bins: int = ECE_BINS) -> 
     >>> round(calibration_error(np.array([0.9, 0.9, 0.6, 0.6]), np.array([True, True, True, False])), 3)
     0.1
     """
-    level, which, count = np.unique(np.round(confidence, 12), return_inverse=True, return_counts=True)
-    hits = np.bincount(which.ravel(), weights=right.ravel(), minlength=len(level))
+    gap = np.bincount(bins_of(confidence, bins), weights=confidence - right, minlength=bins)
+    return float(np.abs(gap).sum() / len(confidence))
+
+
+def bins_of(confidence: Array, bins: int = ECE_BINS) -> Array:
+    """Return the bin of equal mass of each answer, int[answers]; answers of one confidence share a bin.
+
+    >>> bins_of(np.array([0.9, 0.1, 0.9, 0.2]), 2).tolist()
+    [1, 0, 1, 0]
+    """
+    _, which, count = np.unique(np.round(confidence, 12), return_inverse=True, return_counts=True)
     before = np.concatenate([[0], np.cumsum(count)[:-1]])
-    bin_of = np.minimum(before * bins // count.sum(), bins - 1)
-    gap = np.bincount(bin_of, weights=level * count - hits, minlength=bins)
-    return float(np.abs(gap).sum() / count.sum())
+    return np.minimum(before * bins // count.sum(), bins - 1)[which.ravel()]
 
 
 Metric = Callable[[Probs, Array, Array, Array], Array | None]
@@ -149,7 +156,8 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def _usable_probs(probs: Probs, choice: Array) -> Probs:
+def usable_probs(probs: Probs, choice: Array) -> Probs:
+    """Return the probabilities, uniform where an answer cannot be used; None where there are none."""
     return None if probs is None else np.where((choice >= 0)[..., None], probs, 1 / probs.shape[-1])
 
 

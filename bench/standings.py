@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
-from bench.beliefs import score_beliefs
 from bench.errors import UsageError
-from bench.intervals import clustered_interval
-from bench.metrics import AGREEMENT_RULE, METRICS
-from bench.store import OWN_SET, DamagedFileError, RunRecord, find_runs
+from bench.further import FURTHER_FIELDS, further_metrics
+from bench.heldout import HeldOut
+from bench.metrics import AGREEMENT_RULE
+from bench.scores import ROUND_FIELDS, score, score_stated
+from bench.skill.counts import Counts
+from bench.store import DamagedFileError, RunRecord, RunStore, find_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bench.skill.summary import Skill
 
 JSON_SCHEMA = 1
 ROW_FIELDS = (
@@ -35,19 +38,6 @@ ROW_FIELDS = (
     "rhat",
     "ess_bulk",
 )
-ROUND_FIELDS = (
-    "round",
-    "accuracy",
-    "accuracy_lo",
-    "accuracy_hi",
-    "agreement",
-    "log_score",
-    "brier",
-    "ece",
-    "kl_exact",
-    "coverage",
-)
-
 RUN_FIELDS = ("note", "tokens", "seconds")
 BELIEF_FIELDS = {
     "distance": "belief_distance",
@@ -55,6 +45,8 @@ BELIEF_FIELDS = {
     "consistency": "belief_consistency",
     "coverage": "belief_coverage",
 }
+SKILL_FIELDS = ("skill_accuracy", "skill_lo", "skill_hi")
+SKILL_RUN_FIELDS = ("rank_lo", "rank_hi", "best", "gain", "plateau", "ess_tail", "divergences", "pareto_k", "problems")
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,9 @@ class Row:
     ``group`` holds what two rows must share to be compared; ``population`` is how many users all of its runs draw from;
     ``note`` is the agent's own, with what else is to be known of the run; ``exact_answer`` says what the exact answer
     rests on, where that does not go without saying; ``folder`` is the run's. ``tokens`` and ``seconds`` are what all
-    answers took, None where nobody counts tokens; ``beliefs``: `bench.beliefs.score_beliefs` where it states any.
+    answers took, None where nobody counts tokens; ``beliefs``: `bench.beliefs.score_beliefs` where it states any;
+    ``further``: `bench.further.further_metrics`; ``counts`` is what the skill model knows of it, ``skill`` what it
+    says.
     """
 
     fields: dict[str, Any]
@@ -73,10 +67,14 @@ class Row:
     population: int
     note: str | None
     exact_answer: str | None
+    record: RunRecord
     folder: Path
     tokens: int | None
     seconds: float | None
     beliefs: list[Mapping[str, Any]] | None
+    further: list[dict[str, Any]]
+    counts: Counts
+    skill: Skill | None = None
 
     @property
     def final(self) -> dict[str, Any]:
@@ -88,6 +86,20 @@ class Row:
         none: dict[str, Any] = dict.fromkeys(BELIEF_FIELDS)
         rounds = [none] * len(self.rounds) if self.beliefs is None else self.beliefs
         return [{field: one[name] for name, field in BELIEF_FIELDS.items()} for one in rounds]
+
+    def named_skill(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return `SKILL_RUN_FIELDS`, and `SKILL_FIELDS` after each round, None where the skill model says nothing."""
+        if self.skill is None:
+            return dict.fromkeys(SKILL_RUN_FIELDS), [dict.fromkeys(SKILL_FIELDS) for _ in self.rounds]
+        skill = self.skill
+        said: dict[str, Any] = {"rank_lo": skill.rank[0], "rank_hi": skill.rank[1], "best": skill.best}
+        said |= {"gain": skill.gain and skill.gain.value, "plateau": skill.plateau, "ess_tail": skill.ess_tail}
+        said |= {"divergences": skill.divergences, "pareto_k": skill.pareto_k, "problems": "; ".join(skill.problems)}
+        return said, [dict(zip(SKILL_FIELDS, one, strict=True)) for one in skill.accuracy]
+
+    def answers(self) -> HeldOut:
+        """Return its answers, read from its folder again."""
+        return _answers(self.record, RunStore(self.folder).rows())
 
     def as_json(self) -> dict[str, Any]:
         """Return the ROW of ``leaderboard --format json``."""
@@ -116,13 +128,34 @@ class Standings:
         """Return one line for each row and round."""
         import pandas as pd
 
-        lines = [
-            {**row.fields, "note": row.note, "tokens": row.tokens, "seconds": row.seconds, **one, **beliefs}
-            for row in self.rows
-            for one, beliefs in zip(row.rounds, row.named_beliefs(), strict=True)
-        ]
-        frame = pd.DataFrame(lines, columns=[*ROW_FIELDS, *RUN_FIELDS, *ROUND_FIELDS, *BELIEF_FIELDS.values()])
-        return frame.astype(dict.fromkeys((*ROUND_FIELDS[1:], *BELIEF_FIELDS.values()), float))  # NaN, not None
+        lines = []
+        for row in self.rows:
+            said, skill = row.named_skill()
+            run = {**row.fields, "note": row.note, "tokens": row.tokens, "seconds": row.seconds, **said}
+            for parts in zip(row.rounds, row.named_beliefs(), row.further, skill, strict=True):
+                lines.append({**run, **{name: value for part in parts for name, value in part.items()}})
+        rounds = (*ROUND_FIELDS, *BELIEF_FIELDS.values(), *FURTHER_FIELDS, *SKILL_FIELDS)
+        frame = pd.DataFrame(lines, columns=[*ROW_FIELDS, *RUN_FIELDS, *SKILL_RUN_FIELDS, *rounds])
+        return frame.astype(dict.fromkeys(rounds[1:], float))  # NaN, not None
+
+    def with_skill(self, results: Path) -> Standings:
+        """Return these standings with what the skill model says of each row that has users enough.
+
+        Its posterior is taken from ``<results>/skill/``, or fitted and kept there: half a minute for a few rows.
+        """
+        from bench.skill.model import Comparable
+        from bench.skill.summary import skills
+
+        groups = self.groups()
+        names = [_apart([row.fields["agent"] for row in group]) for group in groups]
+        fitted = [Comparable(name, [row.counts for row in group]) for name, group in zip(names, groups, strict=True)]
+        labels = [[str(row.folder.relative_to(results)) for row in group] for group in groups]
+        rows = []
+        for group, found in zip(groups, skills(fitted, labels, results), strict=True):
+            for row, skill in zip(group, found, strict=True):
+                known = {} if skill is None else {"rhat": skill.rhat, "ess_bulk": skill.ess_bulk}
+                rows.append(replace(row, fields={**row.fields, **known}, skill=skill))
+        return Standings(rows, self.problems)
 
 
 def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
@@ -148,7 +181,7 @@ def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
     standings = read_standings(results)
     for problem in standings.problems:
         warnings.warn(problem, stacklevel=2)
-    return standings.as_frame()
+    return standings.with_skill(Path(results)).as_frame()
 
 
 def read_standings(results: str | Path, only: Sequence[Path] | None = None) -> Standings:
@@ -173,64 +206,18 @@ def read_standings(results: str | Path, only: Sequence[Path] | None = None) -> S
     return Standings(_ranked(rows), problems)
 
 
-def score(rows: pa.Table, shape: tuple[int, int, int], probabilistic: bool) -> list[dict[str, Any]]:
-    """Return the metrics after each round of a finished run: `ROUND_FIELDS`, None where the agent has none.
-
-    ``shape`` is (users, stages, held-out sets) of the run.
-    """
-    column = _columns(rows, shape)
-    probs = np.stack([column(f"prob_{option}") for option in range(3)], axis=-1) if probabilistic else None
-    exact = np.stack([column(f"exact_{option}") for option in range(3)], axis=-1)
-    values = {name: metric(probs, column("choice"), column("truth"), exact) for name, metric in METRICS.items()}
-    rounds = []
-    for stage in range(shape[1]):
-        one: dict[str, Any] = {"round": stage}
-        for name, value in values.items():
-            one[name] = None if value is None else float(value[stage] if value.ndim == 1 else value[:, stage].mean())
-        assert values["accuracy"] is not None
-        one["accuracy_lo"], one["accuracy_hi"] = clustered_interval(values["accuracy"][:, stage])
-        rounds.append({name: one[name] for name in ROUND_FIELDS})
-    return rounds
-
-
-def _columns(rows: pa.Table, shape: tuple[int, int, int]) -> Callable[[str], np.ndarray]:
-    """Return what gives a column of the held-out answers as an array of a shape, or raise where they do not fill it."""
-    heldout = rows.filter(pa.compute.not_equal(rows["question"], OWN_SET))
-    heldout = heldout.sort_by([(name, "ascending") for name in ("user", "stage", "question")])
-    found = tuple(len(pa.compute.unique(heldout[name])) for name in ("user", "stage", "question"))
-    if found != shape or heldout.num_rows != np.prod(shape):
-        raise DamagedFileError(
-            f"{heldout.num_rows:,} answers are not {shape[0]} users x {shape[1]} stages x {shape[2]} sets."
-        )
-    return lambda name: heldout[name].to_numpy().reshape(shape)
-
-
-def _beliefs(rows: pa.Table, shape: tuple[int, int, int]) -> list[Mapping[str, Any]] | None:
-    """Return the metrics of stated beliefs, where there are any."""
-    if rows["by_beliefs"].null_count == rows.num_rows:
-        return None
-    column = _columns(rows, shape)
-    stated, exact = (
-        np.array([[np.stack(levels) for levels in stages] for stages in column(name)[:, :, 0]])
-        for name in ("beliefs", "exact_beliefs")
-    )
-    return score_beliefs(stated, exact, column("by_beliefs"), column("choice"), column("truth"))
-
-
 def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
     identity = record.identity
-    users = record.asked or identity.users
     try:
-        shape = (users, identity.rounds + 1, identity.heldout)
-        rounds = score(rows, shape, record.agent.probabilistic)
-        beliefs = _beliefs(rows, shape)
+        answers = _answers(record, rows)
+        beliefs = score_stated(rows, answers.choice.shape)
     except DamagedFileError as error:
         raise DamagedFileError(f"{folder / 'rows.parquet'}: {error}") from error
     fields = {
         "domain": identity.domain.name,
         "domain_version": identity.domain.version,
         "agent": record.agent.name,
-        "users": users,
+        "users": len(answers.users),
         "heldout": identity.heldout,
         "seed": identity.seed,
         "agreement_rule": AGREEMENT_RULE,
@@ -241,6 +228,7 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
         "ess_bulk": None,
     }
     shared = (identity.domain.name, identity.domain.version, identity.users, identity.heldout, identity.seed)
+    rounds = score(answers)
     return Row(
         fields,
         rounds,
@@ -248,11 +236,31 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
         population=identity.users,
         note=_note(record, rows),
         exact_answer=identity.domain.parameters.get("exact_answer"),
+        record=record,
         folder=folder,
         tokens=pa.compute.sum(rows["tokens"]).as_py(),
         seconds=record.seconds,
         beliefs=beliefs,
+        further=further_metrics(answers),
+        counts=Counts.of(answers),
     )
+
+
+def _answers(record: RunRecord, rows: pa.Table) -> HeldOut:
+    shape = (record.asked or record.identity.users, record.identity.rounds + 1, record.identity.heldout)
+    return HeldOut.of(rows, shape, record.agent.probabilistic)
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """Return names, each but the first of its kind with a number, so that two runs of one agent are not one.
+
+    >>> _apart(["first", "random", "first"])
+    ['first', 'random', 'first (2)']
+    """
+    return [
+        name if name not in names[:place] else f"{name} ({1 + names[:place].count(name)})"
+        for place, name in enumerate(names)
+    ]
 
 
 def _note(record: RunRecord, rows: pa.Table) -> str | None:

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import BeliefBenchError, UsageError
+from bench.publishing.packing import unpack_from
 
 SCHEMA: Literal[1] = 1
 OWN_SET = -1  # the `question` of a round's own set, whose answer is the recommendation
@@ -117,6 +118,8 @@ class RunRecord(Sitting):
     finished: str | None = None
     seconds: float | None = None
     """Time spent in the agent's answers, over all sittings; None until finished."""
+    spec: str | None = None
+    """The SPEC that the agent was named by; None where it was given as an object."""
     asked: int | None = None
     """How many of the users were asked, where a stopping rule says; None until finished, or where all are."""
 
@@ -260,13 +263,17 @@ def find_runs(results: Path) -> list[RunStore]:
     return [RunStore(file.parent) for file in sorted(results.rglob("run.json"))]
 
 
+def as_rows(table: pa.Table) -> pa.Table:
+    """Return a table with all columns of `ROWS`, null where it lacks one that may be: earlier versions had fewer."""
+    for field in ROWS:
+        if field.nullable and field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(ROWS.names).cast(ROWS)
+
+
 def _read_table(file: Path) -> pa.Table:
     try:
-        table = pq.read_table(file, partitioning=None)
-        for field in ROWS:
-            if field.nullable and field.name not in table.column_names:  # earlier versions had fewer
-                table = table.append_column(field, pa.nulls(table.num_rows, field.type))
-        return table.select(ROWS.names).cast(ROWS)
+        return as_rows(unpack_from(pq.read_table(file, partitioning=None), file))
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the file may be sound: it is the system that could not read it

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from io import StringIO
 from textwrap import wrap
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bench.columns import CALIBRATION, NONE, SKILL, SKILL_NOTE, UPDATING, UPDATING_NOTE, Column, number, percent
 from bench.standings import Row, Standings
 
 PRIVILEGED_MARK = "*"
-NONE = "-"
 NOTE_WIDTH = 20  # so that a few rounds fit beside it
 
 
@@ -40,7 +39,8 @@ def to_markdown(standings: Standings) -> str:
     parts = []
     for group in standings.groups():
         table = tabulate(_lines(group), headers=_headers(group), tablefmt="github", disable_numparse=True)
-        parts.append(f"**{_title(group)}**\n\n{table}\n\n{_stated(group)}" + " ".join(_footnotes(group)))
+        more = _stated(group) + "".join(_further(group, columns) for _, columns in _further_tables(group))
+        parts.append(f"**{_title(group)}**\n\n{table}\n\n{more}" + " ".join(_footnotes(group)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -53,6 +53,26 @@ def _stated(group: list[Row]) -> str:
     headers = ["#", "agent", *[f"{short} {stage}" for short, _, _ in BELIEF_TABLES for stage in stages]]
     lines = [[*_name(row), *[cell for _, _, cells in BELIEF_TABLES for cell in cells(row)]] for row in stating]
     return f"{tabulate(lines, headers=headers, tablefmt='github', disable_numparse=True)}\n\n" if stating else ""
+
+
+def _further(group: list[Row], columns: Sequence[Column]) -> str:
+    from tabulate import tabulate
+
+    headers = ["#", "agent", *[column.header for column in columns]]
+    lines = [[str(row.fields["rank"]), row.fields["agent"], *_cells(columns, row)] for row in group]
+    return tabulate(lines, headers=headers, tablefmt="github", disable_numparse=True) + "\n\n"
+
+
+def _further_tables(group: list[Row]) -> list[tuple[str, Sequence[Column]]]:
+    """Return the further tables of a group that was fitted: a title and the columns of each."""
+    if all(row.skill is None for row in group):
+        return []
+    last = group[0].rounds[-1]["round"]
+    return [
+        (f"Updating, after round {last}", UPDATING),
+        (f"Calibration, after round {last}", CALIBRATION),
+        ("Skill model", SKILL),
+    ]
 
 
 def to_csv(standings: Standings) -> str:
@@ -120,10 +140,17 @@ def _group(group: list[Row], width: int) -> RenderableType:
         for first in range(0, len(stages), fitting):
             shown = slice(first, first + fitting)
             parts.append(_table(stating, title, stages[shown], partial(_shown, beliefs, shown, False)))
+    for title, columns in _further_tables(group):
+        cells = partial(_cells, columns)
+        parts.append(_table(group, title, [column.header for column in columns], cells))
     if _cost_headers(group):
         counted = [row for row in group if row.tokens is not None]
         parts.append(_table(counted, "What all answers took", _cost_headers(group), _costs))
     return Group(*parts, *[Text(note, style="dim") for note in _footnotes(group)])
+
+
+def _cells(columns: Sequence[Column], row: Row) -> list[str]:
+    return [column.cell(row) for column in columns]
 
 
 def _shown(cells: Callable[[Row], list[str]], shown: slice, interval: bool, row: Row) -> list[str]:
@@ -149,7 +176,7 @@ def _name(row: Row, below: bool = False) -> list[str]:
 
 
 def _accuracies(row: Row) -> list[str]:
-    return [_percent(one["accuracy"]) for one in row.rounds]
+    return [percent(one["accuracy"]) for one in row.rounds]
 
 
 def _interval(row: Row) -> str:
@@ -157,13 +184,13 @@ def _interval(row: Row) -> str:
 
 
 def _eces(row: Row) -> list[str]:
-    return [_percent(one["ece"]) for one in row.rounds]
+    return [percent(one["ece"]) for one in row.rounds]
 
 
 def _scores(row: Row) -> list[str]:
     final = row.final
-    scores = [_number(final[name]) for name in ("log_score", "brier", "kl_exact")]
-    return [_percent(final["agreement"]), *scores, _percent(final["coverage"])]
+    scores = [number(final[name]) for name in ("log_score", "brier", "kl_exact")]
+    return [percent(final["agreement"]), *scores, percent(final["coverage"])]
 
 
 def _cost_headers(group: list[Row]) -> list[str]:
@@ -187,7 +214,7 @@ def duration(seconds: float) -> str:
 
 
 def _belief(name: str, row: Row) -> list[str]:
-    return [_percent(one[name]) for one in row.beliefs or ()]
+    return [percent(one[name]) for one in row.beliefs or ()]
 
 
 BELIEF_TABLES: tuple[tuple[str, str, Callable[[Row], list[str]]], ...] = (
@@ -206,6 +233,8 @@ def _footnotes(group: list[Row]) -> list[str]:
         "log score and KL exact in nats an answer, lower is better. ECE of few answers is mostly noise: that of the "
         "exact answer, which is calibrated where users are as its model says, shows how much."
     ]
+    if _further_tables(group):
+        notes += [UPDATING_NOTE, SKILL_NOTE]
     if group[0].exact_answer:
         notes.append(f"The exact answer: {group[0].exact_answer}.")
     if any(row.fields["privileged"] for row in group):
@@ -224,11 +253,3 @@ def _footnotes(group: list[Row]) -> list[str]:
     if any(row.beliefs for row in group):
         notes.append("Stated beliefs: usable answers to the questionnaire about the user; distance: total variation.")
     return notes
-
-
-def _percent(value: Any) -> str:
-    return NONE if value is None else f"{100 * value:.1f}"
-
-
-def _number(value: Any) -> str:
-    return NONE if value is None else f"{round(value, 3) + 0.0:.3f}"  # no -0.000

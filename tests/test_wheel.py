@@ -15,7 +15,7 @@ import pytest
 def test_the_wheel_holds_code_catalogues_and_students(wheel):
     files = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert {"bench/harness.py", "bench/domains/flights.py", "bench/agents/bayesian.py"} <= set(files)
-    parts = ("", "/language", "/released", "/students", "/teaching", "/domains", "/agents")
+    parts = ("", "/language", "/publishing", "/released", "/skill", "/students", "/teaching", "/domains", "/agents")
     catalogues = [name for name in files if name.startswith("bench/domains/catalogues/")]
     students = [name for name in files if name.startswith("bench/agents/taught/")]
     code = set(files) - set(catalogues) - set(students)

@@ -1,0 +1,1 @@
+"""Publishing runs: packed small, with evidence beside them, and verified by anybody."""

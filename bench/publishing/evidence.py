@@ -1,0 +1,160 @@
+"""What lies beside a published run: digests of its files, its metrics, and the command that makes it again."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shlex
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import BeliefBenchError
+from bench.findings import BrokenError, first_line
+from bench.heldout import HeldOut
+from bench.publishing.layout import Layout
+from bench.publishing.packing import exact_file, exact_file_of
+from bench.scores import score, score_stated
+from bench.store import DamagedFileError, RunRecord, RunStore
+
+FILE = "evidence.json"
+SAME = 1e-9  # metrics that differ by less are the same, summed in another order
+
+
+class Evidence(BaseModel):
+    """The contents of evidence.json."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    files: dict[str, str]
+    """SHA-256 of each file that the run consists of, by its path from the run's folder."""
+    answers: int
+    """How many rows there are."""
+    rounds: list[dict[str, float | None]]
+    """The metrics after each round, as the published rows give them (`metrics_of`)."""
+    command: str
+    """What makes the run again."""
+    beliefbench: str
+    """The version that published it."""
+
+    def as_bytes(self) -> bytes:
+        """Return the file's contents."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+def evidence_of(record: RunRecord, rows: pa.Table, files: Mapping[str, bytes]) -> Evidence:
+    """Return the evidence for a run: its record, its rows as they are read back, and the contents of its files."""
+    return Evidence(
+        files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        answers=rows.num_rows,
+        rounds=metrics_of(record, rows),
+        command=command_of(record),
+        beliefbench=version("beliefbench"),
+    )
+
+
+def read_evidence(folder: Path) -> Evidence | None:
+    """Return the evidence in a run's folder, None where there is none; raise `DamagedFileError` where it is broken."""
+    file = folder / FILE
+    if not file.exists():
+        return None
+    try:
+        return Evidence.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise DamagedFileError(f"{file} is not evidence that this version reads ({first_line(error)}).") from error
+
+
+def verified(folder: Path) -> bool:
+    """Tell whether a run is published and its files are those that its evidence attests, metrics recomputed.
+
+    It is cheap and asks no domain: it shows that nothing was edited since the run was published, not that what was
+    published is true, which `bench.publishing.verify.verify_run` is for.
+
+    >>> verified(Path("nowhere"))
+    False
+    """
+    try:
+        evidence, record = read_evidence(folder), RunStore(folder).record()
+        if evidence is None or record is None:
+            return False
+        check_files(folder, evidence)
+        check_metrics(evidence, record, RunStore(folder).rows())
+    except (BeliefBenchError, BrokenError, OSError):
+        return False
+    return True
+
+
+def check_files(folder: Path, evidence: Evidence) -> str:
+    """Return a sentence where a run's files are those of its evidence; raise `BrokenError` where one is not."""
+    _check_named(evidence, "run.json", "rows.parquet")
+    for name, digest in evidence.files.items():
+        if not (folder / name).is_file():
+            raise BrokenError(f"{name} is missing.")
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            raise BrokenError(f"{name} was changed: its SHA-256 is not that of {FILE}.")
+    exact = exact_file_of(pq.read_schema(folder / "rows.parquet"))
+    if exact is not None:
+        _check_named(evidence, relative(exact_file(folder, exact), folder))
+    return f"{', '.join(Path(name).name for name in evidence.files)} are those of {FILE}."
+
+
+def check_metrics(evidence: Evidence, record: RunRecord, rows: pa.Table) -> str:
+    """Return a sentence where the metrics, recomputed, are those of the evidence; raise `BrokenError` where not."""
+    found = metrics_of(record, rows)
+    if len(found) != len(evidence.rounds) or evidence.answers != rows.num_rows:
+        raise BrokenError(f"{FILE} is of {evidence.answers:,} rows and {len(evidence.rounds)} stages, not of these.")
+    for stage, (said, one) in enumerate(zip(evidence.rounds, found, strict=True)):
+        for name, value in said.items():
+            if name not in one or not _same(value, one[name]):
+                raise BrokenError(f"{name} after round {stage} is {one.get(name)}; {FILE} says {value}.")
+    return f"those of {len(found)} stages, recomputed from the rows, are those of {FILE}."
+
+
+def metrics_of(record: RunRecord, rows: pa.Table) -> list[dict[str, Any]]:
+    """Return the metrics after each round of a finished run, those of stated beliefs as ``belief_...``."""
+    shape = Layout.of(record).shape
+    rounds = score(HeldOut.of(rows, shape, record.agent.probabilistic))
+    stated = score_stated(rows, shape) or [{}] * len(rounds)
+    return [
+        {**one, **{f"belief_{name}": value for name, value in of_beliefs.items()}}
+        for one, of_beliefs in zip(rounds, stated, strict=True)
+    ]
+
+
+def command_of(record: RunRecord) -> str:
+    """Return the command that makes a run again; where nobody wrote its SPEC down, by the agent's name."""
+    identity = record.identity
+    command = ["beliefbench", "run", "--domain", identity.domain.name, "--agent", record.spec or record.agent.name]
+    for name in ("users", "rounds", "heldout", "seed"):
+        command += [f"--{name}", str(getattr(identity, name))]
+    if identity.stopping:
+        command += ["--until-width", str(identity.stopping["width"])]
+    return shlex.join(command)
+
+
+def relative(file: Path, folder: Path) -> str:
+    """Return a file's path from a folder, as evidence names it.
+
+    >>> relative(Path("out/flights/exact.parquet"), Path("out/flights/bayesian/0123"))
+    '../../exact.parquet'
+    """
+    return Path(os.path.relpath(file, folder)).as_posix()
+
+
+def _check_named(evidence: Evidence, *names: str) -> None:
+    missing = [name for name in names if name not in evidence.files]
+    if missing:
+        raise BrokenError(f"{FILE} does not attest {', '.join(missing)}.")
+
+
+def _same(said: float | None, found: float | None) -> bool:
+    if said is None or found is None:
+        return said is found
+    return math.isclose(said, found, rel_tol=0, abs_tol=SAME)

@@ -1,0 +1,145 @@
+"""What the leaderboard shows of the skill model, and whether ArviZ finds it sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.intervals import Estimate
+from bench.skill.counts import LEAST_USERS
+from bench.skill.learning import Curve, compare_curves
+from bench.skill.model import Comparable
+from bench.skill.stored import posterior_of
+
+SMALL_GAIN = 0.02
+"""An agent that gains less than this after the first round is said to stay on a plateau."""
+RHAT, ESS, PARETO_K = 1.01, 400, 0.7
+
+
+@dataclass(frozen=True)
+class Skill:
+    """What the skill model says of one run among those that met the same questions.
+
+    accuracy: posterior mean and 95% interval after each round, [0, 1]; rank: the 95% interval of its rank after the
+    last round; best: P(it is the best there); beats: P(its accuracy after the last round is above that of each run), in
+    the order of the group, 1/2 for itself; gain: from the first round to the last, and plateau: P(gain < `SMALL_GAIN`),
+    None where there are fewer than 2 rounds; curves: learning curves compared (`bench.skill.learning`). rhat: the
+    largest of its accuracies; ess_bulk, ess_tail: the smallest; pareto_k: the largest of the free curve and the
+    plateau; problems: why it is not sound, nothing where it is.
+    """
+
+    accuracy: list[Estimate]
+    rank: tuple[int, int]
+    best: float
+    beats: list[float]
+    gain: Estimate | None
+    plateau: float | None
+    curves: dict[str, Curve]
+    rhat: float
+    ess_bulk: float
+    ess_tail: float
+    divergences: int
+    pareto_k: float | None
+    problems: list[str]
+
+
+def skills(groups: Sequence[Comparable], labels: Sequence[Sequence[str]], results: Path) -> list[list[Skill | None]]:
+    """Return what the skill model says of each run of each group; None where a run has fewer than `LEAST_USERS` users.
+
+    ``labels`` name the runs in the stored posterior. Runs of different numbers of rounds are fitted apart.
+    """
+    found: list[list[Skill | None]] = [[None] * len(group.runs) for group in groups]
+    for stages in sorted({run.right.shape[1] for group in groups for run in group.runs}):
+        chosen = [
+            [
+                place
+                for place, run in enumerate(group.runs)
+                if run.right.shape[1] == stages and len(run.users) >= LEAST_USERS
+            ]
+            for group in groups
+        ]
+        kept = [number for number, places in enumerate(chosen) if places]
+        if not kept:
+            continue
+        fitted = [
+            Comparable(
+                [groups[number].agents[place] for place in chosen[number]],
+                [groups[number].runs[place] for place in chosen[number]],
+            )
+            for number in kept
+        ]
+        names = [labels[number][place] for number in kept for place in chosen[number]]
+        summed = iter(_summed(fitted, names, results))
+        for number in kept:
+            for place, skill in zip(chosen[number], next(summed), strict=True):
+                found[number][place] = skill
+    return found
+
+
+def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> list[list[Skill]]:
+    from arviz_stats.sampling_diagnostics import ess, rhat
+
+    tree = posterior_of(groups, labels, results)
+    divergences = int(tree["sample_stats"]["diverging"].sum())
+    largest = rhat(tree, var_names=["accuracy"])["accuracy"].max("round").values
+    bulk, tail = (
+        ess(tree, var_names=["accuracy"], method=method)["accuracy"].min("round").values for method in ("bulk", "tail")
+    )
+    accuracy = np.asarray(tree["posterior"]["accuracy"])
+    draws = accuracy.reshape(-1, *accuracy.shape[2:]).astype(float)  # [draws, runs, rounds]
+    found, start = [], 0
+    for group in groups:
+        mine = slice(start, start + len(group.runs))
+        start = mine.stop
+        final = draws[:, mine, -1]
+        above = final[:, :, None] > final[:, None, :]  # [draws, runs, others]
+        rank = 1 + above.sum(axis=1)
+        skills = []
+        for place, run in enumerate(group.runs):
+            at = mine.start + place
+            curves = compare_curves(run)
+            worst = max(curves[name].pareto_k for name in ("plateau", "free")) if curves else None
+            gain = draws[:, at, -1] - draws[:, at, 1] if draws.shape[-1] > 2 else None
+            beats = above[:, place].mean(axis=0)
+            beats[place] = 0.5
+            diagnosis = (float(largest[at]), float(bulk[at]), float(tail[at]), divergences, worst)
+            low, high = np.quantile(rank[:, place], [0.025, 0.975], method="nearest")
+            skills.append(
+                Skill(
+                    [_estimate(draws[:, at, stage]) for stage in range(draws.shape[-1])],
+                    (int(low), int(high)),
+                    float((rank[:, place] == 1).mean()),
+                    beats.tolist(),
+                    None if gain is None else _estimate(gain),
+                    None if gain is None else float((gain < SMALL_GAIN).mean()),
+                    curves,
+                    *diagnosis,
+                    _problems(*diagnosis),
+                )
+            )
+        found.append(skills)
+    return found
+
+
+def _estimate(draws: np.ndarray) -> Estimate:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Estimate(float(draws.mean()), float(low), float(high))
+
+
+def _problems(rhat: float, bulk: float, tail: float, divergences: int, pareto_k: float | None) -> list[str]:
+    """Return what is wrong with a fit, in a few words each.
+
+    >>> _problems(1.02, 500.0, 300.0, 0, 0.3)
+    ['R-hat 1.020', 'tail ESS 300']
+    """
+    # Written so that what is not a number, such as the R-hat of a chain that never moved, is a problem too.
+    return [
+        *([] if rhat < RHAT else [f"R-hat {rhat:.3f}"]),
+        *([] if bulk > ESS else [f"bulk ESS {bulk:.0f}"]),
+        *([] if tail > ESS else [f"tail ESS {tail:.0f}"]),
+        *([f"{divergences} divergences"] if divergences else []),
+        *([] if pareto_k is None or pareto_k < PARETO_K else [f"Pareto k {pareto_k:.2f}"]),
+    ]
