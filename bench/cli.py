@@ -47,6 +47,7 @@ class Format(StrEnum):
 
     table = "table"
     md = "md"
+    html = "html"
     csv = "csv"
     json = "json"
 
@@ -166,6 +167,9 @@ def leaderboard(
     results: Results = RESULTS,
     format: Annotated[Format, typer.Option(help="table is for the terminal, the others for files.")] = Format.table,
     out: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also draw the pictures, as PNG and SVG in this folder.")
+    ] = None,
 ) -> None:
     """Show the leaderboard of the finished runs below a folder; every metric is recomputed from their rows."""
     from bench.standings import read_standings
@@ -179,6 +183,13 @@ def leaderboard(
         say(f"warning: {problem}")
     if not standings.rows:
         say(f"there are no finished runs below '{results}'; `beliefbench run --results {results}` makes some.")
+    if pictures is not None:
+        from bench.page.pictures import draw_all
+
+        try:
+            say(f"{len(draw_all(standings, pictures))} pictures are in '{pictures}'.")
+        except OSError as error:
+            raise UsageError(f"'{pictures}' cannot be written ({error.strerror}); name another folder.") from error
     if format is Format.table and out is None:
         to_terminal(standings, Console())
         return

@@ -16,6 +16,9 @@ import typer
 
 from bench.errors import BeliefBenchError
 
+RESUMABLE = ("run", "student", "curves")
+"""Commands that go on where they stopped."""
+
 
 def say(sentence: str) -> None:
     """Print a sentence to standard error."""
@@ -30,7 +33,7 @@ def sentences(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
-            goes_on = command.__name__ == "run" and not kwargs.get("estimate")
+            goes_on = command.__name__ in RESUMABLE and not kwargs.get("estimate")
             say("stopped; the same command goes on where it stopped." if goes_on else "stopped.")
             sys.stderr.flush()
             os._exit(130)  # an orderly exit waits for compilations under way, and can crash in them

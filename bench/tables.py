@@ -85,7 +85,19 @@ def to_json(standings: Standings) -> str:
     return standings.as_json() + "\n"
 
 
-FORMATS: dict[str, Callable[[Standings], str]] = {"md": to_markdown, "csv": to_csv, "json": to_json}
+def to_html(standings: Standings) -> str:
+    """Return the leaderboard as one page (`bench.page.page`)."""
+    from bench.page.page import to_html as page
+
+    return page(standings)
+
+
+FORMATS: dict[str, Callable[[Standings], str]] = {
+    "md": to_markdown,
+    "html": to_html,
+    "csv": to_csv,
+    "json": to_json,
+}
 
 
 def _title(group: list[Row]) -> str:

@@ -15,13 +15,16 @@ import pytest
 def test_the_wheel_holds_code_catalogues_and_students(wheel):
     files = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert {"bench/harness.py", "bench/domains/flights.py", "bench/agents/bayesian.py"} <= set(files)
-    parts = ("", "/language", "/publishing", "/released", "/skill", "/students", "/teaching", "/domains", "/agents")
+    parts = ("", "/language", "/page", "/publishing", "/released", "/skill", "/students", "/teaching")
+    parts += ("/domains", "/agents")
     catalogues = [name for name in files if name.startswith("bench/domains/catalogues/")]
     students = [name for name in files if name.startswith("bench/agents/taught/")]
-    code = set(files) - set(catalogues) - set(students)
+    templates = [name for name in files if name.startswith("bench/page/templates/")]
+    code = set(files) - set(catalogues) - set(students) - set(templates)
     assert {str(Path(name).parent) for name in code} == {f"bench{part}" for part in parts}
     assert all(name.endswith((".py", "py.typed")) for name in code)
     assert all(name.endswith((".json", "README.md")) for name in catalogues)
+    assert {"page.html", "page.css", "page.js"} <= {Path(name).name for name in templates}
     assert len({Path(name).parent for name in students}) == 3
     assert all(name.endswith((".json", ".jsonl", ".jinja", "README.md", "model.safetensors")) for name in students)
 

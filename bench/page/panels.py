@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,7 +19,8 @@ from matplotlib.path import Path
 
 from bench.intervals import clustered_slope
 from bench.metrics import usable_probs
-from bench.page.styles import INK, RULE, SHADE, Style, Styles, labels_of, marked, percent, styles_of
+from bench.page.styles import INK, MINUS, RULE, SHADE, Style, Styles, labels_of, marked, number, percent, styles_of
+from bench.page.svg import SETTINGS
 from bench.reliability import Diagram, confidence_of, diagram
 from bench.standings import Row
 
@@ -30,6 +32,7 @@ MOST_STAGES = 6
 DOTS, BINS, ACROSS = 200, 12, 5
 
 
+@matplotlib.rc_context(SETTINGS)
 def reliability(group: Sequence[Row], styles: Styles | None = None) -> Figure | None:
     """Draw reliability diagrams: agents below each other, rounds beside each other.
 
@@ -41,13 +44,13 @@ def reliability(group: Sequence[Row], styles: Styles | None = None) -> Figure | 
         return None
     rounds = [one["round"] for one in group[0].rounds]
     stages = np.unique(np.linspace(0, len(rounds) - 1, min(MOST_STAGES, len(rounds))).round().astype(int))
-    sheet = Sheet.of(len(stages), len(stating), left=1.0, top=0.24, bottom=0.42)
+    sheet = Sheet.of(len(stages), len(stating), left=1.22, top=0.26, bottom=0.42)
     for column, stage in enumerate(stages):
-        seen = "before round 1" if stage == 0 else f"after round {rounds[stage]}"
+        seen = f"after round {rounds[stage]}" if stage else "before round 1"
         sheet.write(column, 0, 0.5, 1.07, seen, ha="center", va="bottom", size=9)
         sheet.ticks(column, len(stating) - 1, ("0", "50%", "100%"), labels_left=column == 0)
     for place, (row, label, style) in enumerate(stating):
-        sheet.write(0, place, -0.5, 0.5, "\n".join(wrap(label, 14)[:4]), ha="right", va="center", size=9)
+        sheet.write(0, place, -0.36, 0.5, "\n".join(wrap(label, 13)[:4]), ha="right", va="center", size=9)
         if place + 1 < len(stating):
             sheet.ticks(0, place, ("0", "50%", "100%"), labels_left=True, labels_below=False)
         answers = row.answers()
@@ -59,17 +62,18 @@ def reliability(group: Sequence[Row], styles: Styles | None = None) -> Figure | 
             ece, null = row.rounds[stage]["ece"], row.further[stage]["ece_null"]
             above = "" if null is None else f" {'>' if ece > null else '≤'} {percent(null)}"
             sheet.write(column, place, 0.05, 0.95, f"ECE {percent(ece)}{above}", va="top", size=7.5)
-    middle = sheet.columns * (1 + GAP) / 2
-    sheet.axes.text(middle, sheet.low - 0.3, "stated probability of the chosen option", ha="center", va="top", size=9)
-    sheet.axes.text(-0.36, sheet.low / 2 + 0.5, "share right", ha="center", va="center", rotation=90, size=9)
+    sheet.write(0, 0, -0.05, 1.07, "share right", ha="right", va="bottom", size=8.5)
+    sheet.below("stated probability of the chosen option")
     return sheet.figure
 
 
 def _reliable(sheet: Sheet, column: int, place: int, found: Diagram, style: Style) -> None:
     mass, edges = np.histogram(found.confidence, bins=BARS, range=(0, 1), weights=found.answers)
     heights = 0.2 * mass / mass.max()
-    steps = np.stack([np.repeat(edges, 2)[1:-1], np.repeat(heights, 2)], axis=1)
-    sheet.fill(column, place, steps[:, 0], np.zeros(len(steps)), steps[:, 1], SHADE, 0.45)
+    some = np.flatnonzero(mass)
+    shown = slice(some[0], some[-1] + 1)
+    at, top = np.repeat(edges[some[0] : some[-1] + 2], 2)[1:-1], np.repeat(heights[shown], 2)
+    sheet.fill(column, place, at, np.zeros(len(at)), top, SHADE, 0.45)
     at = found.confidence
     if len(at) > POINTS:
         at = np.linspace(at[0], at[-1], POINTS)
@@ -81,6 +85,7 @@ def _reliable(sheet: Sheet, column: int, place: int, found: Diagram, style: Styl
     sheet.line(column, place, at, share, style.colour, 1.8, "o" if len(at) < 4 else "")
 
 
+@matplotlib.rc_context(SETTINGS)
 def update_scatter(group: Sequence[Row], styles: Styles | None = None) -> Figure | None:
     """Draw the agent's changes of P(what the user wants) from round to round against the exact answer's.
 
@@ -93,19 +98,17 @@ def update_scatter(group: Sequence[Row], styles: Styles | None = None) -> Figure
     columns = min(ACROSS, len(stating))
     rows = -(-len(stating) // columns)
     sheet = Sheet.of(columns, rows, left=0.55, top=0.2, bottom=0.42, apart=0.36)
-    for number, (row, label, style) in enumerate(stating):
-        column, place = number % columns, number // columns
+    for panel, (row, label, style) in enumerate(stating):
+        column, place = panel % columns, panel // columns
         sheet.frame(column, place)
         for ends in (((0, 1), (0.5, 0.5)), ((0.5, 0.5), (0, 1))):
             sheet.line(column, place, np.array(ends[0]), np.array(ends[1]), RULE, 0.7)
-        last = number + columns >= len(stating)
-        sheet.ticks(column, place, ("−100", "0", "+100"), labels_left=column == 0, labels_below=last)  # noqa: RUF001
+        last = panel + columns >= len(stating)
+        sheet.ticks(column, place, (f"{MINUS}100", "0", "+100"), labels_left=column == 0, labels_below=last)
         sheet.write(column, place, 0.5, 1.05, label if len(label) < 26 else f"{label[:25]}…", ha="center", va="bottom",
                     size=8.5)  # fmt: skip
         _updates(sheet, column, place, row, style)
-    middle = sheet.columns * (1 + GAP) / 2 - GAP / 2
-    sheet.axes.text(middle, sheet.low - 0.26, "change of the exact P(what the user wants), points", ha="center",
-                    va="top", size=9)  # fmt: skip
+    sheet.below("change of the exact P(what the user wants), percentage points")
     sheet.axes.text(-0.42, sheet.low / 2 + 0.5, "change of the agent's", ha="center", va="center", rotation=90, size=9)
     return sheet.figure
 
@@ -126,16 +129,17 @@ def _updates(sheet: Sheet, column: int, place: int, row: Row, style: Style) -> N
     order = np.argsort(x, kind="stable")
     bins = [part for part in np.array_split(order, BINS) if len(part)]
     at = np.array([x[part].mean() for part in bins])
-    low, high = np.array([np.quantile(y[part], [0.1, 0.9]) for part in bins]).T
-    sheet.fill(column, place, (1 + at) / 2, (1 + low) / 2, (1 + high) / 2, style.colour, 0.2)
+    ends = np.array([np.quantile(y[part], [0.1, 0.9]) for part in bins])
+    sheet.fill(column, place, (1 + at) / 2, (1 + ends[:, 0]) / 2, (1 + ends[:, 1]) / 2, style.colour, 0.2)
     means = np.array([y[part].mean() for part in bins])
     sheet.line(column, place, (1 + at) / 2, (1 + means) / 2, INK, 0, "o")
     if slope is None:
         return
-    ends = np.array([x.min(), x.max()])
-    line = np.clip(y.mean() + slope.value * (ends - x.mean()), -1, 1)
-    sheet.line(column, place, (1 + ends) / 2, (1 + line) / 2, style.colour, 2)
-    said = f"slope {slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
+    across = np.array([x.min(), x.max()])
+    line = np.clip(y.mean() + slope.value * (across - x.mean()), -1, 1)
+    sheet.line(column, place, (1 + across) / 2, (1 + line) / 2, style.colour, 2)
+    value, low, high = (number(one, 2) for one in slope)
+    said = f"slope {value} ({low} to {high})"
     sheet.write(column, place, 0.04, 0.96, said, va="top", size=7.5)
 
 
@@ -183,22 +187,39 @@ class Sheet(NamedTuple):
     ) -> None:
         """Draw a line in a panel."""
         left, low = self.corner(column, row)
-        self.axes.plot(left + x, low + y, color=colour, linewidth=width, marker=mark, markersize=3, linestyle=dash)
+        self.axes.plot(
+            left + x,
+            low + y,
+            color=colour,
+            linewidth=width,
+            linestyle=dash if width else "",
+            marker=mark,
+            markersize=3,
+            clip_on=False,
+        )
 
     def fill(
         self, column: int, row: int, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, alpha: float
     ) -> None:
         """Fill what lies between two curves in a panel."""
         left, base = self.corner(column, row)
-        self.axes.fill_between(left + x, base + low, base + high, color=colour, alpha=alpha, linewidth=0)
+        across, down = np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])
+        self.axes.fill(left + across, base + down, color=colour, alpha=alpha, linewidth=0, clip_on=False)
 
     def dots(self, column: int, row: int, x: np.ndarray, y: np.ndarray, colour: str) -> None:
-        """Draw dots in a panel, all as one path: strokes without length, whose ends are round."""
+        """Draw dots in a panel, all as one path: short strokes whose ends are round."""
         left, low = self.corner(column, row)
         points = np.repeat(np.stack([left + x, low + y], axis=1), 2, axis=0)
+        points[1::2, 0] += 0.004
         path = Path(points, np.tile([Path.MOVETO, Path.LINETO], len(x)))
         path.should_simplify = False
-        self.axes.add_patch(PathPatch(path, edgecolor=colour, linewidth=2, capstyle="round", alpha=0.3, fill=False))
+        dots = PathPatch(path, edgecolor=colour, linewidth=1.8, capstyle="round", alpha=0.35, fill=False, clip_on=False)
+        self.axes.add_patch(dots)
+
+    def below(self, text: str) -> None:
+        """Write below all panels."""
+        middle = (self.columns * (1 + GAP) - GAP) / 2
+        self.axes.text(middle, self.low - 0.24, text, color=INK, ha="center", va="top", size=9)
 
     def write(self, column: int, row: int, x: float, y: float, text: str, **how: object) -> None:
         """Write in or beside a panel."""
@@ -209,9 +230,9 @@ class Sheet(NamedTuple):
         self, column: int, row: int, labels: Sequence[str], *, labels_left: bool, labels_below: bool = True
     ) -> None:
         """Label both ends and the middle of a panel's edges."""
-        for place, label in zip((0, 0.5, 1), labels, strict=True):
+        for place, align, label in zip((0, 0.5, 1), ("left", "center", "right"), labels, strict=True):
             if labels_below:
-                self.write(column, row, place, -0.04, label, ha="center", va="top", size=7.5)
+                self.write(column, row, place, -0.04, label, ha=align, va="top", size=7.5)
             if labels_left:
                 self.write(column, row, -0.05, place, label, ha="right", va="center", size=7.5)
 

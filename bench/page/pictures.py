@@ -1,7 +1,7 @@
 """The leaderboard's pictures, one set for rows that can be compared: PNG and SVG, readable in grey.
 
 `learning_curves` and `agreement_and_kl` are here; the small multiples, `reliability` and `update_scatter`, are in
-`bench.page.panels`. All take the rows of a group, and give a Matplotlib figure or, where there is nothing to draw, None.
+`bench.page.panels`. All take the rows of a group, and give a Matplotlib figure; None where there is nothing to draw.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, PercentFormatter
 
 from bench.domain import OPTIONS
 from bench.page.panels import reliability, update_scatter
 from bench.page.styles import INK, RULE, SHADE, Style, Styles, labels_of, marked, slugs_of, styles_of
-from bench.page.svg import as_png, as_svg
+from bench.page.svg import SETTINGS, as_png, as_svg
 from bench.standings import Row, Standings
 from bench.store import write_atomically
 from bench.updating import exact_accuracy
@@ -26,6 +27,7 @@ KL_TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 8, 13)
 NAME_WIDTH = 26
 
 
+@matplotlib.rc_context(SETTINGS)
 def learning_curves(group: Sequence[Row], styles: Styles | None = None) -> Figure:
     """Draw accuracy after each round with its 95% interval, beside that of the exact answer on the same questions."""
     figure = Figure(figsize=(9.2, 4.9), layout="constrained")
@@ -33,9 +35,7 @@ def learning_curves(group: Sequence[Row], styles: Styles | None = None) -> Figur
     rounds = [one["round"] for one in group[0].rounds]
     exact = exact_curve(group)
     axes.plot(rounds, exact, color=INK, linewidth=5, alpha=0.2, solid_capstyle="round", label="exact answer", zorder=1)
-    axes.axhline(1 / OPTIONS, color=SHADE, linewidth=1, linestyle=(0, (2, 3)), zorder=1)
-    axes.annotate("chance", (1, 1 / OPTIONS), (-2, -3), xycoords=("axes fraction", "data"), textcoords="offset points",
-                  ha="right", va="top", fontsize=8, color=INK)  # fmt: skip
+    axes.axhline(1 / OPTIONS, color=SHADE, linewidth=1.2, linestyle=(0, (2, 3)), label="chance", zorder=1)
     shifts = np.linspace(-0.09, 0.09, len(group)) if len(group) > 1 else np.zeros(1)
     for row, label, style, shift in _styled(group, styles, shifts):
         at = np.array(rounds) + shift
@@ -65,6 +65,7 @@ def exact_curve(group: Sequence[Row]) -> list[float]:
     return [float(value) for value in exact_accuracy(answers.truth, answers.exact).mean(axis=0)]
 
 
+@matplotlib.rc_context(SETTINGS)
 def agreement_and_kl(group: Sequence[Row], styles: Styles | None = None) -> Figure:
     """Draw the share of answers that are the exact answer's, and the distance to its probabilities, by round."""
     stating = any(row.fields["probabilistic"] for row in group)
@@ -82,7 +83,8 @@ def agreement_and_kl(group: Sequence[Row], styles: Styles | None = None) -> Figu
         # Most of what matters is near 0, which a linear scale would hide and a logarithmic one cannot show.
         axes[1].set_yscale("function", functions=(lambda value: np.sqrt(np.maximum(value, 0)), np.square))
         highest = max(one["kl_exact"] for row in group for one in row.rounds if one["kl_exact"] is not None)
-        axes[1].yaxis.set_major_locator(FixedLocator([tick for tick in KL_TICKS if tick <= max(highest, 0.05)]))
+        axes[1].yaxis.set_major_locator(FixedLocator(_kl_ticks(max(highest, 0.05))))
+        axes[1].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes[1].set_ylim(0, max(highest, 0.05) * 1.1)
         axes[1].set_title("KL(exact || agent), nats an answer; root scale", fontsize=10)
     for one in axes:
@@ -119,9 +121,20 @@ def draw_all(standings: Standings, folder: str | Path) -> list[Path]:
     return files
 
 
-def _styled(
-    group: Sequence[Row], styles: Styles | None, shifts: np.ndarray
-) -> list[tuple[Row, str, Style, float]]:
+def _kl_ticks(highest: float) -> list[float]:
+    """Return the ticks up to a number that do not touch on a root scale.
+
+    >>> _kl_ticks(3.0)
+    [0, 0.05, 0.2, 0.5, 1, 2, 3]
+    """
+    chosen: list[float] = [0]
+    for tick in KL_TICKS:
+        if tick <= highest and np.sqrt(tick) - np.sqrt(chosen[-1]) > 0.07 * np.sqrt(highest):
+            chosen.append(tick)
+    return chosen
+
+
+def _styled(group: Sequence[Row], styles: Styles | None, shifts: np.ndarray) -> list[tuple[Row, str, Style, float]]:
     """Return rows with the label, the style and the shift of each."""
     labels = labels_of(group)
     known = styles_of(labels) if styles is None else styles

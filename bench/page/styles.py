@@ -1,4 +1,4 @@
-"""How agents are told apart in pictures: each by a colour, a dash pattern and a mark of its own, also without colour."""
+"""How agents are told apart in pictures, in grey too: each by a colour, a dash pattern and a mark of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ COLOURS = ("#0b62a8", "#c1440e", "#117733", "#8a3fa0", "#8a6a00", "#a3195b", "#0
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)), (0, (9, 3)))
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", "p", ">", "h")
 PRIVILEGED_MARK = "*"
+NONE, TO, MINUS = "\u2013", "\u2013", "\u2212"
 
 
 class Style(NamedTuple):
@@ -73,8 +74,8 @@ def slugs_of(names: Sequence[str]) -> list[str]:
 def percent(value: float | None, digits: int = 1) -> str:
     """Return a share in percent, a dash where there is none.
 
-    >>> percent(0.1234), percent(None)
-    ('12.3', '–')
+    >>> percent(0.1234), percent(None) == NONE
+    ('12.3', True)
     """
     return number(None if value is None else 100 * value, digits)
 
@@ -82,10 +83,10 @@ def percent(value: float | None, digits: int = 1) -> str:
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number, a dash where there is none; no negative zero.
 
-    >>> number(-0.0001), number(1.5, 2)
-    ('0.000', '1.50')
+    >>> number(-0.0001), number(1.5, 2), number(-1.5, 1) == f"{MINUS}1.5"
+    ('0.000', '1.50', True)
     """
-    return "–" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # noqa: RUF001
+    return NONE if value is None else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
 
 
 Styles = Mapping[str, Style]

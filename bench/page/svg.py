@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from html import escape
 from io import BytesIO
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
 from bench.page.styles import COLOURS, INK, RULE, SHADE
 
-SETTINGS = {
+SETTINGS: Any = {
     "svg.hashsalt": "beliefbench",
     "svg.fonttype": "none",  # text: smaller than outlines, can be searched, and takes the page's font and colour
     "font.family": ["DejaVu Sans"],
@@ -29,9 +30,10 @@ VARIABLES = {
 
 
 def as_svg(figure: Figure, transparent: bool = False) -> bytes:
-    """Return a figure as SVG, coordinates in hundredths of a point."""
+    """Return a figure as SVG, its coordinates shortened to what can be seen."""
     text = _saved(figure, "svg", transparent).decode()
-    return re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), text).encode()
+    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d{2,}", _short, tag[0]), text)
+    return re.sub(r' d="[^"]*"', lambda path: re.sub(r"\s*([MLCQz])\s*", r"\1", path[0]), text).encode()
 
 
 def as_png(figure: Figure) -> bytes:
@@ -46,8 +48,8 @@ def inline_svg(figure: Figure, name: str, described: str) -> str:
     """
     text = as_svg(figure, transparent=True).decode()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|<defs>\s*</defs>", "", text, flags=re.S)
-    text = re.sub(r' xmlns(:xlink)?="[^"]*"| (version|width|height)="[^"]*"(?=[^>]*viewBox)', "", text)
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.S)
+    text = re.sub(r'<svg[^>]*(viewBox="[^"]*")[^>]*>', r"<svg \1>", text)
     text = text.replace("xlink:href", "href")
     used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text))
     wanted = {one for pair in used for one in pair if one}
@@ -55,9 +57,14 @@ def inline_svg(figure: Figure, name: str, described: str) -> str:
     text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, variable)
-    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
-    text = re.sub(r">\s+<", "><", text)
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*"|(?<=>)\s+(?=<)', "", text).replace("<defs></defs>", "")
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(described)}"', 1)
+
+
+def _short(found: re.Match[str]) -> str:
+    value = float(found[0])
+    return f"{value:.{1 if abs(value) >= 10 else 2}f}".rstrip("0").rstrip(".")
 
 
 def _saved(figure: Figure, kind: str, transparent: bool) -> bytes:

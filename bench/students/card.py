@@ -64,7 +64,7 @@ def card(told: dict[str, Any], validations: str, model: Any) -> str:
         how=HOW[teacher],
         recommender="oracle" if history == "oracle" else "exact assistant",
         command=shlex.join(command),
-        time=f", {told['seconds'] / 60:.0f} minutes" if told["seconds"] else "",
+        time=_minutes(told["seconds"]) if told["seconds"] else "",
         domain=domain,
         sets=told["rounds"] + 1,
         curve="\n".join(
@@ -72,3 +72,8 @@ def card(told: dict[str, Any], validations: str, model: Any) -> str:
             for one in found
         ),
     )
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f", {minutes} minutes" if minutes > 1 else ", a minute"

@@ -29,7 +29,7 @@ from bench.students.conversation import Writer
 from bench.students.drawing import draw
 from bench.students.interactions import Source
 from bench.students.student import BATCH, Examination, Settings, Stream, new_student, trainer_of
-from bench.teaching.folder import claim, is_finished
+from bench.teaching.folder import claimed, is_finished
 from bench.teaching.lessons import Recommender, Teacher
 
 EXAMINED = 1024
@@ -100,23 +100,24 @@ def teach_curves(
     Settings(interactions)
     files = {(name, seed): out / f"{name}-seed-{seed}.parquet" for seed in range(seeds) for name in CONDITIONS}
     about = {"domain": load_domain(domain).identity(), "interactions": interactions}
-    if not is_finished(out, about):
-        claim(out, about)
-    lacking = [(*which, file) for which, file in files.items() if not file.exists()]
-    told(len(files) - len(lacking), len(files))
-    # One thread each: a small model on two gains less than two models on one.
-    with ProcessPoolExecutor(initializer=set_num_threads, initargs=(1,), mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(teach_curve, domain, name, Settings(interactions, seed), file) for name, seed, file in lacking
-        ]
-        for done, job in enumerate(as_completed(jobs), 1):
-            job.result()
-            told(len(files) - len(lacking) + done, len(files))
-    table = measured(out)
-    table.to_csv(out / "curves.csv", index=False, float_format="%.5f")
-    differences(by_size(table)).to_csv(out / "differences.csv", index=False, float_format="%.5f")
-    for kind in ("svg", "png"):
-        draw(by_size(table), out / f"curves.{kind}")
+    is_finished(out, about)  # raises where it holds something else
+    with claimed(out, about):
+        lacking = [(*which, file) for which, file in files.items() if not file.exists()]
+        told(len(files) - len(lacking), len(files))
+        # One thread each: a small model on two gains less than two models on one.
+        with ProcessPoolExecutor(initializer=set_num_threads, initargs=(1,), mp_context=get_context("spawn")) as pool:
+            jobs = [
+                pool.submit(teach_curve, domain, name, Settings(interactions, seed), file)
+                for name, seed, file in lacking
+            ]
+            for done, job in enumerate(as_completed(jobs), 1):
+                job.result()
+                told(len(files) - len(lacking) + done, len(files))
+        table = measured(out)
+        table.to_csv(out / "curves.csv", index=False, float_format="%.5f")
+        differences(by_size(table)).to_csv(out / "differences.csv", index=False, float_format="%.5f")
+        for kind in ("svg", "png"):
+            draw(by_size(table), out / f"curves.{kind}")
 
 
 class _Recording(TrainerCallback):

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 TITLES = {
     "accuracy": "accuracy",
@@ -45,6 +45,7 @@ def draw(table: pd.DataFrame, file: Path) -> None:
             axis.yaxis.set_major_formatter(PercentFormatter(1))
     for axis in axes[2:]:
         axis.set_xlabel("interactions taught")
+        axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes[0].legend(frameon=False)
     metadata = {"Date": None} if file.suffix == ".svg" else {}

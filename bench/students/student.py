@@ -40,7 +40,7 @@ from bench.students.conversation import Writer
 from bench.students.interactions import Source
 from bench.students.phrases import END, Phrasebook
 from bench.students.scaffold import Lesson, Scaffolded
-from bench.teaching.folder import TEACHING, as_json, claim, is_finished, latest_checkpoint
+from bench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
 from bench.teaching.trainer import Progress, Watching
 
 CHECKPOINTS, VALIDATIONS = "checkpoints", "validation.jsonl"
@@ -76,6 +76,11 @@ class Settings:
         """Steps of `BATCH` interactions."""
         return math.ceil(self.interactions / BATCH)
 
+    @property
+    def warmup_steps(self) -> int:
+        """Steps in which the learning rate rises."""
+        return min(WARMUP, self.steps // 2)
+
 
 def teach_student(
     source: Source, settings: Settings, out: Path, told: Callable[[Progress], None] = lambda progress: None
@@ -97,7 +102,7 @@ def teach_student(
         "shape": SHAPE,
         "batch": BATCH,
         "learning_rate": LEARNING_RATE,
-        "warmup_steps": WARMUP,
+        "warmup_steps": settings.warmup_steps,
     }
     if is_finished(out, about):
         return False
@@ -109,25 +114,23 @@ def teach_student(
     examination = Examination.of(source, writer)
     watching = Watching(out / VALIDATIONS, examination.measure, told)
     trainer = trainer_of(student, Stream(source, writer, settings.steps), out / CHECKPOINTS, settings, watching)
-    claim(out, about)
-    latest = latest_checkpoint(out / CHECKPOINTS)
-    seconds = trainer.train(resume_from_checkpoint=str(latest) if latest else None).metrics["train_runtime"]
-    # Half precision holds 3 digits, more than steps of this size settle, in half the space.
-    student.model.to(torch.float16).save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    made = {
-        "finished": now(),
-        "seconds": None if latest else round(seconds),
-        "threads": torch.get_num_threads(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} processors, no accelerator",
-        "versions": installed_versions(),
-    }
-    write_atomically(
-        out / "README.md",
-        card(about | made | {"examined": EXAMINED}, (out / VALIDATIONS).read_text(), student.model).encode(),
-    )
-    write_atomically(out / TEACHING, as_json(about | made))
-    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    with claimed(out, about):
+        latest = latest_checkpoint(out / CHECKPOINTS)
+        seconds = trainer.train(resume_from_checkpoint=str(latest) if latest else None).metrics["train_runtime"]
+        # Half precision holds 3 digits, more than steps of this size settle, in half the space.
+        student.model.to(torch.float16).save_pretrained(out)
+        tokenizer.save_pretrained(out)
+        made = {
+            "finished": now(),
+            "seconds": None if latest else round(seconds),
+            "threads": torch.get_num_threads(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} processors, no accelerator",
+            "versions": installed_versions(),
+        }
+        written = card(about | made | {"examined": EXAMINED}, (out / VALIDATIONS).read_text(), student.model)
+        write_atomically(out / "README.md", written.encode())
+        write_atomically(out / TEACHING, as_json(about | made))
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     return True
 
 
@@ -211,7 +214,7 @@ def trainer_of(
         learning_rate=LEARNING_RATE,
         lr_scheduler_type=SchedulerType.COSINE_WITH_MIN_LR,
         lr_scheduler_kwargs={"min_lr_rate": 0.05},
-        warmup_steps=min(WARMUP, settings.steps // 2),
+        warmup_steps=settings.warmup_steps,
         adam_beta2=0.98,
         weight_decay=0.01,
         use_cpu=True,

@@ -145,7 +145,7 @@ def run(
     with watched(Console(stderr=True)) as told:
         anew = teach_model(weights, data, out, settings, every_turn, examined, told)
     spec = f"prompted:{base},adapter={out}" if lora else f"prompted:{out}"
-    say(f"{'taught' if anew else 'was taught already'}: {out}; beliefbench run --agent {spec}")
+    say(f"{'taught' if anew else 'was taught already'}: {out}; beliefbench run --domain flights --agent {spec}")
 
 
 @teach.command("student")
@@ -160,7 +160,9 @@ def student(
         typer.Option(help="Whose recommendations stand in the conversation; the teacher's where left out."),
     ] = None,
     domain: Annotated[str, typer.Option(metavar="NAME", help="The domain that users come from.")] = "flights",
-    interactions: Annotated[int, typer.Option(help="Interactions, each met once.")] = 100_000,
+    interactions: Annotated[
+        int, typer.Option(help="Interactions, each met once; 16 a step, and rounded up to whole steps.")
+    ] = 100_000,
     seed: Annotated[int, typer.Option(help="Seed of the first weights and of all draws.")] = 0,
 ) -> None:
     """Make a small language model and teach it from nothing; run again, it goes on where it was stopped.
@@ -180,7 +182,8 @@ def student(
     source = Source(load_domain(domain), teacher.value, recommender, seed=seed)
     with watched(Console(stderr=True)) as told:
         anew = teach_student(source, Settings(interactions, seed), out, told)
-    say(f"{'taught' if anew else 'was taught already'}: {out}; beliefbench run --agent prompted:{out}")
+    spec = f"--domain {domain} --agent prompted:{out},dtype=float32"
+    say(f"{'taught' if anew else 'was taught already'}: {out}; beliefbench run {spec}")
 
 
 @teach.command("curves")
@@ -199,7 +202,7 @@ def curves(
     """
     from bench.language.huggingface import require
 
-    require("torch", "transformers", "accelerate", "matplotlib")
+    require("torch", "transformers", "accelerate")
     from bench.students.curves import teach_curves
 
     if not 1 <= seeds <= 100:

@@ -11,6 +11,7 @@ import hashlib
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from bench.language.loading import ends_of, read_model, read_tokenizer
 from bench.language.speech import speech_of
 from bench.provenance import installed_versions, now
 from bench.store import write_atomically
-from bench.teaching.folder import TEACHING, as_json, claim, is_finished, latest_checkpoint
+from bench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
 from bench.teaching.preferences import pairs, preference_trainer
 from bench.teaching.reading import conversations
 from bench.teaching.targets import Lines, lines_of
@@ -136,17 +137,17 @@ def teach(
             callbacks=watching,
         )
     trainer.remove_callback(PrinterCallback)
-    if PartialState().is_main_process:
-        claim(out, about)
-    latest = latest_checkpoint(out / CHECKPOINTS)
-    trainer.train(resume_from_checkpoint=str(latest) if latest else None)
-    trainer.save_model(str(out))
-    if PartialState().is_main_process:
-        (out / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to trust
-        tokenizer.save_pretrained(out)
-        finished = {**about, "finished": now(), "steps": trainer.state.global_step, "versions": installed_versions()}
-        write_atomically(out / TEACHING, as_json(finished))
-        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    main = PartialState().is_main_process
+    with claimed(out, about) if main else nullcontext():
+        latest = latest_checkpoint(out / CHECKPOINTS)
+        trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+        trainer.save_model(str(out))
+        if main:
+            (out / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to trust
+            tokenizer.save_pretrained(out)
+            made = {"finished": now(), "steps": trainer.state.global_step, "versions": installed_versions()}
+            write_atomically(out / TEACHING, as_json(about | made))
+            shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     return True
 
 

@@ -46,6 +46,8 @@ class Validation:
         UsageError
             Where nothing is told.
         """
+        if not data.is_file():
+            raise UsageError(f"'{data}' is no file; name a file of teaching data.")
         told = about(data)
         try:
             taught = told["users"]

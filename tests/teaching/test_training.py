@@ -21,6 +21,7 @@ import bench
 from bench.errors import BeliefBenchError, UsageError
 from bench.language.huggingface import locate
 from bench.language.speech import speech_of
+from bench.teaching.folder import claimed, is_finished, latest_checkpoint
 from bench.teaching.lessons import Course
 from bench.teaching.reading import Conversation, Taught, conversations
 from bench.teaching.records import write_records
@@ -275,3 +276,27 @@ def test_a_wrong_call_is_one_sentence(call, make_model, tmp_path, arguments, why
     assert (status, said.count("\n")) == (2, 1), said
     assert why in said
     assert not Path("y").exists()
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path):
+    from safetensors.numpy import save_file
+
+    for step in (4, 8, 12):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        save_file({"weight": np.arange(9.0)}, folder / "model.safetensors")
+        (folder / "trainer_state.json").write_text("{}")
+    newest = tmp_path / "checkpoint-12" / "model.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-5])
+    (tmp_path / "checkpoint-8" / "trainer_state.json").write_text('{"step"')
+    assert latest_checkpoint(tmp_path).name == "checkpoint-4"
+    assert latest_checkpoint(tmp_path / "nowhere") is None
+
+
+def test_a_folder_is_taught_in_by_one_process_at_a_time(tmp_path):
+    with claimed(tmp_path, {"base": "a"}):
+        assert not is_finished(tmp_path, {"base": "a"})
+        with pytest.raises(BeliefBenchError, match="another process is teaching"), claimed(tmp_path, {"base": "a"}):
+            pass
+    with claimed(tmp_path, {"base": "a"}):
+        pass

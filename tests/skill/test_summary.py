@@ -1,0 +1,103 @@
+"""What the skill model says of simulated agents, and that ArviZ says the same of the stored posterior."""
+
+import arviz_stats
+import numpy as np
+import pytest
+from xarray import open_datatree
+
+from bench.skill import stored
+from bench.skill.counts import Counts
+from bench.skill.learning import compare_curves
+from bench.skill.model import Comparable
+from bench.skill.summary import skills
+
+SHAPES = {
+    "learner": [0.36, 0.52, 0.6, 0.66, 0.7, 0.73],
+    "coin": [0.6] * 6,
+    "plateau": [0.36, 0.48, 0.48, 0.48, 0.48, 0.48],
+    "chance": [1 / 3] * 6,
+}
+
+
+def counts(shape, rng, users=200, heldout=40):
+    hard = rng.normal(0, 0.05, size=(users, 1))
+    return Counts(np.arange(users), rng.binomial(heldout, np.clip(np.array(shape) + hard, 0, 1)), heldout)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def told(results):
+    rng = np.random.default_rng(0)
+    few = counts(SHAPES["coin"], rng, users=3)
+    group = Comparable([*SHAPES, "few"], [*(counts(shape, rng) for shape in SHAPES.values()), few])
+    (found,) = skills([group], [[*SHAPES, "few"]], results)
+    return dict(zip(group.agents, found, strict=True))
+
+
+@pytest.mark.slow
+def test_ranks_and_plateaus_are_found(told):
+    assert [told[name].rank for name in SHAPES] == [(1, 1), (2, 2), (3, 3), (4, 4)]
+    assert told["learner"].best > 0.99
+    assert told["plateau"].plateau > 0.9
+    assert told["coin"].plateau > 0.9
+    assert told["learner"].plateau < 0.01
+    assert told["learner"].gain.low < 0.21 < told["learner"].gain.high
+    for name, shape in SHAPES.items():
+        for estimate, known in zip(told[name].accuracy, shape, strict=True):
+            assert abs(estimate.value - known) < 0.03
+    assert told["learner"].beats[0] == 0.5
+    assert told["chance"].beats[:3] == [0, 0, 0]
+
+
+@pytest.mark.slow
+def test_a_run_of_few_users_is_left_out(told):
+    assert told["few"] is None
+
+
+@pytest.mark.slow
+def test_diagnostics_are_those_of_the_stored_posterior(told, results):
+    (file,) = (results / "skill").glob("*.nc")
+    with open_datatree(file, engine="h5netcdf") as tree:
+        tree.load()
+    rhat = arviz_stats.rhat(tree, var_names=["accuracy"])["accuracy"]
+    bulk = arviz_stats.ess(tree, var_names=["accuracy"])["accuracy"]
+    for name in SHAPES:
+        assert told[name].rhat == float(rhat.sel(run=name).max())
+        assert told[name].ess_bulk == float(bulk.sel(run=name).min())
+        assert told[name].problems == []
+
+
+@pytest.mark.slow
+def test_a_posterior_is_fitted_once_and_again_where_it_is_damaged(told, results, monkeypatch):
+    rng = np.random.default_rng(0)
+    few = counts(SHAPES["coin"], rng, users=3)
+    group = Comparable([*SHAPES, "few"], [*(counts(shape, rng) for shape in SHAPES.values()), few])
+    fits = []
+    real = stored.model.fit
+    monkeypatch.setattr(stored.model, "fit", lambda groups: (fits.append(1), real(groups))[1])
+    (again,) = skills([group], [[*SHAPES, "few"]], results)
+    assert again[0].accuracy == told["learner"].accuracy
+    assert fits == []
+    (file,) = (results / "skill").glob("*.nc")
+    file.write_bytes(file.read_bytes()[:1000])
+    (again,) = skills([group], [[*SHAPES, "few"]], results)
+    assert fits == [1]
+    assert again[0].accuracy == told["learner"].accuracy
+
+
+@pytest.mark.parametrize(("name", "best"), [("plateau", "plateau"), ("chance", "nothing"), ("learner", "free")])
+def test_the_learning_curve_that_made_the_data_is_not_refused(name, best):
+    found = compare_curves(counts(SHAPES[name], np.random.default_rng(1)))
+    most = max(one.elpd_difference for one in found.values())
+    assert found[best].elpd_difference > most - 2 * max(found[best].error, 1.5)
+    refused = {curve for curve, one in found.items() if one.elpd_difference < -3 * max(one.error, 1e-9)}
+    assert refused >= {"plateau": {"nothing"}, "chance": set(), "learner": {"nothing", "plateau"}}[name]
+    assert found["plateau"].pareto_k < 0.7
+
+
+def test_nothing_is_said_of_learning_in_one_round():
+    assert compare_curves(counts([0.3, 0.5], np.random.default_rng(0))) == {}
