@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bench.domain import Domain, Feature, Recorded
     from bench.episodes import Episodes, choice_probs
     from bench.errors import BeliefBenchError, ContradictionError, TooLargeError, UsageError
+    from bench.exchange import datatree
     from bench.harness import Run, run
     from bench.inference import expected_information, expected_rewards, posterior, predictive, predictives
     from bench.information import information_gain, informative
@@ -38,6 +39,7 @@ _HOME = {
     "UsageError": "errors",
     "break_ties": "agent",
     "choice_probs": "episodes",
+    "datatree": "exchange",
     "expected_information": "inference",
     "expected_rewards": "inference",
     "information_gain": "information",
@@ -72,6 +74,7 @@ __all__ = [
     "UsageError",
     "break_ties",
     "choice_probs",
+    "datatree",
     "expected_information",
     "expected_rewards",
     "information_gain",

@@ -1,4 +1,4 @@
-"""The command line: ``beliefbench list | run | leaderboard | publish | verify | check | import | teach``."""
+"""The command line: ``beliefbench list | run | leaderboard | export | publish | verify | check | import | teach``."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class Format(StrEnum):
     table = "table"
     md = "md"
     html = "html"
+    latex = "latex"
     csv = "csv"
     json = "json"
 
@@ -167,14 +168,18 @@ def leaderboard(
     results: Results = RESULTS,
     format: Annotated[Format, typer.Option(help="table is for the terminal, the others for files.")] = Format.table,
     out: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Also show what the paper printed of its models, marked as such.")
+    ] = False,
     pictures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also draw the pictures, as PNG and SVG in this folder.")
     ] = None,
 ) -> None:
     """Show the leaderboard of the finished runs below a folder; every metric is recomputed from their rows."""
+    from bench.formats import written
     from bench.standings import read_standings
     from bench.store import write_atomically
-    from bench.tables import FORMATS, to_terminal, to_text
+    from bench.tables import to_terminal
 
     console = Console(file=sys.stderr)
     with console.status("fitting the skill model" if console.is_terminal else ""):
@@ -191,9 +196,9 @@ def leaderboard(
         except OSError as error:
             raise UsageError(f"'{pictures}' cannot be written ({error.strerror}); name another folder.") from error
     if format is Format.table and out is None:
-        to_terminal(standings, Console())
+        to_terminal(standings, Console(), reference)
         return
-    text = to_text(standings) if format is Format.table else FORMATS[format.value](standings)
+    text = written(standings, format.value, reference)
     if out is None:
         print(text, end="")
         return
@@ -201,6 +206,31 @@ def leaderboard(
         write_atomically(out, text.encode())
     except OSError as error:
         raise UsageError(f"'{out}' cannot be written ({error.strerror}); name another file.") from error
+
+
+@app.command()
+@sentences
+def export(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The NetCDF file to write, such as runs.nc.")],
+    results: Results = RESULTS,
+) -> None:
+    """Write finished runs as an xarray DataTree: answers, truth, exact answers, and the skill model's posterior."""
+    from bench.exchange import compressed, tree_of
+    from bench.standings import read_standings
+
+    standings = read_standings(results)
+    for problem in standings.problems:
+        say(f"warning: {problem}")
+    if not standings.rows:
+        raise UsageError(
+            f"there are no finished runs below '{results}'; `beliefbench run --results {results}` makes some."
+        )
+    tree = tree_of(standings, results)
+    try:
+        tree.to_netcdf(out, engine="h5netcdf", encoding=compressed(tree))
+    except OSError as error:
+        raise UsageError(f"'{out}' cannot be written ({error.strerror or error}); name another file.") from error
+    say(f"{out}: {len(standings.rows)} runs.")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Runs as an xarray DataTree, the format that ArviZ reads: answers, truth, exact answers, and the skill model's posterior."""
+"""Runs as an xarray DataTree, the format of ArviZ: answers, truth, exact answers, the skill model's posterior."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def datatree(results: str | Path = "results/local") -> DataTree:
     """Return all finished runs below a folder as a DataTree.
 
     ``posterior`` and ``sample_stats`` at its root are those of the skill model, where runs have users enough: accuracy
-    [chain, draw, run, round]; runs of another number of rounds are in ``rounds_<R>``. Below, a node for the runs that can
-    be compared, named by their domain, with
+    [chain, draw, run, round]; runs of another number of rounds are in ``rounds_<R>``. Below, a node for the runs that
+    can be compared, named by their domain, with
 
-    - ``predictions``: probability[agent, user, round, item, option], NaN where the agent states none or the answer cannot
-      be used, and choice[agent, user, round, item], -1 where it cannot, -2 where the user was not asked;
+    - ``predictions``: probability[agent, user, round, item, option], NaN where the agent states none or the answer
+      cannot be used, and choice[agent, user, round, item], -1 where it cannot, -2 where the user was not asked;
     - ``observed_data``: truth[user, item];
     - ``constant_data``: exact[user, round, item, option], the exact posterior predictive.
 
-    An item is a held-out set. `arviz.from_netcdf` reads what ``beliefbench export`` writes of it.
+    An item is a held-out set. `xarray.open_datatree` reads what ``beliefbench export`` writes of it.
 
     Raises
     ------
@@ -91,4 +91,13 @@ def _datasets(group: list[Row]) -> dict[str, Dataset]:
             {"truth": (("user", "item"), truth)}, {name: coords[name] for name in ("user", "item")}
         ),
         "constant_data": Dataset({"exact": (("user", "round", "item", "option"), exact)}, coords),
+    }
+
+
+def compressed(tree: DataTree) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the encoding by which a DataTree's numbers are packed without loss, for ``to_netcdf``."""
+    return {
+        node.path: {str(name): {"zlib": True} for name, value in node.data_vars.items() if value.dtype.kind != "U"}
+        for node in tree.subtree
+        if node.data_vars
     }

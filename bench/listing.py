@@ -13,6 +13,8 @@ from rich.text import Text
 from bench.errors import BeliefBenchError
 from bench.metrics import METRICS
 from bench.plugins import factory_doc, load_suite, names
+from bench.reliability import corp, ece_null
+from bench.updating import UPDATING
 
 Rows = list[tuple[str, ...]]
 
@@ -62,7 +64,8 @@ def _agents() -> Rows:
 
 
 def _metrics() -> Rows:
-    return [(name, _first_paragraph(getdoc(metric))) for name, metric in METRICS.items()]
+    measures = {**METRICS, **UPDATING, "corp": corp, "ece_null": ece_null}
+    return [(name, _first_paragraph(getdoc(measure))) for name, measure in measures.items()]
 
 
 def _first_paragraph(doc: str | None) -> str:

@@ -58,7 +58,9 @@ def recalibrated(confidence: Array, right: Array, weight: Array | None = None) -
 
 
 def corp(confidence: Array, right: Array) -> Corp:
-    """Return the CORP decomposition of answers, float[...] and bool[...].
+    """Brier score of the chosen option in parts: miscalibration, discrimination and uncertainty (CORP).
+
+    Of answers float[...] and bool[...].
 
     >>> parts = corp(np.array([0.9, 0.9, 0.9, 0.9]), np.array([True, True, False, False]))
     >>> [round(part, 3) for part in parts]
@@ -73,7 +75,7 @@ def corp(confidence: Array, right: Array) -> Corp:
 
 
 def ece_null(confidence: Array, right: Array, quantile: float = 0.95, draws: int = 1000, seed: int = 0) -> float | None:
-    """Return what expected calibration error a calibrated agent of these confidences stays below, 95 times in 100.
+    """Expected calibration error that a calibrated agent of these confidences stays below, 95 times in 100.
 
     By a wild cluster bootstrap: each user's errors keep or change their sign together, which leaves how answers of a
     user depend on each other (they share what the user wants) but takes all miscalibration out (Cameron, Gelbach and

@@ -20,7 +20,9 @@ from bench.store import DamagedFileError, RunRecord, RunStore, find_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+    from xarray import DataTree
 
+    from bench.skill.model import Comparable
     from bench.skill.summary import Skill
 
 JSON_SCHEMA = 1
@@ -143,19 +145,30 @@ class Standings:
 
         Its posterior is taken from ``<results>/skill/``, or fitted and kept there: half a minute for a few rows.
         """
-        from bench.skill.model import Comparable
         from bench.skill.summary import skills
 
-        groups = self.groups()
-        names = [_apart([row.fields["agent"] for row in group]) for group in groups]
-        fitted = [Comparable(name, [row.counts for row in group]) for name, group in zip(names, groups, strict=True)]
-        labels = [[str(row.folder.relative_to(results)) for row in group] for group in groups]
         rows = []
-        for group, found in zip(groups, skills(fitted, labels, results), strict=True):
+        for group, found in zip(self.groups(), skills(*self._comparable(results), results), strict=True):
             for row, skill in zip(group, found, strict=True):
                 known = {} if skill is None else {"rhat": skill.rhat, "ess_bulk": skill.ess_bulk}
                 rows.append(replace(row, fields={**row.fields, **known}, skill=skill))
         return Standings(rows, self.problems)
+
+    def posteriors(self, results: Path) -> dict[int, DataTree]:
+        """Return the stored posteriors of `with_skill`, by the number of rounds."""
+        from bench.skill.stored import posterior_of
+        from bench.skill.summary import fits
+
+        return {fit.rounds: posterior_of(fit.groups, fit.labels, results) for fit in fits(*self._comparable(results))}
+
+    def _comparable(self, results: Path) -> tuple[list[Comparable], list[list[str]]]:
+        """Return the groups as the skill model takes them, and a label a run: its folder in the results."""
+        from bench.skill.model import Comparable
+
+        groups = self.groups()
+        names = [_apart([row.fields["agent"] for row in group]) for group in groups]
+        counts = [Comparable(name, [row.counts for row in group]) for name, group in zip(names, groups, strict=True)]
+        return counts, [[row.folder.relative_to(results).as_posix() for row in group] for group in groups]
 
 
 def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:

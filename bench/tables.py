@@ -13,34 +13,50 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.columns import CALIBRATION, NONE, SKILL, SKILL_NOTE, UPDATING, UPDATING_NOTE, Column, number, percent
+from bench.reference.published import CAVEAT, SOURCE, published
 from bench.standings import Row, Standings
 
 PRIVILEGED_MARK = "*"
+REFERENCE_HEADERS = ("model", "taught", "acc 1", "acc last")
+REFERENCE_NOTE = f"Published, %: {SOURCE}; {CAVEAT}."
 NOTE_WIDTH = 20  # so that a few rounds fit beside it
 
 
-def to_terminal(standings: Standings, console: Console) -> None:
-    """Print the leaderboard: for each group of comparable rows, accuracy and then calibration by round."""
+def to_terminal(standings: Standings, console: Console, reference: bool = False) -> None:
+    """Print the leaderboard: for each group of comparable rows, accuracy and then calibration by round.
+
+    ``reference``: with what was published on the domain below it.
+    """
     for group in standings.groups():
         console.print(_group(group, console.width))
+        if reference and (known := published(group[0].fields["domain"])):
+            table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+            for header in REFERENCE_HEADERS:
+                table.add_column(header, justify="left" if header in ("model", "taught") else "right")
+            for one in known:
+                table.add_row(*map(str, one))
+            console.print(Text("Published", style="italic"), table, Text(REFERENCE_NOTE, style="dim"), sep="\n")
 
 
-def to_text(standings: Standings) -> str:
+def to_text(standings: Standings, reference: bool = False) -> str:
     """Return what `to_terminal` prints on a page of 100 columns."""
     page = StringIO()
-    to_terminal(standings, Console(file=page, width=100))
+    to_terminal(standings, Console(file=page, width=100), reference)
     return page.getvalue()
 
 
-def to_markdown(standings: Standings) -> str:
-    """Return the leaderboard as Markdown tables, one a group."""
+def to_markdown(standings: Standings, reference: bool = False) -> str:
+    """Return the leaderboard as Markdown tables, one a group; ``reference``: with what was published on its domain."""
     from tabulate import tabulate
 
     parts = []
     for group in standings.groups():
         table = tabulate(_lines(group), headers=_headers(group), tablefmt="github", disable_numparse=True)
         more = _stated(group) + "".join(_further(group, columns) for _, columns in _further_tables(group))
-        parts.append(f"**{_title(group)}**\n\n{table}\n\n{more}" + " ".join(_footnotes(group)))
+        parts.append(f"**{title_of(group)}**\n\n{table}\n\n{more}" + " ".join(_footnotes(group)))
+        if reference and (known := published(group[0].fields["domain"])):
+            table = tabulate(known, headers=REFERENCE_HEADERS, tablefmt="github")
+            parts.append(f"Published:\n\n{table}\n\n{REFERENCE_NOTE}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -85,22 +101,8 @@ def to_json(standings: Standings) -> str:
     return standings.as_json() + "\n"
 
 
-def to_html(standings: Standings) -> str:
-    """Return the leaderboard as one page (`bench.page.page`)."""
-    from bench.page.page import to_html as page
-
-    return page(standings)
-
-
-FORMATS: dict[str, Callable[[Standings], str]] = {
-    "md": to_markdown,
-    "html": to_html,
-    "csv": to_csv,
-    "json": to_json,
-}
-
-
-def _title(group: list[Row]) -> str:
+def title_of(group: list[Row]) -> str:
+    """Return what a group of comparable rows is of, in a line."""
     row = group[0].fields
     sets = _count(row["heldout"], "held-out set")
     return (
@@ -132,14 +134,17 @@ def _headers(group: list[Row]) -> list[str]:
 
 def _lines(group: list[Row]) -> list[list[str]]:
     costs = _costs if _cost_headers(group) else lambda row: []
-    return [[*_name(row), *_accuracies(row), _interval(row), *_eces(row), *_scores(row), *costs(row)] for row in group]
+    return [
+        [*_name(row), *_accuracies(row), accuracy_interval(row), *_eces(row), *_scores(row), *costs(row)]
+        for row in group
+    ]
 
 
 def _group(group: list[Row], width: int) -> RenderableType:
     names = max(len(line) for row in group for line in _name(row, below=True)[1].splitlines())
     fitting = max(1, (width - names - 20) // 6)  # a stage takes 6 columns; rank, interval and edges 20
     stages = [f"{one['round']}" for one in group[0].rounds]
-    parts: list[RenderableType] = [Text(f"\n{_title(group)}", style="bold")]
+    parts: list[RenderableType] = [Text(f"\n{title_of(group)}", style="bold")]
     for title, cells in (("Accuracy, % after round", _accuracies), ("Calibration error (ECE), % after round", _eces)):
         for first in range(0, len(stages), fitting):
             shown = slice(first, first + fitting)
@@ -166,7 +171,7 @@ def _cells(columns: Sequence[Column], row: Row) -> list[str]:
 
 
 def _shown(cells: Callable[[Row], list[str]], shown: slice, interval: bool, row: Row) -> list[str]:
-    return cells(row)[shown] + [_interval(row)] * interval
+    return cells(row)[shown] + [accuracy_interval(row)] * interval
 
 
 def _table(group: list[Row], title: str, headers: list[str], cells: Callable[[Row], list[str]]) -> RenderableType:
@@ -191,7 +196,8 @@ def _accuracies(row: Row) -> list[str]:
     return [percent(one["accuracy"]) for one in row.rounds]
 
 
-def _interval(row: Row) -> str:
+def accuracy_interval(row: Row) -> str:
+    """Return the 95% interval of the accuracy after the last round, in percent."""
     return f"{100 * row.final['accuracy_lo']:.1f}-{100 * row.final['accuracy_hi']:.1f}"
 
 

@@ -13,9 +13,11 @@ from rich.console import Console
 
 import bench
 from bench import store
+from bench.cli import Format
+from bench.formats import FOR_PEOPLE, FOR_PROGRAMS
 from bench.standings import read_standings
 from bench.store import OWN_SET, ROWS, AgentRecord, RunRecord, RunStore, run_key
-from bench.tables import FORMATS, to_csv, to_json, to_markdown, to_terminal
+from bench.tables import to_csv, to_json, to_markdown, to_terminal
 
 # The ROW of `leaderboard --format json`, schema 1, as the design fixes it.
 ROW = {
@@ -280,7 +282,7 @@ def three_runs(tmp_path) -> Path:
 
 
 def test_the_formats_are_those_that_the_command_offers():
-    assert {"md", "csv", "json"} <= set(FORMATS)
+    assert {*FOR_PEOPLE, *FOR_PROGRAMS} == {one.value for one in Format}
 
 
 def test_markdown_has_a_line_for_each_agent_in_order(three_runs):

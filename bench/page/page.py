@@ -16,6 +16,7 @@ from bench.page.samples import samples_of
 from bench.page.styles import Styles, labels_of, number, percent, slugs_of, styles_of
 from bench.page.svg import inline_svg
 from bench.publishing.evidence import command_of, verified
+from bench.reference.published import CAVEAT, SOURCE, published
 from bench.skill.learning import Curve
 from bench.standings import Row, Standings
 from bench.tables import BELIEF_TABLES
@@ -40,16 +41,17 @@ CAPTIONS = {
     "updates": (
         "Does it move enough?",
         "How the probability of what the user wants changes from round to round, against the exact answer's change: "
-        "some answers as dots, means of twelfths of them in black, the middle 80% shaded, and the least-squares line "
-        "over all rounds. On the diagonal, an agent moves as far as it should.",
+        "some answers as dots, means of twelfths of them as larger ones, the middle 80% shaded, and the least-squares "
+        "line over all rounds. On the diagonal, an agent moves as far as it should.",
     ),
 }
 
 
-def to_html(standings: Standings) -> str:
+def to_html(standings: Standings, reference: bool = False) -> str:
     """Return the leaderboard as one self-contained HTML page.
 
-    What the skill model says is shown where ``standings`` have it (`Standings.with_skill`).
+    What the skill model says is shown where ``standings`` have it (`Standings.with_skill`); ``reference``: with what
+    was published on a domain below its rows.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -59,7 +61,7 @@ def to_html(standings: Standings) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, number=number)
-    told = _Page(standings).told()
+    told = _Page(standings, reference).told()
     style, script = (Markup((TEMPLATES / f"page.{kind}").read_text("utf-8")) for kind in ("css", "js"))
     return environment.get_template("page.html").render(**told, style=style, script=script)
 
@@ -67,8 +69,8 @@ def to_html(standings: Standings) -> str:
 class _Page:
     """What the templates are told of standings."""
 
-    def __init__(self, standings: Standings) -> None:
-        self.standings = standings
+    def __init__(self, standings: Standings, reference: bool) -> None:
+        self.standings, self.reference = standings, reference
         self.groups = standings.groups()
         self.agents = list(dict.fromkeys(row.fields["agent"] for row in standings.rows))
         self.anchors = dict(zip(self.agents, (f"agent-{slug}" for slug in slugs_of(self.agents)), strict=True))
@@ -86,6 +88,7 @@ class _Page:
             "agents": [self.agent(name) for name in self.agents],
             "columns": _meanings(self.groups),
             "problems": self.standings.problems,
+            "source": f"{SOURCE}; {CAVEAT}.",
             "runs": len(rows),
             "finished": max((row.record.finished or "" for row in rows), default=""),
             "versions": sorted({row.record.versions.get("beliefbench", "") for row in rows} - {""}),
@@ -115,6 +118,7 @@ class _Page:
             "curves": [(label, _curves(skill.curves)) for label, skill in known if skill.curves],
             "beliefs": _beliefs(group, labels),
             "pictures": list(_pictures(group, labels, anchor, self.styles)),
+            "published": published(fields["domain"]) if self.reference else [],
             "parameters": _short_json(group[0].record.identity.domain.parameters),
         }
 
@@ -147,6 +151,7 @@ class _Page:
                     "mean": sum(known) / len(known) if known else None,
                     "privileged": any(row.fields["privileged"] for row in ran),
                     "verified": all(row.folder in self.verified for row in ran),
+                    "problems": [],  # they belong to a domain
                 }
             )
         return {

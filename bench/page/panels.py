@@ -97,7 +97,7 @@ def update_scatter(group: Sequence[Row], styles: Styles | None = None) -> Figure
         return None
     columns = min(ACROSS, len(stating))
     rows = -(-len(stating) // columns)
-    sheet = Sheet.of(columns, rows, left=0.55, top=0.2, bottom=0.42, apart=0.36)
+    sheet = Sheet.of(columns, rows, left=0.55, top=0.34, bottom=0.42, apart=0.46)
     for panel, (row, label, style) in enumerate(stating):
         column, place = panel % columns, panel // columns
         sheet.frame(column, place)
@@ -105,8 +105,8 @@ def update_scatter(group: Sequence[Row], styles: Styles | None = None) -> Figure
             sheet.line(column, place, np.array(ends[0]), np.array(ends[1]), RULE, 0.7)
         last = panel + columns >= len(stating)
         sheet.ticks(column, place, (f"{MINUS}100", "0", "+100"), labels_left=column == 0, labels_below=last)
-        sheet.write(column, place, 0.5, 1.05, label if len(label) < 26 else f"{label[:25]}…", ha="center", va="bottom",
-                    size=8.5)  # fmt: skip
+        title = label if len(label) < 26 else f"{label[:25]}…"
+        sheet.write(column, place, 0.5, 1.17, title, ha="center", va="bottom", size=8.5)
         _updates(sheet, column, place, row, style)
     sheet.below("change of the exact P(what the user wants), percentage points")
     sheet.axes.text(-0.42, sheet.low / 2 + 0.5, "change of the agent's", ha="center", va="center", rotation=90, size=9)
@@ -140,7 +140,7 @@ def _updates(sheet: Sheet, column: int, place: int, row: Row, style: Style) -> N
     sheet.line(column, place, (1 + across) / 2, (1 + line) / 2, style.colour, 2)
     value, low, high = (number(one, 2) for one in slope)
     said = f"slope {value} ({low} to {high})"
-    sheet.write(column, place, 0.04, 0.96, said, va="top", size=7.5)
+    sheet.write(column, place, 0.5, 1.04, said, ha="center", va="bottom", size=7.5)
 
 
 class Sheet(NamedTuple):

@@ -86,7 +86,7 @@ def agreement_and_kl(group: Sequence[Row], styles: Styles | None = None) -> Figu
         axes[1].yaxis.set_major_locator(FixedLocator(_kl_ticks(max(highest, 0.05))))
         axes[1].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes[1].set_ylim(0, max(highest, 0.05) * 1.1)
-        axes[1].set_title("KL(exact || agent), nats an answer; root scale", fontsize=10)
+        axes[1].set_title("KL(exact || agent), nats (root scale)", fontsize=10)
     for one in axes:
         _finish(one)
     _legend(figure, axes[0])

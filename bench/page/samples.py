@@ -59,7 +59,9 @@ def samples_of(rows: list[Row]) -> tuple[list[Sample], list[str]]:
     found: list[Sample] = []
     problems: list[str] = []
     each = -(-EACH // min(EACH, len(rows)))
-    for row in rows[:EACH]:
+    for row in rows:
+        if len(found) == EACH:
+            break
         try:
             found += _samples(row, min(each, EACH - len(found)))
         except BeliefBenchError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,40 +47,50 @@ class Skill:
     problems: list[str]
 
 
-def skills(groups: Sequence[Comparable], labels: Sequence[Sequence[str]], results: Path) -> list[list[Skill | None]]:
-    """Return what the skill model says of each run of each group; None where a run has fewer than `LEAST_USERS` users.
+class Fit(NamedTuple):
+    """What is fitted together, all of as many rounds: groups of runs, a label a run, and at which (group, place) each
+    run stood among those that were given."""
 
-    ``labels`` name the runs in the stored posterior. Runs of different numbers of rounds are fitted apart.
-    """
-    found: list[list[Skill | None]] = [[None] * len(group.runs) for group in groups]
+    rounds: int
+    groups: list[Comparable]
+    labels: list[str]
+    places: list[tuple[int, int]]
+
+
+def fits(groups: Sequence[Comparable], labels: Sequence[Sequence[str]]) -> list[Fit]:
+    """Return what is fitted of groups of runs: those of `LEAST_USERS` users or more, unlike rounds apart."""
+    found = []
     for stages in sorted({run.right.shape[1] for group in groups for run in group.runs}):
-        chosen = [
-            [
+        fit = Fit(stages - 1, [], [], [])
+        for number, group in enumerate(groups):
+            chosen = [
                 place
                 for place, run in enumerate(group.runs)
                 if run.right.shape[1] == stages and len(run.users) >= LEAST_USERS
             ]
-            for group in groups
-        ]
-        kept = [number for number, places in enumerate(chosen) if places]
-        if not kept:
-            continue
-        fitted = [
-            Comparable(
-                [groups[number].agents[place] for place in chosen[number]],
-                [groups[number].runs[place] for place in chosen[number]],
-            )
-            for number in kept
-        ]
-        names = [labels[number][place] for number in kept for place in chosen[number]]
-        summed = iter(_summed(fitted, names, results))
-        for number in kept:
-            for place, skill in zip(chosen[number], next(summed), strict=True):
-                found[number][place] = skill
+            if chosen:
+                agents = [group.agents[place] for place in chosen]
+                fit.groups.append(Comparable(agents, [group.runs[place] for place in chosen]))
+                fit.labels.extend(labels[number][place] for place in chosen)
+                fit.places.extend((number, place) for place in chosen)
+        if fit.groups:
+            found.append(fit)
     return found
 
 
-def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> list[list[Skill]]:
+def skills(groups: Sequence[Comparable], labels: Sequence[Sequence[str]], results: Path) -> list[list[Skill | None]]:
+    """Return what the skill model says of each run of each group; None where a run has fewer than `LEAST_USERS` users.
+
+    ``labels`` name the runs in the stored posterior, which is in a folder of results.
+    """
+    found: list[list[Skill | None]] = [[None] * len(group.runs) for group in groups]
+    for fit in fits(groups, labels):
+        for (number, place), skill in zip(fit.places, _summed(fit.groups, fit.labels, results), strict=True):
+            found[number][place] = skill
+    return found
+
+
+def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> list[Skill]:
     from arviz_stats.sampling_diagnostics import ess, rhat
 
     tree = posterior_of(groups, labels, results)
@@ -90,14 +101,14 @@ def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) 
     )
     accuracy = np.asarray(tree["posterior"]["accuracy"])
     draws = accuracy.reshape(-1, *accuracy.shape[2:]).astype(float)  # [draws, runs, rounds]
-    found, start = [], 0
+    skills: list[Skill] = []
+    start = 0
     for group in groups:
         mine = slice(start, start + len(group.runs))
         start = mine.stop
         final = draws[:, mine, -1]
         above = final[:, :, None] > final[:, None, :]  # [draws, runs, others]
         rank = 1 + above.sum(axis=1)
-        skills = []
         for place, run in enumerate(group.runs):
             at = mine.start + place
             curves = compare_curves(run)
@@ -120,8 +131,7 @@ def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) 
                     _problems(*diagnosis),
                 )
             )
-        found.append(skills)
-    return found
+    return skills
 
 
 def _estimate(draws: np.ndarray) -> Estimate:

@@ -43,11 +43,10 @@ def test_it_opens_in_two_seconds_says_nothing_and_asks_for_nothing(opened, large
         page.wait_for_function("performance.getEntriesByType('paint').length > 0")
         paint = "performance.getEntriesByType('paint')[0].startTime"
         times.append(page.evaluate(f"Math.max(performance.timing.loadEventEnd - performance.timeOrigin, {paint})"))
-        for address in page.evaluate("[...document.querySelectorAll('a')].map((link) => link.hash)"):
-            page.evaluate("(address) => { location.hash = address }", address)
-        assert page.said == []
-        assert page.asked == [large_page.as_uri()]
-        page.context.close()
+    for address in page.evaluate("[...new Set([...document.querySelectorAll('a')].map((link) => link.hash))]"):
+        page.evaluate("(address) => { location.hash = address }", address)
+    assert page.said == []
+    assert page.asked == [large_page.as_uri()]
     assert min(times) < 2000
 
 
@@ -115,15 +114,16 @@ def test_more_columns_are_shown_where_they_are_asked_for(opened):
 def test_an_agent_has_a_page_of_its_own_and_a_way_back(opened):
     page = opened("#domain-hotels")
     page.locator("#domain-hotels-table").get_by_role("link", name="sure").click()
-    assert page.locator("#agent-sure").is_visible()
+    page.locator("#agent-sure").wait_for(state="visible")
     assert not page.locator("#board").is_visible()
     assert focused(page, "textContent") == "sure"
     assert page.title() == "sure \u00b7 beliefbench leaderboard"
     page.locator("#agent-sure").get_by_role("link", name="hotels", exact=True).click()
-    assert page.locator("#domain-hotels").is_visible()
+    page.locator("#domain-hotels").wait_for(state="visible")
+    assert focused(page, "textContent") == "hotels"
     assert not page.locator("#agent-sure").is_visible()
     page.go_back()
-    assert page.locator("#agent-sure").is_visible()
+    page.locator("#agent-sure").wait_for(state="visible")
 
 
 def test_the_first_stop_of_the_keyboard_leads_past_everything(opened):

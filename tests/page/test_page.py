@@ -12,6 +12,7 @@ import pytest
 import bench
 from bench.page.page import to_html
 from bench.publishing.evidence import command_of
+from bench.publishing.publish import publish_all
 from bench.standings import Standings, read_standings
 
 
@@ -83,7 +84,7 @@ def test_an_unsound_fit_is_flagged_with_the_reason(small, page):
     for group in small.groups():
         table = Tables(page).tables[f"domain-{group[0].fields['domain']}-table"]
         fits = {line[1]: line[table[1].index("fit")] for line in table[2:-1]}
-        assert fits["noisy"] == "not sound|R-hat 1.234"
+        assert fits["noisy fit not sound"] == "not sound|R-hat 1.234"
         assert fits["exact"] == "sound"
     assert page.count("cannot be trusted: R-hat 1.234") == 2
 
@@ -153,12 +154,30 @@ def test_a_domain_that_is_not_installed_is_said_to_be_missing(page):
     assert page.count("The conversations on made-up cannot be shown: ") == 5  # once an agent
 
 
+def test_a_published_run_is_marked_as_verified_until_it_is_edited(tmp_path):
+    bench.run("flights-2", "first", users=4, rounds=1, heldout=3, results=tmp_path / "local")
+    assert publish_all(tmp_path / "local", tmp_path / "out", print)
+    assert to_html(read_standings(tmp_path / "out")).count('<span class="badge">verified</span>') == 3
+    (record,) = (tmp_path / "out").rglob("run.json")
+    record.write_text(record.read_text() + " ")
+    assert '<span class="badge">verified</span>' not in to_html(read_standings(tmp_path / "out"))
+
+
 def test_without_a_skill_model_and_with_few_users_the_page_says_so(tmp_path, simulate):
     simulate(tmp_path, "made-up", "one", users=2, rounds=1, sets=4)
     page = to_html(read_standings(tmp_path))
     assert "too few users" in page
     assert "Who beats whom?" not in page
     assert 'id="overview"' not in page
+
+
+def test_published_figures_stand_apart_where_they_are_asked_for(tmp_path, simulate):
+    simulate(tmp_path, "hotels", "one", users=3, rounds=1, sets=4)
+    standings = read_standings(tmp_path)
+    assert "Published elsewhere" not in to_html(standings)
+    page = to_html(standings, reference=True)
+    assert '<th scope="row">Gemma 2 9B</th><td>Bayesian</td><td>53</td><td>66</td>' in page
+    assert "17:1238" in page
 
 
 def test_two_tables_of_one_domain_are_told_apart(tmp_path, simulate):

@@ -52,6 +52,7 @@ def test_curves_are_those_of_the_rows(group):
     lines = {line.get_label(): line for line in learning_curves(group).axes[0].lines}
     for row in group:
         name = f"{row.fields['agent']}{'*' if row.fields['privileged'] else ''}"
+        name = name if len(name) <= 26 else f"{name[:25]}…"
         assert np.allclose(lines[name].get_ydata(), [one["accuracy"] for one in row.rounds])
     assert np.allclose(lines["exact answer"].get_ydata(), exact_curve(group))
     left, right = agreement_and_kl(group).axes[:2]

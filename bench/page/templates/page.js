@@ -29,7 +29,10 @@
     if (agent) {
       scrollTo(0, 0);
       agent.querySelector("h2").focus();
-    } else if (target && target.id === "meanings") target.scrollIntoView();
+    } else if (panel) {
+      list.scrollIntoView();
+      tabs[panels.indexOf(panel)].focus({ preventScroll: true });
+    }
   }
 
   if (list) {

@@ -1,0 +1,41 @@
+"""Every form that a leaderboard is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.errors import UsageError
+from bench.latex import to_latex
+from bench.standings import Standings
+from bench.tables import to_csv, to_json, to_markdown, to_text
+
+
+def to_html(standings: Standings, reference: bool = False) -> str:
+    """Return the leaderboard as one self-contained page."""
+    from bench.page.page import to_html as page  # templates and pictures take a while to load
+
+    return page(standings, reference)
+
+
+FOR_PEOPLE: dict[str, Callable[[Standings, bool], str]] = {
+    "table": to_text,
+    "md": to_markdown,
+    "html": to_html,
+    "latex": to_latex,
+}
+FOR_PROGRAMS: dict[str, Callable[[Standings], str]] = {"csv": to_csv, "json": to_json}
+
+
+def written(standings: Standings, form: str, reference: bool = False) -> str:
+    """Return the leaderboard in a form; ``reference``: with what others published on its domains beside it.
+
+    Raises
+    ------
+    UsageError
+        Where published figures are asked for in a form that holds runs alone.
+    """
+    if form in FOR_PEOPLE:
+        return FOR_PEOPLE[form](standings, reference)
+    if reference:
+        raise UsageError(f"--format {form} holds runs alone; --reference is for {', '.join(FOR_PEOPLE)}.")
+    return FOR_PROGRAMS[form](standings)

@@ -1,0 +1,75 @@
+"""The leaderboard as LaTeX: a table a group, to paste into a paper that loads booktabs."""
+
+from __future__ import annotations
+
+import re
+
+from tabulate import tabulate
+
+from bench.columns import SKILL, number, percent
+from bench.reference.published import CAVEAT, SOURCE, Published, published
+from bench.standings import Row, Standings
+from bench.tables import PRIVILEGED_MARK, accuracy_interval, title_of
+
+_SKILL = {column.header: column.cell for column in SKILL}
+
+
+def to_latex(standings: Standings, reference: bool = False) -> str:
+    r"""Return a ``table`` environment for each group of comparable rows; it needs ``\usepackage{booktabs}``.
+
+    Accuracy after each round with the interval of the last, the rank's interval where the skill model knows it, the
+    share of the gap to the exact answer that is closed, ECE and KL after the last round. ``reference``: and a table of
+    what was published on the domain.
+    """
+    parts = ["% \\usepackage{booktabs}"]
+    for group in standings.groups():
+        parts.append(_table(group))
+        if reference and (known := published(group[0].fields["domain"])):
+            parts.append(_reference(group[0].fields["domain"], known))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(group: list[Row]) -> str:
+    stages = [f"{one['round']}" for one in group[0].rounds]
+    headers = ["agent", *stages, "95%", "rank", "gap closed", "ECE", "KL"]
+    caption = (
+        f"{_escaped(title_of(group))}. Accuracy (\\%) after each round, with its 95\\% interval after the last, "
+        "clustered by user; rank: 95\\% interval by the skill model; gap closed: share of the way from chance to the "
+        "exact answer; ECE (\\%) and KL(exact $\\Vert$ agent) (nats an answer) after the last round."
+    )
+    if any(row.fields["privileged"] for row in group):
+        caption += f" {PRIVILEGED_MARK}: is told the truth about the users."
+    return _environment(headers, [_line(row) for row in group], 1, caption, group[0].fields["domain"])
+
+
+def _reference(domain: str, known: list[Published]) -> str:
+    caption = f"Published on {_escaped(domain)}, accuracy (\\%): {_escaped(f'{SOURCE}; {CAVEAT}')}."
+    lines = [[str(value) for value in one] for one in known]
+    return _environment(["model", "taught", "first round", "last round"], lines, 2, caption, f"{domain}-published")
+
+
+def _environment(headers: list[str], lines: list[list[str]], words: int, caption: str, name: str) -> str:
+    """Return a table environment; the first ``words`` columns are flush left, numbers flush right."""
+    body = tabulate(lines, headers=headers, tablefmt="latex_booktabs", disable_numparse=True)
+    columns = len(headers)
+    body = body.replace("{" + "l" * columns + "}", "{" + "l" * words + "r" * (columns - words) + "}", 1)
+    label = re.sub(r"[^a-z0-9-]+", "-", name.lower())
+    parts = ["\\begin{table}", "\\centering", "\\small", body, f"\\caption{{{caption}}}", f"\\label{{tab:{label}}}"]
+    return "\n".join([*parts, "\\end{table}"])
+
+
+def _line(row: Row) -> list[str]:
+    last = row.further[-1]
+    return [
+        row.fields["agent"] + PRIVILEGED_MARK * row.fields["privileged"],
+        *[percent(one["accuracy"]) for one in row.rounds],
+        accuracy_interval(row).replace("-", "--"),
+        _SKILL["rank"](row).replace("-", "--"),
+        number(last["gap_closed"], 2),
+        percent(row.final["ece"]),
+        number(row.final["kl_exact"]),
+    ]
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([&%$#_{}])", r"\\\1", text)
