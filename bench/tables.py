@@ -16,7 +16,7 @@ from bench.columns import CALIBRATION, NONE, SKILL, SKILL_NOTE, UPDATING, UPDATI
 from bench.reference.published import CAVEAT, SOURCE, published
 from bench.standings import Row, Standings
 
-PRIVILEGED_MARK = "*"
+PRIVILEGED_MARK, VERIFIED_MARK = "*", " ✓"
 REFERENCE_HEADERS = ("model", "taught", "acc 1", "acc last")
 REFERENCE_NOTE = f"Published, %: {SOURCE}; {CAVEAT}."
 NOTE_WIDTH = 20  # so that a few rounds fit beside it
@@ -187,7 +187,7 @@ def _table(group: list[Row], title: str, headers: list[str], cells: Callable[[Ro
 
 def _name(row: Row, below: bool = False) -> list[str]:
     """Return the rank and the name of a row, its note in brackets or on lines below."""
-    mark = PRIVILEGED_MARK if row.fields["privileged"] else ""
+    mark = PRIVILEGED_MARK * row.fields["privileged"] + VERIFIED_MARK * row.verified
     lines = wrap(row.note or "", NOTE_WIDTH) if below else [f"({row.note})"] if row.note else []
     return [str(row.fields["rank"]), ("\n  " if below else " ").join([f"{row.fields['agent']}{mark}", *lines])]
 
@@ -257,6 +257,10 @@ def _footnotes(group: list[Row]) -> list[str]:
         notes.append(f"The exact answer: {group[0].exact_answer}.")
     if any(row.fields["privileged"] for row in group):
         notes.append(f"{PRIVILEGED_MARK} is told the truth about the users.")
+    if any(row.verified for row in group):
+        notes.append(
+            f"{VERIFIED_MARK.strip()} is published, and nothing of it was changed since (`beliefbench verify`)."
+        )
     if not all(row.fields["probabilistic"] for row in group):
         notes.append(f"{NONE}: the agent only chooses and states no probabilities.")
     if any(one["coverage"] < 1 for row in group for one in row.rounds):

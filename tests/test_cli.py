@@ -152,7 +152,8 @@ def test_leaderboard_formats(call):
     assert {row["agent"]: row["probabilistic"] for row in board["rows"]}["first"] is False
     assert "| bayesian" in call("leaderboard", "--format", "md")[1]
     assert call("leaderboard", "--format", "csv")[1].splitlines()[0].startswith("domain,domain_version,agent,")
-    assert call("leaderboard", "--format", "json", "--out", "board.json") == (0, "", "")
+    said = "beliefbench: the leaderboard is in board.json.\n"
+    assert call("leaderboard", "--format", "json", "--out", "board.json") == (0, "", said)
     assert json.loads(Path("board.json").read_text()) == board
     status, _, err = call("leaderboard", "--out", "missing/board.txt")
     assert status == 2
