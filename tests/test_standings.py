@@ -13,7 +13,7 @@ from rich.console import Console
 
 import bench
 from bench import store
-from bench.cli import Format
+from bench.finished import Format
 from bench.formats import FOR_PEOPLE, FOR_PROGRAMS
 from bench.standings import read_standings
 from bench.store import OWN_SET, ROWS, AgentRecord, RunRecord, RunStore, run_key
