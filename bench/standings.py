@@ -168,8 +168,12 @@ class Standings:
         from bench.skill.model import Comparable
 
         groups = self.groups()
-        names = [_apart([row.fields["agent"] for row in group]) for group in groups]
-        counts = [Comparable(name, [row.counts for row in group]) for name, group in zip(names, groups, strict=True)]
+        names = [apart([row.fields["agent"] for row in group]) for group in groups]
+        told = [[at for at, row in enumerate(group) if row.fields["privileged"]] for group in groups]
+        counts = [
+            Comparable(name, [row.counts for row in group], privileged)
+            for name, group, privileged in zip(names, groups, told, strict=True)
+        ]
         return counts, [[row.folder.relative_to(results).as_posix() for row in group] for group in groups]
 
 
@@ -267,10 +271,10 @@ def _answers(record: RunRecord, rows: pa.Table) -> HeldOut:
     return HeldOut.of(rows, shape, record.agent.probabilistic)
 
 
-def _apart(names: Sequence[str]) -> list[str]:
+def apart(names: Sequence[str]) -> list[str]:
     """Return names, each but the first of its kind with a number, so that two runs of one agent are not one.
 
-    >>> _apart(["first", "random", "first"])
+    >>> apart(["first", "random", "first"])
     ['first', 'random', 'first (2)']
     """
     return [

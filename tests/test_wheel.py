@@ -15,14 +15,14 @@ import pytest
 def test_the_wheel_holds_code_catalogues_and_students(wheel):
     files = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert {"bench/harness.py", "bench/domains/flights.py", "bench/agents/bayesian.py"} <= set(files)
-    parts = ("", "/language", "/page", "/publishing", "/released", "/skill", "/students", "/teaching")
+    parts = ("", "/language", "/page", "/publishing", "/reference", "/released", "/skill", "/students", "/teaching")
     parts += ("/domains", "/agents")
     catalogues = [name for name in files if name.startswith("bench/domains/catalogues/")]
     students = [name for name in files if name.startswith("bench/agents/taught/")]
     templates = [name for name in files if name.startswith("bench/page/templates/")]
     code = set(files) - set(catalogues) - set(students) - set(templates)
     assert {str(Path(name).parent) for name in code} == {f"bench{part}" for part in parts}
-    assert all(name.endswith((".py", "py.typed")) for name in code)
+    assert all(name.endswith((".py", "py.typed", ".csv")) for name in code)
     assert all(name.endswith((".json", "README.md")) for name in catalogues)
     assert {"page.html", "page.css", "page.js"} <= {Path(name).name for name in templates}
     assert len({Path(name).parent for name in students}) == 3

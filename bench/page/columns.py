@@ -103,7 +103,8 @@ def sections(group: list[Row]) -> list[Section]:
                 Column(
                     "P(best), %",
                     _skill("best", percent),
-                    "How likely it is that no other agent here is better, by the skill model.",
+                    "How likely it is that no other agent here is better, of those that are not told the truth, by "
+                    "the skill model.",
                     "",
                     "high",
                 ),

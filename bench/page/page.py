@@ -15,7 +15,7 @@ from bench.page.pictures import PICTURES, exact_curve
 from bench.page.samples import samples_of
 from bench.page.styles import Styles, labels_of, number, percent, slugs_of, styles_of
 from bench.page.svg import inline_svg
-from bench.publishing.evidence import command_of, verified
+from bench.publishing.evidence import command_of
 from bench.reference.published import CAVEAT, SOURCE, published
 from bench.skill.learning import Curve
 from bench.standings import Row, Standings
@@ -78,7 +78,6 @@ class _Page:
         self.titles = _titles(self.groups)
         self.tabs = [f"domain-{slug}" for slug in slugs_of(self.titles)]
         self.exact = [exact_curve(group) for group in self.groups]
-        self.verified = {row.folder for row in standings.rows if verified(row.folder)}
 
     def told(self) -> dict[str, Any]:
         rows = self.standings.rows
@@ -113,7 +112,7 @@ class _Page:
             "privileged": any(row.fields["privileged"] for row in group),
             "choosing": not all(row.fields["probabilistic"] for row in group),
             "partial": any(row.fields["users"] < row.population for row in group),
-            "verified": any(row.folder in self.verified for row in group),
+            "verified": any(row.verified for row in group),
             "beats": [(label, skill.beats) for label, skill in known],
             "curves": [(label, _curves(skill.curves)) for label, skill in known if skill.curves],
             "beliefs": _beliefs(group, labels),
@@ -130,7 +129,7 @@ class _Page:
             "anchor": self.anchors[row.fields["agent"]],
             "note": row.note,
             "privileged": row.fields["privileged"],
-            "verified": row.folder in self.verified,
+            "verified": row.verified,
             "colour": self.styles[label].number,
             "problems": row.skill.problems if row.skill else [],
         }
@@ -150,7 +149,7 @@ class _Page:
                     "rows": rows,
                     "mean": sum(known) / len(known) if known else None,
                     "privileged": any(row.fields["privileged"] for row in ran),
-                    "verified": all(row.folder in self.verified for row in ran),
+                    "verified": all(row.verified for row in ran),
                     "problems": [],  # they belong to a domain
                 }
             )
@@ -168,7 +167,7 @@ class _Page:
                 "tab": tab,
                 "rank": rank(row),
                 "of": len(group),
-                "verified": row.folder in self.verified,
+                "verified": row.verified,
                 **_provenance(row),
             }
             for group, title, tab in zip(self.groups, self.titles, self.tabs, strict=True)

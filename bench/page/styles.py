@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bench.standings import Row
+from bench.standings import Row, apart
 
 INK, RULE, SHADE = "#1c2024", "#c9ced4", "#9aa3ad"
 COLOURS = ("#0b62a8", "#c1440e", "#117733", "#8a3fa0", "#8a6a00", "#a3195b", "#0f7f78", "#4b4fc4")
@@ -42,11 +42,7 @@ def styles_of(names: Iterable[str]) -> dict[str, Style]:
 
 def labels_of(group: Sequence[Row]) -> list[str]:
     """Return what rows are called where they stand together: the agent's name, numbered where it is there again."""
-    names = [row.fields["agent"] for row in group]
-    return [
-        name if name not in names[:place] else f"{name} ({1 + names[:place].count(name)})"
-        for place, name in enumerate(names)
-    ]
+    return apart([row.fields["agent"] for row in group])
 
 
 def marked(row: Row, label: str) -> str:

@@ -12,7 +12,7 @@ that can be compared: same domain, users, held-out sets and seed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import jax
@@ -30,10 +30,11 @@ CHAINS, WARMUP, DRAWS = 4, 500, 1000
 
 
 class Comparable(NamedTuple):
-    """Runs that met the same questions: agents, a name each, and their counts."""
+    """Runs that met the same questions: agents, a name each, their counts, and places of agents told the truth."""
 
     agents: Sequence[str]
     runs: Sequence[Counts]
+    privileged: Collection[int] = ()
 
 
 class Draws(NamedTuple):

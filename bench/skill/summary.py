@@ -25,16 +25,17 @@ class Skill:
     """What the skill model says of one run among those that met the same questions.
 
     accuracy: posterior mean and 95% interval after each round, [0, 1]; rank: the 95% interval of its rank after the
-    last round; best: P(it is the best there); beats: P(its accuracy after the last round is above that of each run), in
-    the order of the group, 1/2 for itself; gain: from the first round to the last, and plateau: P(gain < `SMALL_GAIN`),
-    None where there are fewer than 2 rounds; curves: learning curves compared (`bench.skill.learning`). rhat: the
-    largest of its accuracies; ess_bulk, ess_tail: the smallest; pareto_k: the largest of the free curve and the
-    plateau; problems: why it is not sound, nothing where it is.
+    last round; best: P(it is the best of those that are not told the truth), None for one that is; beats: P(its
+    accuracy after the last round is above that of each run), in the order of the group, 1/2 for itself; gain: from the
+    first round to the last, and plateau: P(gain < `SMALL_GAIN`), None where there are fewer than 2 rounds; curves:
+    learning curves compared (`bench.skill.learning`). rhat: the largest of its accuracies; ess_bulk, ess_tail: the
+    smallest; pareto_k: the largest of the free curve and the plateau; problems: why it is not sound, nothing where it
+    is.
     """
 
     accuracy: list[Estimate]
     rank: tuple[int, int]
-    best: float
+    best: float | None
     beats: list[float]
     gain: Estimate | None
     plateau: float | None
@@ -70,7 +71,8 @@ def fits(groups: Sequence[Comparable], labels: Sequence[Sequence[str]]) -> list[
             ]
             if chosen:
                 agents = [group.agents[place] for place in chosen]
-                fit.groups.append(Comparable(agents, [group.runs[place] for place in chosen]))
+                told = [at for at, place in enumerate(chosen) if place in group.privileged]
+                fit.groups.append(Comparable(agents, [group.runs[place] for place in chosen], told))
                 fit.labels.extend(labels[number][place] for place in chosen)
                 fit.places.extend((number, place) for place in chosen)
         if fit.groups:
@@ -109,6 +111,8 @@ def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) 
         final = draws[:, mine, -1]
         above = final[:, :, None] > final[:, None, :]  # [draws, runs, others]
         rank = 1 + above.sum(axis=1)
+        rivals = [place for place in range(len(group.runs)) if place not in group.privileged]
+        highest = final[:, rivals].max(axis=1, initial=0)
         for place, run in enumerate(group.runs):
             at = mine.start + place
             curves = compare_curves(run)
@@ -122,7 +126,7 @@ def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) 
                 Skill(
                     [_estimate(draws[:, at, stage]) for stage in range(draws.shape[-1])],
                     (int(low), int(high)),
-                    float((rank[:, place] == 1).mean()),
+                    None if place in group.privileged else float((final[:, place] >= highest).mean()),
                     beats.tolist(),
                     None if gain is None else _estimate(gain),
                     None if gain is None else float((gain < SMALL_GAIN).mean()),

@@ -76,7 +76,7 @@ def test_the_numbers_are_those_of_the_standings(small, page):
             else:
                 assert cell["KL exact"] == cell["log score"] == "\u2013"
             assert row.skill is not None
-            assert cell["P(best), %"] == f"{100 * row.skill.best:.1f}"
+            assert cell["P(best), %"] == ("\u2013" if row.skill.best is None else f"{100 * row.skill.best:.1f}")
             assert cell["R-hat"] == f"{row.skill.rhat:.3f}"
 
 
