@@ -1,0 +1,38 @@
+"""How long the skill model takes for 10 agents on 3 domains of 624 users: under 2 minutes on 2 cores, and sound.
+
+Run with ``pytest tests/benchmarks/test_skill_speed.py --benchmark-only -s``.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.skill.counts import Counts
+from bench.skill.model import Comparable
+from bench.skill.summary import skills
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+AGENTS, DOMAINS, USERS, STAGES, HELDOUT = 10, 3, 624, 6, 100
+
+
+def test_ten_agents_on_three_domains(request, benchmark, tmp_path: Path):
+    if not request.config.getoption("benchmark_only", False):
+        pytest.skip("a benchmark; run with --benchmark-only")
+    rng = np.random.default_rng(0)
+    names = [f"agent {number}" for number in range(AGENTS)]
+    groups = []
+    for _ in range(DOMAINS):
+        level, hard = rng.normal(0, 0.05), rng.normal(0, 0.08, size=(USERS, 1))
+        runs = []
+        for number in range(AGENTS):
+            curve = 0.35 + 0.04 * number + level + np.linspace(0, 0.2, STAGES) * (number % 2)
+            share = np.clip(curve + hard + rng.normal(0, 0.05, size=(USERS, 1)), 0.01, 0.99)
+            runs.append(Counts(np.arange(USERS), rng.binomial(HELDOUT, share), HELDOUT))
+        groups.append(Comparable(names, runs))
+    labels = [[f"{number}/{name}" for name in names] for number in range(DOMAINS)]
+    found = benchmark.pedantic(skills, args=(groups, labels, tmp_path), rounds=1)
+    seconds = benchmark.stats.stats.max
+    print(f"\n{AGENTS} agents, {DOMAINS} domains, {USERS} users: fitted, diagnosed and compared in {seconds:.0f} s")
+    assert seconds < 120
+    assert all(skill is not None and not skill.problems for group in found for skill in group)
