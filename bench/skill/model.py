@@ -46,29 +46,48 @@ class Draws(NamedTuple):
     diverging: np.ndarray
 
 
-def skill_model(means: Sequence[jax.Array], roots: Sequence[jax.Array], agent: np.ndarray, stages: int) -> None:
-    """Declare the model.
-
-    Parameters
-    ----------
-    means, roots
-        For each group the accuracies, float[runs x stages], and the Cholesky root of their covariance.
-    agent
-        int[runs]: which agent each run of all groups is of.
+def skill_model(batches: Sequence[Batch], agent: np.ndarray, stages: int) -> None:
+    """Declare the model of what was observed in some groups; ``agent`` int[runs] tells which agent each run is of.
 
     What is sampled is how far an accuracy lies from what was observed, in units of its own error: for these the
     likelihood is a standard normal, and they stay well-scaled however many users there are.
     """
-    groups = np.repeat(np.arange(len(means)), [mean.shape[0] // stages for mean in means])
-    typical = numpyro.sample("typical", dist.Normal(0.5, 0.3).expand([len(means), stages]).to_event(2))
+    order = np.argsort(np.concatenate([batch.runs.ravel() for batch in batches]))
+    groups = np.concatenate([np.repeat(batch.groups, batch.runs.shape[1]) for batch in batches])[order]
+    typical = numpyro.sample("typical", dist.Normal(0.5, 0.3).expand([groups.max() + 1, stages]).to_event(2))
     between = numpyro.sample("between_agents", dist.LogNormal(jnp.log(0.1), 0.7))
     own = numpyro.sample("own_domain", dist.LogNormal(jnp.log(0.05), 0.7))
     found = []
-    for number, (mean, root) in enumerate(zip(means, roots, strict=True)):
-        error = numpyro.sample(f"error_{number}", dist.Normal(0, 1).expand(mean.shape).to_event(1))
-        found.append((mean + root @ error).reshape(-1, stages))
-    accuracy = numpyro.deterministic("accuracy", jnp.concatenate(found))
+    for number, batch in enumerate(batches):
+        error = numpyro.sample(f"error_{number}", dist.Normal(0, 1).expand(batch.mean.shape).to_event(2))
+        found.append((batch.mean + jnp.einsum("gij,gj->gi", batch.root, error)).reshape(-1, stages))
+    accuracy = numpyro.deterministic("accuracy", jnp.concatenate(found)[order])
     numpyro.factor("pooling", _log_prior(accuracy - typical[groups], agent, between, own))
+
+
+class Batch(NamedTuple):
+    """Groups of equally many runs, which are computed together: groups int[groups], their numbers; runs int[groups,
+    runs], those of their runs; mean float[groups, runs x stages], the observed accuracies; root float[groups, runs x
+    stages, runs x stages], the Cholesky root of their covariance."""
+
+    groups: np.ndarray
+    runs: np.ndarray
+    mean: np.ndarray
+    root: np.ndarray
+
+    @classmethod
+    def all_of(cls, groups: Sequence[Comparable]) -> list[Batch]:
+        """Reduce groups to what the model looks at."""
+        found = [means_and_covariance(group.runs) for group in groups]
+        size = np.array([len(group.runs) for group in groups])
+        first = np.cumsum(size) - size
+        batches = []
+        for runs in np.unique(size):
+            at = np.flatnonzero(size == runs)
+            roots = [np.linalg.cholesky(found[one][1]) for one in at]
+            means = np.stack([found[one][0] for one in at])
+            batches.append(cls(at, first[at][:, None] + np.arange(runs), means, np.stack(roots)))
+        return batches
 
 
 def _log_prior(offset: jax.Array, agent: np.ndarray, between: jax.Array, own: jax.Array) -> jax.Array:
@@ -91,20 +110,17 @@ def fit(groups: Sequence[Comparable], seed: int = 0) -> Draws:
     ((4, 1000, 2, 2), True)
     """
     stages = groups[0].runs[0].right.shape[1]
-    found = [means_and_covariance(group.runs) for group in groups]
     _, agent = np.unique([name for group in groups for name in group.agents], return_inverse=True)
     with jax.enable_x64(True):
         sampler = MCMC(
-            NUTS(skill_model, target_accept_prob=0.8),
+            NUTS(skill_model),
             num_warmup=WARMUP,
             num_samples=DRAWS,
             num_chains=CHAINS,
             chain_method="vectorized",
             progress_bar=False,
         )
-        means = [jnp.asarray(mean) for mean, _ in found]
-        roots = [jnp.asarray(np.linalg.cholesky(covariance)) for _, covariance in found]
-        sampler.run(jax.random.key(seed), means, roots, agent, stages, extra_fields=("diverging",))
+        sampler.run(jax.random.key(seed), Batch.all_of(groups), agent, stages, extra_fields=("diverging",))
         drawn = {name: np.asarray(value) for name, value in sampler.get_samples(group_by_chain=True).items()}
         diverging = np.asarray(sampler.get_extra_fields(group_by_chain=True)["diverging"])
     scales = {name: drawn[name] for name in ("typical", "between_agents", "own_domain")}
