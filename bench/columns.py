@@ -91,7 +91,7 @@ UPDATING_NOTE = (
     "uncertainty (CORP)."
 )
 SKILL_NOTE = (
-    "Skill model: accuracy after the last round, pooled over agents and domains; rank: 95%; P(best): of those not told "
+    "Skill model: accuracy after the last round, in view of all runs; rank: 95%; P(best): of those not told "
     "the truth; gain: from the first round to the last, in points; P(plateau): that it is below 2. sound: R-hat < "
     "1.01, bulk and tail ESS > 400, no divergences, Pareto k < 0.7, by ArviZ; ESS is the smaller of the two. Runs of "
     "few users have none."

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def datatree(results: str | Path = "results/local") -> DataTree:
     """Return all finished runs below a folder as a DataTree.
 
-    ``posterior`` and ``sample_stats`` at its root are those of the skill model, where runs have users enough: accuracy
-    [chain, draw, run, round]; runs of another number of rounds are in ``rounds_<R>``. Below, a node for the runs that
-    can be compared, named by their domain, with
+    ``posterior``, ``sample_stats`` and ``learning`` at its root are those of the skill model (`bench.skill.stored`),
+    where runs have users enough, among them accuracy[chain, draw, run, round]; runs of another number of rounds are in
+    ``rounds_<R>``. Below, a node for the runs that can be compared, named by their domain, with
 
     - ``predictions``: probability[agent, user, round, item, option], NaN where the agent states none or the answer
       cannot be used, and choice[agent, user, round, item], -1 where it cannot, -2 where the user was not asked;
@@ -50,7 +50,7 @@ def tree_of(standings: Standings, results: Path) -> DataTree:
     nodes: dict[str, Any] = {}
     for number, tree in standings.posteriors(results).items():
         at = "" if not nodes else f"rounds_{number}/"
-        nodes |= {f"{at}{name}": tree[name].to_dataset() for name in ("posterior", "sample_stats")}
+        nodes |= {f"{at}{name}": node.to_dataset() for name, node in tree.children.items()}
     for group in standings.groups():
         name = _free(group[0].fields["domain"], nodes)
         nodes |= {f"{name}/{part}": dataset for part, dataset in _datasets(group).items()}

@@ -52,7 +52,9 @@ def to_markdown(standings: Standings, reference: bool = False) -> str:
     parts = []
     for group in standings.groups():
         table = tabulate(_lines(group), headers=_headers(group), tablefmt="github", disable_numparse=True)
-        more = _stated(group) + "".join(_further(group, columns) for _, columns in _further_tables(group))
+        calibration = [Column(f"ECE {one['round']}", partial(_ece, stage)) for stage, one in enumerate(group[0].rounds)]
+        further = [calibration, *[columns for _, columns in _further_tables(group)]]
+        more = "".join(_further(group, columns) for columns in further) + _stated(group)
         parts.append(f"**{title_of(group)}**\n\n{table}\n\n{more}" + " ".join(_footnotes(group)))
         if reference and (known := published(group[0].fields["domain"])):
             table = tabulate(known, headers=REFERENCE_HEADERS, tablefmt="github")
@@ -122,7 +124,6 @@ def _headers(group: list[Row]) -> list[str]:
         "agent",
         *[f"acc {stage}" for stage in stages],
         "95%",
-        *[f"ECE {stage}" for stage in stages],
         "agree",
         "log score",
         "Brier",
@@ -134,10 +135,7 @@ def _headers(group: list[Row]) -> list[str]:
 
 def _lines(group: list[Row]) -> list[list[str]]:
     costs = _costs if _cost_headers(group) else lambda row: []
-    return [
-        [*_name(row), *_accuracies(row), accuracy_interval(row), *_eces(row), *_scores(row), *costs(row)]
-        for row in group
-    ]
+    return [[*_name(row), *_accuracies(row), accuracy_interval(row), *_scores(row), *costs(row)] for row in group]
 
 
 def _group(group: list[Row], width: int) -> RenderableType:
@@ -202,7 +200,11 @@ def accuracy_interval(row: Row) -> str:
 
 
 def _eces(row: Row) -> list[str]:
-    return [percent(one["ece"]) for one in row.rounds]
+    return [_ece(stage, row) for stage in range(len(row.rounds))]
+
+
+def _ece(stage: int, row: Row) -> str:
+    return percent(row.rounds[stage]["ece"])
 
 
 def _scores(row: Row) -> list[str]:

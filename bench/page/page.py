@@ -148,6 +148,7 @@ class _Page:
                     "anchor": self.anchors[agent],
                     "rows": rows,
                     "mean": sum(known) / len(known) if known else None,
+                    "known": len(known),
                     "privileged": any(row.fields["privileged"] for row in ran),
                     "verified": all(row.verified for row in ran),
                     "problems": [],  # they belong to a domain

@@ -1,4 +1,4 @@
-"""What the skill model knows of a run: how many held-out answers of each user were right at each stage."""
+"""What the skill model knows of a run: each user's share of right answers at each stage, and the exact answer's."""
 
 from __future__ import annotations
 
@@ -8,22 +8,39 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.heldout import HeldOut
+from bench.updating import exact_accuracy
 
 LEAST_USERS = 8
 """With fewer users nothing is said of how they differ, and the model leaves a run out."""
 
 
 class Counts(NamedTuple):
-    """A run: users int[users], right int[users, stages] of ``heldout`` answers each."""
+    """A run: users int[users], how many of ``heldout`` answers each were right at each stage, right [users, stages],
+    and the exact answer's, exact [users, stages], in which ties are shared evenly and need not be whole."""
 
     users: np.ndarray
     right: np.ndarray
     heldout: int
+    exact: np.ndarray
 
     @classmethod
     def of(cls, answers: HeldOut) -> Counts:
         """Count the answers of a run that are right."""
-        return cls(answers.users, (answers.choice == answers.truth).sum(axis=-1), answers.choice.shape[-1])
+        heldout = answers.choice.shape[-1]
+        right = (answers.choice == answers.truth).sum(axis=-1)
+        return cls(answers.users, right, heldout, heldout * exact_accuracy(answers.truth, answers.exact))
+
+    @classmethod
+    def of_exact(cls, runs: Sequence[Counts]) -> Counts:
+        """Return the exact answer itself as a run, of all users that runs of the same questions met.
+
+        >>> one = Counts(np.array([0, 2]), np.array([[1], [2]]), 4, np.array([[2], [3]]))
+        >>> Counts.of_exact([one, one._replace(users=np.array([1, 2]))]).right.ravel().tolist()
+        [2, 2, 3]
+        """
+        users, first = np.unique(np.concatenate([run.users for run in runs]), return_index=True)
+        exact = np.concatenate([run.exact for run in runs])[first]
+        return cls(users, exact, runs[0].heldout, exact)
 
     @property
     def share(self) -> np.ndarray:
@@ -46,7 +63,8 @@ def means_and_covariance(runs: Sequence[Counts]) -> tuple[np.ndarray, np.ndarray
     mean float[runs x stages], covariance float[runs x stages, runs x stages], positive definite.
 
     >>> rng = np.random.default_rng(0)
-    >>> run = Counts(np.arange(400), rng.binomial(50, 0.6, size=(400, 2)), 50)
+    >>> right = rng.binomial(50, 0.6, size=(400, 2))
+    >>> run = Counts(np.arange(400), right, 50, exact=right)
     >>> mean, covariance = means_and_covariance([run])
     >>> mean.round(1).tolist(), bool(np.isclose(covariance[0, 0], 0.6 * 0.4 / 50 / 400, rtol=0.2))
     ([0.6, 0.6], True)

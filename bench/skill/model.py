@@ -4,10 +4,13 @@ Data are reduced before anything is fitted: of runs that met the same users, the
 these over users (`bench.skill.counts`), in which the users are the random effects. An accuracy is then
 
     observed[domain]           ~ Normal(accuracy[domain], covariance[domain])           all agents and stages at once
-    accuracy[agent, domain, s] = typical[domain, s] + agent[agent, s] + own[agent, domain, s]
+    accuracy[agent, domain, s] = 1/3 + closed[agent, s] * (exact[domain, s] - 1/3) + own[agent, domain, s]
 
-with agent ~ Normal(0, between_agents) and own ~ Normal(0, own_domain), both summed out. Domain here is a group of runs
-that can be compared: same domain, users, held-out sets and seed.
+where exact is the accuracy of the exact answer, observed like an agent's, and closed the share of the way from chance
+to it that an agent goes wherever it is asked: 0 for who guesses, 1 for the exact answer. What an agent does otherwise
+on a domain is its own there. These are Student's t, so that agents who do alike on most domains are not taken to do so
+on one where they plainly do not. Both have a share that is the same at all stages. Domain here is a group of runs that
+can be compared: same domain, users, held-out sets and seed.
 """
 
 from __future__ import annotations
@@ -21,12 +24,24 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from numpyro.infer import MCMC, NUTS
+from scipy.linalg import helmert
 
+from bench.domain import OPTIONS
 from bench.skill.counts import Counts, means_and_covariance
 
-VERSION = 1
+VERSION = 2
 """Of the model and its sampler: a posterior that another version made is not used."""
 CHAINS, WARMUP, DRAWS = 4, 500, 1000
+FREEDOM = 4
+"""Degrees of freedom of what an agent does on a domain that it does not do elsewhere."""
+LEAST_SPREAD = 0.02
+"""Its least scale: that an agent does exactly alike everywhere is never believed. A scale far below what the drawing of
+users leaves unsure could not be told from 0, nor sampled well."""
+STEADY = 0.5
+"""The share of an effect's variance that is common to all stages."""
+
+
+CHANCE = 1 / OPTIONS
 
 
 class Comparable(NamedTuple):
@@ -38,11 +53,11 @@ class Comparable(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """accuracy float[chains, draws, runs, stages], runs in the order of the groups; scales, the other sites by name,
+    """accuracy float[chains, draws, runs, stages], runs in the order of the groups; sites, the others by name,
     float[chains, draws, ...]; diverging bool[chains, draws]."""
 
     accuracy: np.ndarray
-    scales: dict[str, np.ndarray]
+    sites: dict[str, np.ndarray]
     diverging: np.ndarray
 
 
@@ -50,25 +65,36 @@ def skill_model(batches: Sequence[Batch], agent: np.ndarray, stages: int) -> Non
     """Declare the model of what was observed in some groups; ``agent`` int[runs] tells which agent each run is of.
 
     What is sampled is how far an accuracy lies from what was observed, in units of its own error: for these the
-    likelihood is a standard normal, and they stay well-scaled however many users there are.
+    likelihood is a standard normal, and they stay well-scaled however many users there are. Nothing is factorised
+    while sampling, since LAPACK calls on batches can lock up a program on few cores (jaxlib 0.10).
     """
-    order = np.argsort(np.concatenate([batch.runs.ravel() for batch in batches]))
-    groups = np.concatenate([np.repeat(batch.groups, batch.runs.shape[1]) for batch in batches])[order]
-    typical = numpyro.sample("typical", dist.Normal(0.5, 0.3).expand([groups.max() + 1, stages]).to_event(2))
-    between = numpyro.sample("between_agents", dist.LogNormal(jnp.log(0.1), 0.7))
-    own = numpyro.sample("own_domain", dist.LogNormal(jnp.log(0.05), 0.7))
+    between = numpyro.sample("between_agents", dist.LogNormal(jnp.log(0.5), 0.5))
+    spread = numpyro.sample("over_domains", dist.TruncatedNormal(LEAST_SPREAD, 0.05, low=LEAST_SPREAD))
+    closed = numpyro.sample("closed", dist.ImproperUniform(dist.constraints.real, (), (agent.max() + 1, stages)))
     found = []
     for number, batch in enumerate(batches):
         error = numpyro.sample(f"error_{number}", dist.Normal(0, 1).expand(batch.mean.shape).to_event(2))
-        found.append((batch.mean + jnp.einsum("gij,gj->gi", batch.root, error)).reshape(-1, stages))
-    accuracy = numpyro.deterministic("accuracy", jnp.concatenate(found)[order])
-    numpyro.factor("pooling", _log_prior(accuracy - typical[groups], agent, between, own))
+        errors = jnp.einsum("gij,gj->gi", batch.root, error)
+        found.append((batch.mean + errors).reshape(len(batch.groups), -1, stages))
+    order = np.argsort(np.concatenate([batch.runs.ravel() for batch in batches]))
+    accuracy = jnp.concatenate([one[:, 1:].reshape(-1, stages) for one in found])[order]
+    exact = jnp.concatenate([one[:, 0] for one in found])[np.argsort(np.concatenate([one.groups for one in batches]))]
+    group = np.concatenate([np.repeat(batch.groups, batch.runs.shape[1]) for batch in batches])[order]
+    numpyro.deterministic("accuracy", accuracy)
+    numpyro.deterministic("exact", exact)
+    own = accuracy - CHANCE - closed[agent] * (exact - CHANCE)[group]
+    agents = _squares(closed - 0.5, between)
+    domains = _squares(own, spread)
+    numpyro.factor("exact_prior", dist.Normal(0.6, 0.3).log_prob(exact).sum())
+    numpyro.factor("closed_prior", -(agents.sum() + _log_determinant(between, closed.shape)) / 2)
+    tails = (FREEDOM + stages) * jnp.log1p(domains / FREEDOM).sum()
+    numpyro.factor("own_prior", -(tails + _log_determinant(spread, own.shape)) / 2)
 
 
 class Batch(NamedTuple):
     """Groups of equally many runs, which are computed together: groups int[groups], their numbers; runs int[groups,
-    runs], those of their runs; mean float[groups, runs x stages], the observed accuracies; root float[groups, runs x
-    stages, runs x stages], the Cholesky root of their covariance."""
+    runs], those of their runs; mean float[groups, (1 + runs) x stages], the observed accuracies, first the exact
+    answer's; root float[groups, (1 + runs) x stages, (1 + runs) x stages], the Cholesky root of their covariance."""
 
     groups: np.ndarray
     runs: np.ndarray
@@ -78,7 +104,7 @@ class Batch(NamedTuple):
     @classmethod
     def all_of(cls, groups: Sequence[Comparable]) -> list[Batch]:
         """Reduce groups to what the model looks at."""
-        found = [means_and_covariance(group.runs) for group in groups]
+        found = [means_and_covariance([Counts.of_exact(group.runs), *group.runs]) for group in groups]
         size = np.array([len(group.runs) for group in groups])
         first = np.cumsum(size) - size
         batches = []
@@ -90,27 +116,38 @@ class Batch(NamedTuple):
         return batches
 
 
-def _log_prior(offset: jax.Array, agent: np.ndarray, between: jax.Array, own: jax.Array) -> jax.Array:
-    """Return the log density of offsets float[runs, stages], an agent's effect at each stage summed out."""
-    runs = np.bincount(agent).astype(float)
-    total = jnp.zeros((len(runs), offset.shape[1])).at[agent].add(offset)
-    shared = between**2 / (own**2 + runs * between**2)
-    squares = ((offset**2).sum() - (shared * (total**2).sum(axis=1)).sum()) / own**2
-    determinant = offset.shape[1] * (runs * 2 * jnp.log(own) + jnp.log1p(runs * between**2 / own**2)).sum()
-    return -(determinant + squares) / 2
+def _variances(scale: jax.Array, stages: int) -> jax.Array:
+    """Return the variances float[stages] of the mean over stages (times their root) and of contrasts between stages.
+
+    These are independent where all stages have the variance ``scale ** 2`` and every two the correlation `STEADY`.
+    """
+    return scale**2 * np.array([1 + (stages - 1) * STEADY, *[1 - STEADY] * (stages - 1)])
+
+
+def _squares(values: jax.Array, scale: jax.Array) -> jax.Array:
+    """Return the squared Mahalanobis lengths float[rows] of rows float[rows, stages]."""
+    stages = values.shape[1]
+    turned = values @ helmert(stages, full=True).T
+    return (turned**2 / _variances(scale, stages)).sum(axis=1)
+
+
+def _log_determinant(scale: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    rows, stages = shape
+    return rows * jnp.log(_variances(scale, stages)).sum()
 
 
 def fit(groups: Sequence[Comparable], seed: int = 0) -> Draws:
     """Draw from the posterior by NUTS: `CHAINS` chains of `DRAWS` draws.
 
     >>> rng = np.random.default_rng(0)
-    >>> runs = [Counts(np.arange(50), rng.binomial(20, share, size=(50, 2)), 20) for share in (0.4, 0.7)]
-    >>> drawn = fit([Comparable(["a", "b"], runs)])
+    >>> right = [rng.binomial(20, share, size=(50, 2)) for share in (0.4, 0.7)]
+    >>> drawn = fit([Comparable(["a", "b"], [Counts(np.arange(50), one, 20, exact=right[1]) for one in right])])
     >>> drawn.accuracy.shape, bool((drawn.accuracy[..., 0, :] < drawn.accuracy[..., 1, :]).mean() > 0.99)
     ((4, 1000, 2, 2), True)
     """
     stages = groups[0].runs[0].right.shape[1]
-    _, agent = np.unique([name for group in groups for name in group.agents], return_inverse=True)
+    agents = agents_of(groups)
+    agent = np.array([agents.index(name) for group in groups for name in group.agents])
     with jax.enable_x64(True):
         sampler = MCMC(
             NUTS(skill_model),
@@ -123,5 +160,10 @@ def fit(groups: Sequence[Comparable], seed: int = 0) -> Draws:
         sampler.run(jax.random.key(seed), Batch.all_of(groups), agent, stages, extra_fields=("diverging",))
         drawn = {name: np.asarray(value) for name, value in sampler.get_samples(group_by_chain=True).items()}
         diverging = np.asarray(sampler.get_extra_fields(group_by_chain=True)["diverging"])
-    scales = {name: drawn[name] for name in ("typical", "between_agents", "own_domain")}
-    return Draws(drawn["accuracy"], scales, diverging)
+    sites = {name: drawn[name] for name in ("exact", "closed", "between_agents", "over_domains")}
+    return Draws(drawn["accuracy"], sites, diverging)
+
+
+def agents_of(groups: Sequence[Comparable]) -> list[str]:
+    """Return the agents of all groups, in the order of the site ``closed``."""
+    return sorted({name for group in groups for name in group.agents})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.skill import model
+from bench.skill.learning import Curve, compare_curves
 from bench.skill.model import Comparable
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ FOLDER = "skill"
 def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree:
     """Return the posterior of the skill model for groups of runs, from ``<results>/skill/`` where it was fitted before.
 
-    Groups posterior (accuracy[chain, draw, run, round], typical[chain, draw, group, round], between_agents and
-    own_domain[chain, draw]) and sample_stats (diverging[chain, draw]); ``run`` holds the labels, one a run. A folder
-    that cannot be written keeps none.
+    Nodes posterior (accuracy[chain, draw, run, round]; closed[chain, draw, agent, round]; exact[chain, draw, group,
+    round]; and the scales of `bench.skill.model`) and sample_stats (diverging[chain, draw]); ``run`` holds the labels,
+    one a run. Where there are rounds enough, also learning: the fields of `bench.skill.learning.Curve`[run, curve]. A
+    folder that cannot be written keeps none.
     """
     from xarray import open_datatree
 
@@ -50,18 +52,43 @@ def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: P
 
 def _fitted(groups: Sequence[Comparable], labels: Sequence[str]) -> DataTree:
     from arviz_base import from_dict
+    from xarray import Dataset
 
     drawn = model.fit(groups)
-    posterior = {"accuracy": drawn.accuracy, **drawn.scales}
-    return from_dict(
+    posterior = {"accuracy": drawn.accuracy, **drawn.sites}
+    tree = from_dict(
         {
             # Single precision, before any diagnostic: what is shown is then what is stored.
             "posterior": {name: np.asarray(value, np.float32) for name, value in posterior.items()},
             "sample_stats": {"diverging": drawn.diverging},
         },
-        coords={"run": list(labels), "round": np.arange(drawn.accuracy.shape[-1])},
-        dims={"accuracy": ["run", "round"], "typical": ["group", "round"]},
+        coords={
+            "run": list(labels),
+            "agent": model.agents_of(groups),
+            "round": np.arange(drawn.accuracy.shape[-1]),
+        },
+        dims={
+            "accuracy": ["run", "round"],
+            "closed": ["agent", "round"],
+            "exact": ["group", "round"],
+        },
     )
+    curves = [compare_curves(run) for group in groups for run in group.runs]
+    if curves[0]:
+        fields = {
+            field: (("run", "curve"), [[getattr(curve, field) for curve in run.values()] for run in curves])
+            for field in Curve._fields
+        }
+        tree["learning"] = Dataset(fields, {"run": list(labels), "curve": list(curves[0])})
+    return tree
+
+
+def curves_of(tree: DataTree, run: int) -> dict[str, Curve]:
+    """Return the learning curves of a run, by its place among all, out of what `posterior_of` gave."""
+    if "learning" not in tree:
+        return {}
+    learning = tree["learning"].to_dataset().isel(run=run).to_dataframe()
+    return {str(name): Curve(*map(float, curve)) for name, curve in learning[list(Curve._fields)].iterrows()}
 
 
 def _key(groups: Sequence[Comparable], labels: Sequence[str]) -> str:
@@ -70,6 +97,7 @@ def _key(groups: Sequence[Comparable], labels: Sequence[str]) -> str:
     for group in groups:
         for run in group.runs:
             digest.update(np.ascontiguousarray(run.users, "<i8").tobytes())
-            digest.update(np.ascontiguousarray(run.right, "<i8").tobytes())
+            for answers in (run.right, run.exact):
+                digest.update(np.ascontiguousarray(answers, "<f8").tobytes())
             digest.update(str((run.right.shape, run.heldout)).encode())
     return digest.hexdigest()[:16]

@@ -11,9 +11,9 @@ import numpy as np
 
 from bench.intervals import Estimate
 from bench.skill.counts import LEAST_USERS
-from bench.skill.learning import Curve, compare_curves
+from bench.skill.learning import Curve
 from bench.skill.model import Comparable
-from bench.skill.stored import posterior_of
+from bench.skill.stored import curves_of, posterior_of
 
 SMALL_GAIN = 0.02
 """An agent that gains less than this after the first round is said to stay on a plateau."""
@@ -113,9 +113,9 @@ def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) 
         rank = 1 + above.sum(axis=1)
         rivals = [place for place in range(len(group.runs)) if place not in group.privileged]
         highest = final[:, rivals].max(axis=1, initial=0)
-        for place, run in enumerate(group.runs):
+        for place in range(len(group.runs)):
             at = mine.start + place
-            curves = compare_curves(run)
+            curves = curves_of(tree, at)
             worst = max(curves[name].pareto_k for name in ("plateau", "free")) if curves else None
             gain = draws[:, at, -1] - draws[:, at, 1] if draws.shape[-1] > 2 else None
             beats = above[:, place].mean(axis=0)
@@ -124,7 +124,7 @@ def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) 
             low, high = np.quantile(rank[:, place], [0.025, 0.975], method="nearest")
             skills.append(
                 Skill(
-                    [_estimate(draws[:, at, stage]) for stage in range(draws.shape[-1])],
+                    [_estimate(np.clip(draws[:, at, stage], 0, 1)) for stage in range(draws.shape[-1])],
                     (int(low), int(high)),
                     None if place in group.privileged else float((final[:, place] >= highest).mean()),
                     beats.tolist(),

@@ -24,11 +24,13 @@ def test_ten_agents_on_three_domains(request, benchmark, tmp_path: Path):
     groups = []
     for _ in range(DOMAINS):
         level, hard = rng.normal(0, 0.05), rng.normal(0, 0.08, size=(USERS, 1))
+        best = np.clip(np.linspace(0.4, 0.8, STAGES) + level + hard, 0.01, 0.99)
+        exact = rng.binomial(HELDOUT, best)
         runs = []
         for number in range(AGENTS):
             curve = 0.35 + 0.04 * number + level + np.linspace(0, 0.2, STAGES) * (number % 2)
             share = np.clip(curve + hard + rng.normal(0, 0.05, size=(USERS, 1)), 0.01, 0.99)
-            runs.append(Counts(np.arange(USERS), rng.binomial(HELDOUT, share), HELDOUT))
+            runs.append(Counts(np.arange(USERS), rng.binomial(HELDOUT, share), HELDOUT, exact))
         groups.append(Comparable(names, runs))
     labels = [[f"{number}/{name}" for name in names] for number in range(DOMAINS)]
     found = benchmark.pedantic(skills, args=(groups, labels, tmp_path), rounds=1)

@@ -21,7 +21,8 @@ SHAPES = {
 
 def counts(shape, rng, users=200, heldout=40):
     hard = rng.normal(0, 0.05, size=(users, 1))
-    return Counts(np.arange(users), rng.binomial(heldout, np.clip(np.array(shape) + hard, 0, 1)), heldout)
+    exact, right = (rng.binomial(heldout, np.clip(np.array(one) + hard, 0, 1)) for one in (SHAPES["learner"], shape))
+    return Counts(np.arange(users), right, heldout, exact)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,8 @@ def test_ranks_and_plateaus_are_found(told):
     for name, shape in SHAPES.items():
         for estimate, known in zip(told[name].accuracy, shape, strict=True):
             assert abs(estimate.value - known) < 0.03
+        assert estimate.low >= 0
+        assert estimate.high <= 1
     assert told["learner"].beats[0] == 0.5
     assert told["chance"].beats[:3] == [0, 0, 0]
 
