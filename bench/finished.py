@@ -43,14 +43,17 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Show the leaderboard of the finished runs below a folder; every metric is recomputed from their rows."""
-    from bench.formats import written
+    from bench.formats import writer
     from bench.standings import read_standings
     from bench.store import write_atomically
     from bench.tables import to_terminal
 
+    write = writer(format.value, reference)
     console = Console(file=sys.stderr)
-    with console.status("fitting the skill model" if console.is_terminal else ""):
-        standings = read_standings(results).with_skill(results)
+    with console.status("reading runs"):
+        standings = read_standings(results)
+    with console.status(f"fitting the skill model to {len(standings.rows)} runs; it is kept for the next time"):
+        standings = standings.with_skill(results)
     for problem in standings.problems:
         say(f"warning: {problem}")
     if not standings.rows:
@@ -65,7 +68,7 @@ def leaderboard(
     if format is Format.table and out is None:
         to_terminal(standings, Console(), reference)
         return
-    text = written(standings, format.value, reference)
+    text = write(standings)
     if out is None:
         print(text, end="")
         return

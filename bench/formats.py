@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from bench.errors import UsageError
 from bench.latex import to_latex
@@ -17,7 +18,7 @@ def to_html(standings: Standings, reference: bool = False) -> str:
     return page(standings, reference)
 
 
-FOR_PEOPLE: dict[str, Callable[[Standings, bool], str]] = {
+FOR_PEOPLE: dict[str, Callable[..., str]] = {
     "table": to_text,
     "md": to_markdown,
     "html": to_html,
@@ -26,8 +27,8 @@ FOR_PEOPLE: dict[str, Callable[[Standings, bool], str]] = {
 FOR_PROGRAMS: dict[str, Callable[[Standings], str]] = {"csv": to_csv, "json": to_json}
 
 
-def written(standings: Standings, form: str, reference: bool = False) -> str:
-    """Return the leaderboard in a form; ``reference``: with what others published on its domains beside it.
+def writer(form: str, reference: bool = False) -> Callable[[Standings], str]:
+    """Return what writes a leaderboard in a form; ``reference``: with what others published on its domains beside it.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def written(standings: Standings, form: str, reference: bool = False) -> str:
         Where published figures are asked for in a form that holds runs alone.
     """
     if form in FOR_PEOPLE:
-        return FOR_PEOPLE[form](standings, reference)
+        return partial(FOR_PEOPLE[form], reference=reference)
     if reference:
         raise UsageError(f"--format {form} holds runs alone; --reference is for {', '.join(FOR_PEOPLE)}.")
-    return FOR_PROGRAMS[form](standings)
+    return FOR_PROGRAMS[form]

@@ -9,7 +9,7 @@ import pytest
 from xarray import open_datatree
 
 import bench
-from bench.formats import written
+from bench.formats import writer
 from bench.reference.published import published
 from bench.standings import read_standings
 
@@ -25,7 +25,7 @@ def results(tmp_path_factory):
 
 
 def test_latex_is_booktabs_and_escapes_names(results):
-    text = written(read_standings(results), "latex")
+    text = writer("latex")(read_standings(results))
     assert text.count("\\toprule") == text.count("\\end{table}") == 3
     assert "{lrrrrrrrr}" in text
     assert "95\\%" in text
@@ -33,7 +33,7 @@ def test_latex_is_booktabs_and_escapes_names(results):
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
 def test_latex_compiles(results, tmp_path):
-    (tmp_path / "tables.tex").write_text(written(read_standings(results), "latex", reference=True))
+    (tmp_path / "tables.tex").write_text(writer("latex", reference=True)(read_standings(results)))
     page = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\input{tables}\\end{document}"
     (tmp_path / "page.tex").write_text(page)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
@@ -42,9 +42,10 @@ def test_latex_compiles(results, tmp_path):
 
 
 def test_published_figures_stand_apart_and_only_where_asked_for(results, call):
+    standings = read_standings(results)
     for form in ("table", "md", "latex", "html"):
-        assert "Gemma 2 9B" not in written(read_standings(results), form)
-        text = written(read_standings(results), form, reference=True)
+        assert "Gemma 2 9B" not in writer(form)(standings)
+        text = writer(form, reference=True)(standings)
         assert "Gemma 2 9B" in text
         assert "no intervals" in text
     status, _, said = call("leaderboard", "--results", str(results), "--format", "csv", "--reference")
