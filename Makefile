@@ -48,11 +48,8 @@ leaderboard: .venv/installed
 	$(BIN)/beliefbench leaderboard --results results/published --format md --out results/leaderboard.md
 
 # The pictures of the page in the README, with Debian's chromium.
-CHROMIUM := chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --hide-scrollbars --window-size=1280,1600
-screenshots:
-	mkdir -p results/screenshots
-	$(CHROMIUM) --blink-settings=preferredColorScheme=1 --screenshot=$(CURDIR)/results/screenshots/light.png 'file://$(CURDIR)/results/leaderboard.html#domain-flights'
-	$(CHROMIUM) --blink-settings=preferredColorScheme=0 --screenshot=$(CURDIR)/results/screenshots/dark.png 'file://$(CURDIR)/results/leaderboard.html#domain-flights'
+screenshots: .venv/installed-dev
+	$(BIN)/python results/screenshots/take.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "beliefbench needs Python 3.11 or newer; set PYTHON="'
