@@ -21,10 +21,10 @@ class Column(NamedTuple):
 def percent(value: Any) -> str:
     """Return a share in percent.
 
-    >>> percent(0.5), percent(None)
-    ('50.0', '-')
+    >>> percent(0.5), percent(-0.0001), percent(None)
+    ('50.0', '0.0', '-')
     """
-    return NONE if value is None else f"{100 * value + 0.0:.1f}"
+    return NONE if value is None else f"{round(100 * value, 1) + 0.0:.1f}"
 
 
 def number(value: Any, digits: int = 3) -> str:

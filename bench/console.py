@@ -42,5 +42,13 @@ def sentences(command: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             say(f"error: {error}")
             raise typer.Exit(getattr(error, "exit_status", 1)) from error
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception as error:
+            if "--debug" in sys.argv:
+                raise
+            what = " ".join(str(error).split()) or "no message"
+            say(f"error: something broke that should not ({type(error).__name__}: {what}); --debug shows where.")
+            raise typer.Exit(1) from error
 
     return told

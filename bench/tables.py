@@ -77,7 +77,14 @@ def _further(group: list[Row], columns: Sequence[Column]) -> str:
     from tabulate import tabulate
 
     headers = ["#", "agent", *[column.header for column in columns]]
-    lines = [[str(row.fields["rank"]), row.fields["agent"], *_cells(columns, row)] for row in group]
+    lines = [
+        [
+            str(row.fields["rank"]),
+            row.fields["agent"] + PRIVILEGED_MARK * row.fields["privileged"],
+            *_cells(columns, row),
+        ]
+        for row in group
+    ]
     return tabulate(lines, headers=headers, tablefmt="github", disable_numparse=True) + "\n\n"
 
 

@@ -157,7 +157,11 @@ class _Page:
         return {
             "domains": list(zip(self.titles, self.tabs, strict=True)),
             "exact": [curve[-1] for curve in self.exact],
-            "lines": sorted(lines, key=lambda line: (line["mean"] is None, -(line["mean"] or 0.0))),
+            "whole": all(line["known"] == len(self.groups) for line in lines),
+            # Means over unlike domains cannot be compared: who ran everywhere stands first.
+            "lines": sorted(
+                lines, key=lambda line: (line["mean"] is None, line["known"] < len(self.groups), -(line["mean"] or 0.0))
+            ),
         }
 
     def agent(self, name: str) -> dict[str, Any]:

@@ -120,7 +120,9 @@ def unpack_from(rows: pa.Table, file: Path) -> pa.Table:
         return rows
     exact = exact_file(file.parent, name)
     if not exact.is_file():
-        raise ValueError(f"its exact answers lie in {exact}, which is not there")
+        raise ValueError(
+            f"its exact answers lie in {exact}, which is not there; move it along, unless these rows are another run's"
+        )
     return unpack_rows(rows, pq.read_table(exact, partitioning=None))
 
 

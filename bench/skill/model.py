@@ -7,8 +7,9 @@ these over users (`bench.skill.counts`), in which the users are the random effec
     accuracy[agent, domain, s] = 1/3 + closed[agent, s] * (exact[domain, s] - 1/3) + own[agent, domain, s]
 
 where exact is the accuracy of the exact answer, observed like an agent's, and closed the share of the way from chance
-to it that an agent goes wherever it is asked: 0 for who guesses, 1 for the exact answer. What an agent does otherwise
-on a domain is its own there. These are Student's t, so that agents who do alike on most domains are not taken to do so
+to it that an agent goes wherever it is asked: 0 for who guesses, 1 for the exact answer. (For those who are told the
+truth it is the share of the way to being always right: no exact answer limits them.) What an agent does otherwise on a
+domain is its own there. These are Student's t, so that agents who do alike on most domains are not taken to do so
 on one where they plainly do not. Both have a share that is the same at all stages. Domain here is a group of runs that
 can be compared: same domain, users, held-out sets and seed.
 """
@@ -29,7 +30,7 @@ from scipy.linalg import helmert
 from bench.domain import OPTIONS
 from bench.skill.counts import Counts, means_and_covariance
 
-VERSION = 2
+VERSION = 3
 """Of the model and its sampler: a posterior that another version made is not used."""
 CHAINS, WARMUP, DRAWS = 4, 500, 1000
 FREEDOM = 4
@@ -61,8 +62,10 @@ class Draws(NamedTuple):
     diverging: np.ndarray
 
 
-def skill_model(batches: Sequence[Batch], agent: np.ndarray, stages: int) -> None:
-    """Declare the model of what was observed in some groups; ``agent`` int[runs] tells which agent each run is of.
+def skill_model(batches: Sequence[Batch], agent: np.ndarray, told: np.ndarray, stages: int) -> None:
+    """Declare the model of what was observed in some groups.
+
+    ``agent`` int[runs] tells which agent each run is of, ``told`` bool[runs] whether it is told the truth.
 
     What is sampled is how far an accuracy lies from what was observed, in units of its own error: for these the
     likelihood is a standard normal, and they stay well-scaled however many users there are. Nothing is factorised
@@ -82,7 +85,8 @@ def skill_model(batches: Sequence[Batch], agent: np.ndarray, stages: int) -> Non
     group = np.concatenate([np.repeat(batch.groups, batch.runs.shape[1]) for batch in batches])[order]
     numpyro.deterministic("accuracy", accuracy)
     numpyro.deterministic("exact", exact)
-    own = accuracy - CHANCE - closed[agent] * (exact - CHANCE)[group]
+    whole = jnp.where(told[:, None], 1.0, exact[group]) - CHANCE
+    own = accuracy - CHANCE - closed[agent] * whole
     agents = _squares(closed - 0.5, between)
     domains = _squares(own, spread)
     numpyro.factor("exact_prior", dist.Normal(0.6, 0.3).log_prob(exact).sum())
@@ -148,6 +152,7 @@ def fit(groups: Sequence[Comparable], seed: int = 0) -> Draws:
     stages = groups[0].runs[0].right.shape[1]
     agents = agents_of(groups)
     agent = np.array([agents.index(name) for group in groups for name in group.agents])
+    told = np.array([place in group.privileged for group in groups for place in range(len(group.runs))])
     with jax.enable_x64(True):
         sampler = MCMC(
             NUTS(skill_model),
@@ -157,7 +162,7 @@ def fit(groups: Sequence[Comparable], seed: int = 0) -> Draws:
             chain_method="vectorized",
             progress_bar=False,
         )
-        sampler.run(jax.random.key(seed), Batch.all_of(groups), agent, stages, extra_fields=("diverging",))
+        sampler.run(jax.random.key(seed), Batch.all_of(groups), agent, told, stages, extra_fields=("diverging",))
         drawn = {name: np.asarray(value) for name, value in sampler.get_samples(group_by_chain=True).items()}
         diverging = np.asarray(sampler.get_extra_fields(group_by_chain=True)["diverging"])
     sites = {name: drawn[name] for name in ("exact", "closed", "between_agents", "over_domains")}

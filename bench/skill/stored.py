@@ -93,7 +93,11 @@ def curves_of(tree: DataTree, run: int) -> dict[str, Curve]:
 
 def _key(groups: Sequence[Comparable], labels: Sequence[str]) -> str:
     """Return what tells one fit from another: the model, the runs, and their counts."""
-    digest = hashlib.sha256(json.dumps([model.VERSION, list(labels), [list(one.agents) for one in groups]]).encode())
+    digest = hashlib.sha256(
+        json.dumps(
+            [model.VERSION, list(labels), [[list(one.agents), sorted(one.privileged)] for one in groups]]
+        ).encode()
+    )
     for group in groups:
         for run in group.runs:
             digest.update(np.ascontiguousarray(run.users, "<i8").tobytes())

@@ -53,7 +53,7 @@ def groups():
     rng = np.random.default_rng(3)
     first, second = np.array([[0.35, 0.5], [0.4, 0.7], [0.5, 0.5]]), np.array([[0.4, 0.55], [0.45, 0.5]])
     return [
-        Comparable(["a", "b", "c"], simulated(rng, first, users=20, exact=[0.4, 0.75])),
+        Comparable(["a", "b", "c"], simulated(rng, first, users=20, exact=[0.4, 0.75]), privileged=[1]),
         Comparable(["a", "c"], simulated(rng, second, users=10, exact=[0.45, 0.6])),
     ]
 
@@ -67,8 +67,9 @@ def by_hand(groups, agents, exact, accuracy, closed, between, spread):
         mean, covariance = means_and_covariance([Counts.of_exact(group.runs), *group.runs])
         total += stats.multivariate_normal(mean, covariance).logpdf([*best, *seen.ravel()])
         total += stats.norm(0.6, 0.3).logpdf(best).sum()
-        for name, one in zip(group.agents, seen, strict=True):
-            expected = 1 / 3 + closed[agents.index(name)] * (best - 1 / 3)
+        for place, (name, one) in enumerate(zip(group.agents, seen, strict=True)):
+            limit = 1 if place in group.privileged else best
+            expected = 1 / 3 + closed[agents.index(name)] * (limit - 1 / 3)
             total += stats.multivariate_t(expected, spread**2 * shape, df=4).logpdf(one)
     return total
 
@@ -76,7 +77,7 @@ def by_hand(groups, agents, exact, accuracy, closed, between, spread):
 def test_the_log_joint_is_the_declared_one(groups):
     rng = np.random.default_rng(0)
     batches, agents = Batch.all_of(groups), ["a", "b", "c"]
-    ours, theirs = [], []
+    told, ours, theirs = np.array([False, True, False, False, False]), [], []
     for _ in range(5):
         sites = {"between_agents": rng.uniform(0.2, 1), "over_domains": rng.uniform(0.02, 0.1)}
         sites["closed"] = rng.normal(0.5, 0.5, size=(3, 2))
@@ -87,7 +88,7 @@ def test_the_log_joint_is_the_declared_one(groups):
                 values = (batch.mean[at] + batch.root[at] @ sites[f"error_{number}"][at]).reshape(-1, 2)
                 exact[group], accuracy[group] = values[0], values[1:]
         with jax.enable_x64(True):
-            ours.append(float(log_density(skill_model, (batches, np.array([0, 1, 2, 0, 2]), 2), {}, sites)[0]))
+            ours.append(float(log_density(skill_model, (batches, np.array([0, 1, 2, 0, 2]), told, 2), {}, sites)[0]))
         theirs.append(
             by_hand(
                 groups, agents, exact, accuracy, *(sites[name] for name in ("closed", "between_agents", "over_domains"))
@@ -113,7 +114,8 @@ def by_pymc(groups, stages):
                 f"own_{number}", nu=4, mu=np.zeros(stages), scale=spread**2 * shape, shape=(len(group.runs), stages)
             )
             at = [agents.index(name) for name in group.agents]
-            found.append(1 / 3 + closed[at] * (exact - 1 / 3) + own)
+            told = np.isin(np.arange(len(group.runs)), group.privileged)[:, None]
+            found.append(1 / 3 + closed[at] * (pm.math.where(told, 1.0, exact) - 1 / 3) + own)
             mean, covariance = means_and_covariance([Counts.of_exact(group.runs), *group.runs])
             everything = pm.math.concatenate([exact, found[-1].ravel()])
             pm.MvNormal(f"observed_{number}", everything, covariance, observed=mean)

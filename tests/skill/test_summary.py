@@ -93,6 +93,24 @@ def test_a_posterior_is_fitted_once_and_again_where_it_is_damaged(told, results,
     assert again[0].accuracy == told["learner"].accuracy
 
 
+@pytest.mark.slow
+def test_few_users_and_an_agent_that_is_told_the_truth_are_no_trouble(tmp_path):
+    """Before the first round the exact answer of 24 users is hardly above chance, and such an agent far above it."""
+    rng = np.random.default_rng(2)
+    groups = []
+    for _ in range(3):
+        best, told, guessing = (
+            rng.binomial(10, np.clip(np.array(shape) + rng.normal(0, 0.05, size=(24, 1)), 0, 1))
+            for shape in ([0.4, 0.57, 0.66, 0.73, 0.77, 0.8], [0.97] * 6, SHAPES["chance"])
+        )
+        runs = [Counts(np.arange(24), right, 10, best) for right in (told, best, guessing)]
+        groups.append(Comparable(["oracle", "bayesian", "random"], runs, [0]))
+    labels = [[f"{number}/{name}" for name in groups[0].agents] for number in range(3)]
+    for found in skills(groups, labels, tmp_path):
+        assert [skill.problems for skill in found] == [[], [], []]
+        assert found[0].rank == (1, 1)
+
+
 @pytest.mark.parametrize(("name", "best"), [("plateau", "plateau"), ("chance", "nothing"), ("learner", "free")])
 def test_the_learning_curve_that_made_the_data_is_not_refused(name, best):
     found = compare_curves(counts(SHAPES[name], np.random.default_rng(1)))
