@@ -22,7 +22,7 @@ from bench.standings import Standings, read_standings
 from bench.stopping import UntilWidth
 from bench.store import prepare_results
 
-PRESETS = {"quick": (12, 8), "paper": (1000, 100)}
+PRESETS = {"quick": (8, 8), "paper": (1000, 100)}
 """Preset: users (or all there are, where they are fewer), held-out sets."""
 
 

@@ -82,7 +82,7 @@ def list_(
 def run(
     preset: Annotated[
         Preset,
-        typer.Option(help="quick: 12 users, 8 held-out sets. paper: all users (1,000 at most), 100 held-out sets."),
+        typer.Option(help="quick: 8 users, 8 held-out sets. paper: all users (1,000 at most), 100 held-out sets."),
     ] = Preset.quick,
     domain: Annotated[
         list[str] | None,
