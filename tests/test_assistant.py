@@ -236,5 +236,5 @@ def test_tables_show_beliefs_and_what_answers_took_where_there_are_any(flights, 
         assert tokens in page
     assert "beliefs 0" in to_markdown(both)
     assert "Stated beliefs: distance to the exact ones" in to_text(both)
-    assert len([line for line in to_markdown(both).splitlines() if "script" in line]) == 2  # answers, and beliefs
-    assert len([line for line in to_markdown(both).splitlines() if "first" in line]) == 1
+    assert len([line for line in to_markdown(both).splitlines() if "script" in line]) == 3  # answers, ECE, beliefs
+    assert len([line for line in to_markdown(both).splitlines() if "first" in line]) == 2
