@@ -126,7 +126,7 @@ def run(
 ) -> None:
     """Run agents on domains, go on with runs that were stopped, reuse finished ones, and show their leaderboard."""
     from bench.batch import Plan, planned, run_plan
-    from bench.tables import to_terminal
+    from bench.forms.terminal import to_terminal
 
     add_plugins(plugins)
     plan = Plan(preset.value, domain, agent, users, rounds, heldout, seed, results, executor.value, until_width)

@@ -20,9 +20,9 @@ from rich.table import Table
 from bench.agent import Brief, Cost
 from bench.answering import USERS_PER_CALL, Job, questions_at
 from bench.episodes import Episodes
+from bench.forms.cells import duration
 from bench.harness import answered_so_far, episodes_of, run_identity
 from bench.store import RunStore, run_folder, run_key
-from bench.tables import duration
 
 USERS, SETS = 3, 4  # of a sample
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.standings import Row, Standings, read_standings
+from bench.row import Row
+from bench.standings import Standings, read_standings
 
 if TYPE_CHECKING:
     from xarray import Dataset, DataTree

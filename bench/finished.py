@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -43,10 +44,10 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Show the leaderboard of the finished runs below a folder; every metric is recomputed from their rows."""
-    from bench.formats import writer
+    from bench.forms.terminal import to_terminal
+    from bench.forms.writer import writer
     from bench.standings import read_standings
     from bench.store import write_atomically
-    from bench.tables import to_terminal
 
     write = writer(format.value, reference)
     console = Console(file=sys.stderr)
@@ -88,6 +89,7 @@ def export(
     """Write finished runs as an xarray DataTree: answers, truth, exact answers, and the skill model's posterior."""
     from bench.exchange import compressed, tree_of
     from bench.standings import read_standings
+    from bench.store import write_atomically
 
     standings = read_standings(results)
     for problem in standings.problems:
@@ -98,7 +100,10 @@ def export(
         )
     tree = tree_of(standings, results)
     try:
-        tree.to_netcdf(out, engine="h5netcdf", encoding=compressed(tree))
+        with TemporaryDirectory() as scratch:
+            draft = Path(scratch) / "runs.nc"
+            tree.to_netcdf(draft, engine="h5netcdf", encoding=compressed(tree))
+            write_atomically(out, draft.read_bytes())
     except OSError as error:
         raise UsageError(f"'{out}' cannot be written ({error.strerror or error}); name another file.") from error
     say(f"{out}: {len(standings.rows)} runs.")

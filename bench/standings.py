@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,102 +12,20 @@ import pyarrow as pa
 
 from bench.errors import UsageError
 from bench.further import FURTHER_FIELDS, further_metrics
-from bench.heldout import HeldOut
 from bench.metrics import AGREEMENT_RULE
-from bench.publishing.evidence import verified
+from bench.publishing.evidence import attested, metrics_of
+from bench.row import BELIEF_FIELDS, ROW_FIELDS, RUN_FIELDS, SKILL_FIELDS, SKILL_RUN_FIELDS, Row, answers_of, apart
 from bench.scores import ROUND_FIELDS, score, score_stated
 from bench.skill.counts import Counts
-from bench.store import DamagedFileError, RunRecord, RunStore, find_runs
+from bench.store import DamagedFileError, RunRecord, find_runs
 
 if TYPE_CHECKING:
     import pandas as pd
     from xarray import DataTree
 
     from bench.skill.model import Comparable
-    from bench.skill.summary import Skill
 
 JSON_SCHEMA = 1
-ROW_FIELDS = (
-    "domain",
-    "domain_version",
-    "agent",
-    "users",
-    "heldout",
-    "seed",
-    "agreement_rule",
-    "probabilistic",
-    "privileged",
-    "rank",
-    "rhat",
-    "ess_bulk",
-)
-RUN_FIELDS = ("note", "tokens", "seconds", "verified")
-BELIEF_FIELDS = {
-    "distance": "belief_distance",
-    "accuracy": "belief_accuracy",
-    "consistency": "belief_consistency",
-    "coverage": "belief_coverage",
-}
-SKILL_FIELDS = ("skill_accuracy", "skill_lo", "skill_hi")
-SKILL_RUN_FIELDS = ("rank_lo", "rank_hi", "best", "gain", "plateau", "ess_tail", "divergences", "pareto_k", "problems")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One agent on one domain: `ROW_FIELDS`, and `ROUND_FIELDS` after each round.
-
-    ``group`` holds what two rows must share to be compared; ``population`` is how many users all of its runs draw from;
-    ``note`` is the agent's own, with what else is to be known of the run; ``exact_answer`` says what the exact answer
-    rests on, where that does not go without saying; ``folder`` is the run's. ``tokens`` and ``seconds`` are what all
-    answers took, None where nobody counts tokens; ``beliefs``: `bench.beliefs.score_beliefs` where it states any;
-    ``further``: `bench.further.further_metrics`; ``counts`` is what the skill model knows of it, ``skill`` what it
-    says; ``verified``: whether it is published and its files are those that its evidence attests.
-    """
-
-    fields: dict[str, Any]
-    rounds: list[dict[str, Any]]
-    group: tuple[Any, ...]
-    population: int
-    note: str | None
-    exact_answer: str | None
-    record: RunRecord
-    folder: Path
-    tokens: int | None
-    seconds: float | None
-    beliefs: list[Mapping[str, Any]] | None
-    further: list[dict[str, Any]]
-    counts: Counts
-    verified: bool
-    skill: Skill | None = None
-
-    @property
-    def final(self) -> dict[str, Any]:
-        """The metrics after the last round."""
-        return self.rounds[-1]
-
-    def named_beliefs(self) -> list[dict[str, Any]]:
-        """Return `BELIEF_FIELDS` after each round, None where it states no beliefs."""
-        none: dict[str, Any] = dict.fromkeys(BELIEF_FIELDS)
-        rounds = [none] * len(self.rounds) if self.beliefs is None else self.beliefs
-        return [{field: one[name] for name, field in BELIEF_FIELDS.items()} for one in rounds]
-
-    def named_skill(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Return `SKILL_RUN_FIELDS`, and `SKILL_FIELDS` after each round, None where the skill model says nothing."""
-        if self.skill is None:
-            return dict.fromkeys(SKILL_RUN_FIELDS), [dict.fromkeys(SKILL_FIELDS) for _ in self.rounds]
-        skill = self.skill
-        said: dict[str, Any] = {"rank_lo": skill.rank[0], "rank_hi": skill.rank[1], "best": skill.best}
-        said |= {"gain": skill.gain and skill.gain.value, "plateau": skill.plateau, "ess_tail": skill.ess_tail}
-        said |= {"divergences": skill.divergences, "pareto_k": skill.pareto_k, "problems": "; ".join(skill.problems)}
-        return said, [dict(zip(SKILL_FIELDS, one, strict=True)) for one in skill.accuracy]
-
-    def answers(self) -> HeldOut:
-        """Return its answers, read from its folder again."""
-        return _answers(self.record, RunStore(self.folder).rows())
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the ROW of ``leaderboard --format json``."""
-        return {**{name: self.fields[name] for name in ROW_FIELDS}, "rounds": self.rounds}
 
 
 @dataclass(frozen=True)
@@ -118,7 +36,7 @@ class Standings:
     problems: list[str]
 
     def groups(self) -> list[list[Row]]:
-        """Return the rows that can be compared with each other, best first."""
+        """Return the rows that can be compared with each other: the verified ones, then the others, best first."""
         groups: dict[tuple[Any, ...], list[Row]] = {}
         for row in self.rows:
             groups.setdefault(row.group, []).append(row)
@@ -228,7 +146,7 @@ def read_standings(results: str | Path, only: Sequence[Path] | None = None) -> S
 def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
     identity = record.identity
     try:
-        answers = _answers(record, rows)
+        answers = answers_of(record, rows)
         beliefs = score_stated(rows, answers.choice.shape)
     except DamagedFileError as error:
         raise DamagedFileError(f"{folder / 'rows.parquet'}: {error}") from error
@@ -262,25 +180,8 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
         beliefs=beliefs,
         further=further_metrics(answers),
         counts=Counts.of(answers),
-        verified=verified(folder),
+        verified=attested(folder, rows.num_rows, metrics_of(rounds, beliefs)),
     )
-
-
-def _answers(record: RunRecord, rows: pa.Table) -> HeldOut:
-    shape = (record.asked or record.identity.users, record.identity.rounds + 1, record.identity.heldout)
-    return HeldOut.of(rows, shape, record.agent.probabilistic)
-
-
-def apart(names: Sequence[str]) -> list[str]:
-    """Return names, each but the first of its kind with a number, so that two runs of one agent are not one.
-
-    >>> apart(["first", "random", "first"])
-    ['first', 'random', 'first (2)']
-    """
-    return [
-        name if name not in names[:place] else f"{name} ({1 + names[:place].count(name)})"
-        for place, name in enumerate(names)
-    ]
 
 
 def _note(record: RunRecord, rows: pa.Table) -> str | None:
@@ -296,7 +197,7 @@ def _note(record: RunRecord, rows: pa.Table) -> str | None:
 
 
 def _ranked(rows: list[Row]) -> list[Row]:
-    """Sort by group and accuracy after the last round, and number each group's rows; equal accuracies share a rank."""
+    """Number each group's rows by the accuracy after the last round, equal ones alike, and sort the verified first."""
 
     def accuracy(row: Row) -> float:
         return round(row.final["accuracy"], 9)  # sums of the same shares may differ in their last bits
@@ -304,4 +205,4 @@ def _ranked(rows: list[Row]) -> list[Row]:
     for row in rows:
         better = [other for other in rows if other.group == row.group and accuracy(other) > accuracy(row)]
         row.fields["rank"] = len(better) + 1
-    return sorted(rows, key=lambda row: (row.group, row.fields["rank"], row.fields["agent"]))
+    return sorted(rows, key=lambda row: (row.group, not row.verified, row.fields["rank"], row.fields["agent"]))

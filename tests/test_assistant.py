@@ -12,12 +12,13 @@ from bench.agents.prompted import Scoring, Writing
 
 import bench
 from bench.agent_contract import check_agent_contract
+from bench.forms.markdown import to_markdown
+from bench.forms.terminal import to_text
 from bench.language.alternatives import levels_of, options_of
 from bench.language.asking import Asking
 from bench.language.assistant import Assistant
 from bench.questionnaire import choices_of_levels
 from bench.standings import read_standings
-from bench.tables import to_markdown, to_text
 
 LEVELS = np.array([0.05, 0.1, 0.2, 0.25, 0.4])
 

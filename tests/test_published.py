@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.forms.markdown import to_markdown
 from bench.standings import read_standings
-from bench.tables import to_markdown
 
 RESULTS = Path(__file__).parent.parent / "results"
 

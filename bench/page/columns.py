@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from inspect import getdoc
 from typing import Any
 
+from bench.forms.cells import duration
 from bench.metrics import METRICS
 from bench.page.styles import NONE, TO, number, percent
 from bench.reliability import Corp, ece_null
+from bench.row import Row
 from bench.skill.counts import LEAST_USERS
 from bench.skill.summary import ESS, PARETO_K, RHAT, SMALL_GAIN
-from bench.standings import Row
-from bench.tables import duration
 from bench.updating import UPDATING
 
 

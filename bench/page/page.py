@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.forms.cells import BELIEF_TABLES
 from bench.page.columns import Column, rank, sections
 from bench.page.pictures import PICTURES, exact_curve
 from bench.page.samples import samples_of
@@ -17,9 +18,9 @@ from bench.page.styles import Styles, labels_of, number, percent, slugs_of, styl
 from bench.page.svg import inline_svg
 from bench.publishing.evidence import command_of
 from bench.reference.published import CAVEAT, SOURCE, published
+from bench.row import UNVERIFIED, Row, blocks
 from bench.skill.learning import Curve
-from bench.standings import Row, Standings
-from bench.tables import BELIEF_TABLES
+from bench.standings import Standings
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
@@ -96,6 +97,7 @@ class _Page:
     def domain(self, place: int) -> dict[str, Any]:
         group, title, anchor = self.groups[place], self.titles[place], self.tabs[place]
         labels = labels_of(group)
+        label_of = {row.folder: label for row, label in zip(group, labels, strict=True)}
         known = [(label, row.skill) for row, label in zip(group, labels, strict=True) if row.skill is not None]
         fields = group[0].fields
         return {
@@ -106,7 +108,9 @@ class _Page:
             "asked": _asked(group),
             "rounds": len(group[0].rounds) - 1,
             "sections": sections(group),
-            "rows": [self.line(row, label) for row, label in zip(group, labels, strict=True)],
+            "blocks": [
+                (heading, [self.line(row, label_of[row.folder]) for row in rows]) for heading, rows in blocks(group)
+            ],
             "exact": self.exact[place],
             "exact_answer": group[0].exact_answer,
             "privileged": any(row.fields["privileged"] for row in group),
@@ -154,14 +158,17 @@ class _Page:
                     "problems": [],  # they belong to a domain
                 }
             )
+        # Means over unlike domains cannot be compared: who ran everywhere stands first.
+        lines.sort(
+            key=lambda line: (line["mean"] is None, line["known"] < len(self.groups), -(line["mean"] or 0.0)),
+        )
+        checked = [line for line in lines if line["verified"]]
+        others = [line for line in lines if not line["verified"]]
         return {
             "domains": list(zip(self.titles, self.tabs, strict=True)),
             "exact": [curve[-1] for curve in self.exact],
             "whole": all(line["known"] == len(self.groups) for line in lines),
-            # Means over unlike domains cannot be compared: who ran everywhere stands first.
-            "lines": sorted(
-                lines, key=lambda line: (line["mean"] is None, line["known"] < len(self.groups), -(line["mean"] or 0.0))
-            ),
+            "blocks": [("", checked), (UNVERIFIED, others)] if checked and others else [("", lines)],
         }
 
     def agent(self, name: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from bench.metrics import usable_probs
 from bench.page.styles import INK, MINUS, RULE, SHADE, Style, Styles, labels_of, marked, number, percent, styles_of
 from bench.page.svg import SETTINGS
 from bench.reliability import Diagram, confidence_of, diagram
-from bench.standings import Row
+from bench.row import Row
 
 GAP = 0.16
 POINTS = 40

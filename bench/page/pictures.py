@@ -19,7 +19,8 @@ from bench.domain import OPTIONS
 from bench.page.panels import reliability, update_scatter
 from bench.page.styles import INK, RULE, SHADE, Style, Styles, labels_of, marked, slugs_of, styles_of
 from bench.page.svg import SETTINGS, as_png, as_svg
-from bench.standings import Row, Standings
+from bench.row import Row
+from bench.standings import Standings
 from bench.store import write_atomically
 from bench.updating import exact_accuracy
 

@@ -17,7 +17,7 @@ from bench.language import words
 from bench.language.asking import Asking, Conversations
 from bench.plugins import load_domain
 from bench.protocol import Protocol
-from bench.standings import Row
+from bench.row import Row
 from bench.stopping import order_of_users
 from bench.store import OWN_SET, RunIdentity, RunStore
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bench.standings import Row, apart
+from bench.row import Row, apart
 
 INK, RULE, SHADE = "#1c2024", "#c9ced4", "#9aa3ad"
 COLOURS = ("#0b62a8", "#c1440e", "#117733", "#8a3fa0", "#8a6a00", "#a3195b", "#0f7f78", "#4b4fc4")

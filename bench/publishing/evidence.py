@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import BeliefBenchError
 from bench.findings import BrokenError, first_line
-from bench.heldout import HeldOut
-from bench.publishing.layout import Layout
 from bench.publishing.packing import exact_file, exact_file_of
+from bench.row import answers_of
 from bench.scores import score, score_stated
 from bench.store import DamagedFileError, RunRecord, RunStore
 
@@ -38,7 +37,7 @@ class Evidence(BaseModel):
     answers: int
     """How many rows there are."""
     rounds: list[dict[str, float | None]]
-    """The metrics after each round, as the published rows give them (`metrics_of`)."""
+    """The metrics after each round, as the published rows give them (`recomputed`)."""
     command: str
     """What makes the run again."""
     beliefbench: str
@@ -54,7 +53,7 @@ def evidence_of(record: RunRecord, rows: pa.Table, files: Mapping[str, bytes]) -
     return Evidence(
         files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         answers=rows.num_rows,
-        rounds=metrics_of(record, rows),
+        rounds=recomputed(record, rows),
         command=command_of(record),
         beliefbench=version("beliefbench"),
     )
@@ -81,11 +80,23 @@ def verified(folder: Path) -> bool:
     False
     """
     try:
-        evidence, record = read_evidence(folder), RunStore(folder).record()
-        if evidence is None or record is None:
+        record = RunStore(folder).record()
+        if record is None or not (folder / FILE).exists():
+            return False
+        rows = RunStore(folder).rows()
+        return attested(folder, rows.num_rows, recomputed(record, rows))
+    except (BeliefBenchError, OSError):
+        return False
+
+
+def attested(folder: Path, answers: int, rounds: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a run is `verified`, given how many rows it has and their metrics (`metrics_of`)."""
+    try:
+        evidence = read_evidence(folder)
+        if evidence is None:
             return False
         check_files(folder, evidence)
-        check_metrics(evidence, record, RunStore(folder).rows())
+        check_metrics(evidence, answers, rounds)
     except (BeliefBenchError, BrokenError, OSError):
         return False
     return True
@@ -105,10 +116,9 @@ def check_files(folder: Path, evidence: Evidence) -> str:
     return f"{', '.join(Path(name).name for name in evidence.files)} are those of {FILE}."
 
 
-def check_metrics(evidence: Evidence, record: RunRecord, rows: pa.Table) -> str:
-    """Return a sentence where the metrics, recomputed, are those of the evidence; raise `BrokenError` where not."""
-    found = metrics_of(record, rows)
-    if len(found) != len(evidence.rounds) or evidence.answers != rows.num_rows:
+def check_metrics(evidence: Evidence, answers: int, found: Sequence[Mapping[str, Any]]) -> str:
+    """Return a sentence where recomputed metrics are those of the evidence; raise `BrokenError` where not."""
+    if len(found) != len(evidence.rounds) or evidence.answers != answers:
         raise BrokenError(f"{FILE} is of {evidence.answers:,} rows and {len(evidence.rounds)} stages, not of these.")
     for stage, (said, one) in enumerate(zip(evidence.rounds, found, strict=True)):
         for name, value in said.items():
@@ -117,14 +127,23 @@ def check_metrics(evidence: Evidence, record: RunRecord, rows: pa.Table) -> str:
     return f"those of {len(found)} stages, recomputed from the rows, are those of {FILE}."
 
 
-def metrics_of(record: RunRecord, rows: pa.Table) -> list[dict[str, Any]]:
-    """Return the metrics after each round of a finished run, those of stated beliefs as ``belief_...``."""
-    shape = Layout.of(record).shape
-    rounds = score(HeldOut.of(rows, shape, record.agent.probabilistic))
-    stated = score_stated(rows, shape) or [{}] * len(rounds)
+def recomputed(record: RunRecord, rows: pa.Table) -> list[dict[str, Any]]:
+    """Return the metrics after each round of a finished run, from its rows."""
+    answers = answers_of(record, rows)
+    return metrics_of(score(answers), score_stated(rows, answers.choice.shape))
+
+
+def metrics_of(
+    rounds: Sequence[Mapping[str, Any]], beliefs: Sequence[Mapping[str, Any]] | None
+) -> list[dict[str, Any]]:
+    """Return metrics as evidence names them: those of the answers, and those of stated beliefs as ``belief_...``.
+
+    >>> metrics_of([{"round": 0, "accuracy": 0.5}], [{"coverage": 1.0}])
+    [{'round': 0, 'accuracy': 0.5, 'belief_coverage': 1.0}]
+    """
     return [
-        {**one, **{f"belief_{name}": value for name, value in of_beliefs.items()}}
-        for one, of_beliefs in zip(rounds, stated, strict=True)
+        {**one, **{f"belief_{name}": value for name, value in stated.items()}}
+        for one, stated in zip(rounds, beliefs or [{}] * len(rounds), strict=True)
     ]
 
 

@@ -17,7 +17,15 @@ from bench.errors import BeliefBenchError, UsageError
 from bench.findings import BrokenError, Finding, find
 from bench.plugins import load_domain
 from bench.publishing.answers import check_answers
-from bench.publishing.evidence import FILE, Evidence, check_files, check_metrics, command_of, read_evidence
+from bench.publishing.evidence import (
+    FILE,
+    Evidence,
+    check_files,
+    check_metrics,
+    command_of,
+    read_evidence,
+    recomputed,
+)
 from bench.publishing.layout import Layout
 from bench.publishing.packing import exact_file_of
 from bench.publishing.publish import exact_name
@@ -195,4 +203,4 @@ def _check_evidence(folder: Path, evidence: Evidence, record: RunRecord, rows: p
         raise BrokenError(f"its rows name the exact answers {named}; expected {exact_name(record)}.")
     if evidence.command != command_of(record):
         raise BrokenError(f"{FILE} names another command than run.json: {command_of(record)}")
-    return check_metrics(evidence, record, rows)
+    return check_metrics(evidence, rows.num_rows, recomputed(record, rows))

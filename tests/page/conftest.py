@@ -45,6 +45,9 @@ AGENTS: dict[str, dict[str, Any]] = {
 }
 
 
+UNVERIFIED = ("sure", "chooses", HOSTILE)
+
+
 def simulated(
     results: Path,
     domain: str,
@@ -162,7 +165,7 @@ def small(tmp_path_factory) -> Standings:
 
 @pytest.fixture(scope="session")
 def large_page(tmp_path_factory) -> Path:
-    """The page of 10 agents on 8 domains."""
+    """The page of 10 agents on 8 domains, three of them not verified."""
     from bench.page.page import to_html
 
     results = tmp_path_factory.mktemp("large")
@@ -170,7 +173,9 @@ def large_page(tmp_path_factory) -> Path:
         for agent, how in AGENTS.items():
             simulated(results, domain, agent, **how)
     file = results / "page.html"
-    file.write_text(to_html(with_made_up_skill(read_standings(results))), "utf-8")
+    standings = with_made_up_skill(read_standings(results))
+    rows = [replace(row, verified=row.fields["agent"] not in UNVERIFIED) for row in standings.rows]
+    file.write_text(to_html(Standings(rows, standings.problems)), "utf-8")
     return file
 
 

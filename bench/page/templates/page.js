@@ -71,7 +71,7 @@
 
   all("table.sortable").forEach((table) => {
     const heads = all("thead tr:last-child th", table);
-    const body = table.tBodies[0];
+    const bodies = [...table.tBodies].filter((body) => !body.classList.contains("divider"));
     heads.forEach((head, column) => {
       const button = head.querySelector("button");
       button.addEventListener("click", () => {
@@ -81,13 +81,24 @@
         heads.forEach((one) => one.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", order);
         const sign = order === "ascending" ? 1 : -1;
-        const rows = all("tr", body).map((row) => [key(row.cells[column]), row]);
-        // What has no value stays below, whichever way the rest is sorted.
-        rows.sort(([a], [b]) => (a === null || b === null ? (a === null) - (b === null) : sign * (a < b ? -1 : a > b ? 1 : 0)));
-        body.append(...rows.map(([, row]) => row));
+        bodies.forEach((body) => {
+          const rows = all("tr", body).map((row) => [key(row.cells[column]), row]);
+          // What has no value stays below, whichever way the rest is sorted.
+          rows.sort(([a], [b]) => (a === null || b === null ? (a === null) - (b === null) : sign * (a < b ? -1 : a > b ? 1 : 0)));
+          body.append(...rows.map(([, row]) => row));
+        });
         said.textContent = "Sorted by " + button.textContent + ", " + order;
       });
     });
+  });
+
+  // A shade on the right says that a table goes on there.
+  const shade = (box) => box.classList.toggle("goes-on", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  const resized = new ResizeObserver((changes) => changes.forEach(({ target }) => shade(target.closest(".scroll"))));
+  all(".scroll").forEach((box) => {
+    box.addEventListener("scroll", () => shade(box), { passive: true });
+    resized.observe(box);
+    resized.observe(box.firstElementChild);
   });
 
   all(".toggle").forEach((button) => {

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 from bench.errors import UsageError
-from bench.latex import to_latex
+from bench.forms.latex import to_latex
+from bench.forms.markdown import to_markdown
+from bench.forms.terminal import to_text
 from bench.standings import Standings
-from bench.tables import to_csv, to_json, to_markdown, to_text
 
 
 def to_html(standings: Standings, reference: bool = False) -> str:
@@ -16,6 +17,16 @@ def to_html(standings: Standings, reference: bool = False) -> str:
     from bench.page.page import to_html as page  # templates and pictures take a while to load
 
     return page(standings, reference)
+
+
+def to_csv(standings: Standings) -> str:
+    """Return one line for each row and round; the fields of JSON, an empty cell where an agent has none."""
+    return standings.as_frame().to_csv(index=False)
+
+
+def to_json(standings: Standings) -> str:
+    """Return ``{"schema": 1, "rows": [...]}``."""
+    return standings.as_json() + "\n"
 
 
 FOR_PEOPLE: dict[str, Callable[..., str]] = {

@@ -9,7 +9,7 @@ import pytest
 from xarray import open_datatree
 
 import bench
-from bench.formats import writer
+from bench.forms.writer import writer
 from bench.reference.published import published
 from bench.standings import read_standings
 
@@ -85,3 +85,10 @@ def test_an_export_of_nothing_is_a_sentence(tmp_path, call):
     assert (status, said.count("\n")) == (2, 1)
     assert "no finished runs" in said
     assert list(Path(tmp_path).iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["missing/runs.nc", "."])
+def test_an_export_that_cannot_be_written_is_a_sentence(results, call, out):
+    status, _, said = call("export", "--results", str(results), "--out", out)
+    assert (status, said.count("\n")) == (2, 1)
+    assert f"'{out}' cannot be written" in said

@@ -6,10 +6,11 @@ import re
 
 from tabulate import tabulate
 
-from bench.columns import SKILL, number, percent
+from bench.forms.cells import PRIVILEGED_MARK, accuracy_interval, agent_of, title_of
+from bench.forms.columns import SKILL, number, percent
 from bench.reference.published import CAVEAT, SOURCE, Published, published
-from bench.standings import Row, Standings
-from bench.tables import PRIVILEGED_MARK, accuracy_interval, title_of
+from bench.row import Row, blocks
+from bench.standings import Standings
 
 _SKILL = {column.header: column.cell for column in SKILL}
 
@@ -39,7 +40,11 @@ def _table(group: list[Row]) -> str:
     )
     if any(row.fields["privileged"] for row in group):
         caption += f" {PRIVILEGED_MARK}: is told the truth about the users."
-    return _environment(headers, [_line(row) for row in group], 1, caption, group[0].fields["domain"])
+    lines = []
+    for heading, rows in blocks(group):
+        lines += [[f"{heading}:", *[""] * (len(headers) - 1)]] if heading else []
+        lines += [_line(row) for row in rows]
+    return _environment(headers, lines, 1, caption, group[0].fields["domain"])
 
 
 def _reference(domain: str, known: list[Published]) -> str:
@@ -61,7 +66,7 @@ def _environment(headers: list[str], lines: list[list[str]], words: int, caption
 def _line(row: Row) -> list[str]:
     last = row.further[-1]
     return [
-        row.fields["agent"] + PRIVILEGED_MARK * row.fields["privileged"],
+        agent_of(row),
         *[percent(one["accuracy"]) for one in row.rounds],
         accuracy_interval(row).replace("-", "--"),
         _SKILL["rank"](row).replace("-", "--"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from bench.standings import Row
+from bench.row import Row
 
 NONE = "-"
 FLAG = "!"

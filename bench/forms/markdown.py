@@ -1,0 +1,87 @@
+"""The leaderboard as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from tabulate import tabulate
+
+from bench.forms.cells import (
+    BELIEF_TABLES,
+    REFERENCE_HEADERS,
+    REFERENCE_NOTE,
+    SCORE_HEADERS,
+    VERIFIED_MARK,
+    accuracies,
+    accuracy_interval,
+    agent_of,
+    cells_of,
+    cost_headers,
+    costs,
+    eces,
+    footnotes,
+    further_columns,
+    scores,
+    title_of,
+)
+from bench.reference.published import published
+from bench.row import Row, blocks
+from bench.standings import Standings
+
+Cells = Callable[[Row], Sequence[str]]
+
+
+def to_markdown(standings: Standings, reference: bool = False) -> str:
+    """Return the leaderboard as Markdown tables, one a group; ``reference``: with what was published on its domain."""
+    parts = []
+    for group in standings.groups():
+        notes = "\n".join(f"- {note}" for note in footnotes(group))
+        parts += [f"**{title_of(group)}**", *_tables(group), notes]
+        if reference and (known := published(group[0].fields["domain"])):
+            parts += ["Published:", _github(REFERENCE_HEADERS, [list(map(str, one)) for one in known]), REFERENCE_NOTE]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(group: list[Row]) -> list[str]:
+    stages = [one["round"] for one in group[0].rounds]
+    headers = [*(f"acc {stage}" for stage in stages), "95%", *SCORE_HEADERS, *cost_headers(group)]
+    tables = [
+        _table(group, headers, _cells(bool(cost_headers(group))), _noted),
+        _table(group, [f"ECE {stage}" for stage in stages], eces),
+    ]
+    tables += [
+        _table(group, [column.header for column in columns], partial(cells_of, columns))
+        for _, columns in further_columns(group)
+    ]
+    stating = [row for row in group if row.beliefs]
+    if stating:
+        headers = [f"{short} {stage}" for short, _, _ in BELIEF_TABLES for stage in stages]
+        tables.append(_table(stating, headers, _beliefs, _noted))
+    return tables
+
+
+def _beliefs(row: Row) -> list[str]:
+    return [cell for _, _, cells in BELIEF_TABLES for cell in cells(row)]
+
+
+def _cells(costs_too: bool) -> Cells:
+    return lambda row: [*accuracies(row), accuracy_interval(row), *scores(row), *(costs(row) if costs_too else [])]
+
+
+def _noted(row: Row) -> str:
+    """Return a row's agent, marked where it is verified, with its note."""
+    return agent_of(row) + VERIFIED_MARK * row.verified + (f" ({row.note})" if row.note else "")
+
+
+def _table(group: list[Row], headers: Sequence[str], cells: Cells, name: Callable[[Row], str] = agent_of) -> str:
+    lines: list[list[str]] = []
+    for heading, rows in blocks(group):
+        if heading:
+            lines.append(["", f"*{heading}:*", *[""] * len(headers)])
+        lines += [[str(row.fields["rank"]), name(row), *cells(row)] for row in rows]
+    return _github(["#", "agent", *headers], lines)
+
+
+def _github(headers: Sequence[str], lines: list[list[str]]) -> str:
+    return tabulate(lines, headers=headers, tablefmt="github", disable_numparse=True)
