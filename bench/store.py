@@ -7,6 +7,7 @@ finishing it sorts them into ``rows.parquet``. Every write is atomic: a file is 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -295,6 +296,8 @@ def write_atomically(file: Path, content: bytes) -> None:
     >>> file.read_bytes(), len(list(file.parent.iterdir()))
     (b'whole', 1)
     """
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     with draft.open("wb") as out:
         out.write(content)

@@ -33,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let all processes of the tests, commands too, use what one of them compiled (half of their time is compiling),
     and find none of the data that was imported on this machine.
     """
+    if "PYTEST_XDIST_WORKER" in os.environ:  # several threads of each worker would wait for those of the others
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script; children would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["BELIEFBENCH_DATA"] = str(config.cache.mkdir("no-data"))

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import bench
+from bench.crosscheck import compare_log_joint, simulated_histories
+from bench.sources import add_plugin_folder, forget_plugin_folders
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "restaurants-plugin"
 SOURCES = EXAMPLE / "src" / "beliefbench_restaurants"
 
@@ -55,13 +59,29 @@ def test_the_domain_takes_less_than_60_lines():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "last"), [("restaurants", "PyMC, sampling, rounds: 5"), ("regular", "replay")])
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [pytest.param("restaurants", "PyMC, sampling, rounds: 5", marks=pytest.mark.reference), ("regular", "replay")],
+)
 def test_installed_it_passes_its_check(call, tmp_path, name, last):
     done = call("check", name)
     assert done.returncode == 0, done.stdout + done.stderr
     record = json.loads((tmp_path / "results" / "checks" / f"{name}.json").read_text())
     assert all(finding["passed"] for finding in record["findings"])
     assert record["findings"][-1]["check"] == last
+
+
+@pytest.mark.slow
+def test_its_two_models_have_the_same_log_joint():
+    """Sampling, a minute more, is left to `test_installed_it_passes_its_check`."""
+    add_plugin_folder(SOURCES)
+    try:
+        domain = bench.load_domain("restaurants")
+        for options, choices in simulated_histories(domain, seed=0):
+            said, _ = compare_log_joint(domain, options, choices, seed=0)
+            assert "the same for 45 hypotheses" in said
+    finally:
+        forget_plugin_folders()
 
 
 @pytest.mark.slow

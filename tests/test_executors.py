@@ -242,7 +242,7 @@ def test_without_ray_it_says_how_to_get_it(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", ["random", "bayesian", "oracle"])
+@pytest.mark.parametrize("agent", ["bayesian", "oracle"])
 def test_rows_are_equal_to_the_bit(cluster, tmp_path, agent):
     assert run("flights", agent, tmp_path / "far") == run("flights", agent, tmp_path / "near", "local")
 
@@ -270,13 +270,13 @@ def test_imported_data_is_found_by_the_workers(cluster, tmp_path, data_folder):
     )
     write_record(people)
     numbers = {"users": 5, "heldout": 1}
-    far = run("released/few", "bayesian", tmp_path / "far", **numbers)
-    assert far == run("released/few", "bayesian", tmp_path / "near", "local", **numbers)
+    far = run("released/few", "random", tmp_path / "far", **numbers)
+    assert far == run("released/few", "random", tmp_path / "near", "local", **numbers)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", [0, 2])
-def test_a_worker_that_is_killed_loses_nothing(cluster, tmp_path, desk, stage):
+def test_a_worker_that_is_killed_loses_nothing(cluster, tmp_path, desk):
+    stage = 2  # the last
     expected = run("flights", desk.spec, tmp_path / "near", "local")
     once = desk.asked()
     desk.plan("dies", stage, times=2)

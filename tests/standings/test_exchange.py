@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from xarray import open_datatree
+from xarray import Dataset, DataTree, open_datatree
 
 import bench
+from bench.exchange import tree_of
 from bench.forms.writer import writer
 from bench.reference.published import published
-from bench.standings import read_standings
+from bench.standings import Standings, read_standings
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +20,8 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     for agent in ("bayesian", "random", "first"):
         bench.run("flights", agent, users=9, rounds=2, heldout=6, results=folder)
-    bench.run("flights-2", "random", users=4, rounds=1, heldout=5, results=folder)
-    bench.run("flights-2", "first", users=24, heldout=5, rounds=1, results=folder, until_width=0.9)
+    bench.run("flights-2", "random", users=4, rounds=2, heldout=5, results=folder)
+    bench.run("flights-2", "first", users=24, heldout=5, rounds=2, results=folder, until_width=0.9)
     return folder
 
 
@@ -77,7 +78,18 @@ def test_a_datatree_holds_what_the_runs_do(results, tmp_path, call):
         else:
             np.testing.assert_allclose(told["probability"], answers.probs, rtol=1e-6)
     assert {"flights-2", "flights-2_2"} <= set(tree.children)  # 4 users, and 24 until the interval is narrow
-    assert tree["posterior"]["accuracy"].sizes["run"] in (1, 3)
+    assert tree["posterior"]["accuracy"].sizes["run"] == 4  # all but those of 4 users
+
+
+def test_runs_of_other_rounds_have_a_posterior_of_their_own(results, monkeypatch):
+    fitted = {
+        rounds: DataTree.from_dict({"posterior": Dataset({"accuracy": ("round", np.zeros(rounds + 1))})})
+        for rounds in (5, 2)
+    }
+    monkeypatch.setattr(Standings, "posteriors", lambda standings, folder: fitted)
+    tree = tree_of(read_standings(results), results)
+    assert tree["posterior"]["accuracy"].size == 6
+    assert tree["rounds_2/posterior"]["accuracy"].size == 3
 
 
 def test_an_export_of_nothing_is_a_sentence(tmp_path, call):

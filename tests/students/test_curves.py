@@ -20,14 +20,14 @@ def folder(tmp_path_factory):
         patch.setattr(curves, "EXAMINED", 12)
         for name in ("posterior", "oracle"):
             for seed in (0, 1):
-                teach_curve("flights-2", name, Settings(128, seed), out / f"{name}-seed-{seed}.parquet")
+                teach_curve("flights-2", name, Settings(64, seed), out / f"{name}-seed-{seed}.parquet")
     return out
 
 
 def test_every_student_answers_the_same_examination(folder):
     first, *others = (pd.read_parquet(file) for file in sorted(folder.glob("*.parquet")))
-    assert first["interactions"].unique().tolist() == [16 * step for step in range(1, 9)]
-    assert len(first) == 8 * 12 * 6
+    assert first["interactions"].unique().tolist() == [16 * step for step in range(1, 5)]
+    assert len(first) == 4 * 12 * 6
     asked = ["interactions", "user", "stage", "truth", *(f"exact_{option}" for option in range(3))]
     for other in others:
         pd.testing.assert_frame_equal(first[asked], other[asked])
@@ -36,8 +36,8 @@ def test_every_student_answers_the_same_examination(folder):
 
 def test_measures_are_those_of_the_answers(folder):
     table = measured(folder)
-    one = table.query("condition == 'oracle' and seed == 1 and interactions == 128 and stage == 2").iloc[0]
-    rows = pd.read_parquet(folder / "oracle-seed-1.parquet").query("interactions == 128 and stage == 2")
+    one = table.query("condition == 'oracle' and seed == 1 and interactions == 64 and stage == 2").iloc[0]
+    rows = pd.read_parquet(folder / "oracle-seed-1.parquet").query("interactions == 64 and stage == 2")
     probs, exact = (rows[[f"{kind}_{option}" for option in range(3)]].to_numpy(float) for kind in ("prob", "exact"))
     choice = probs.argmax(axis=1)
     assert one["accuracy"] == pytest.approx((choice == rows["truth"]).mean())
