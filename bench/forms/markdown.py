@@ -36,28 +36,38 @@ def to_markdown(standings: Standings, reference: bool = False) -> str:
     """Return the leaderboard as Markdown tables, one a group; ``reference``: with what was published on its domain."""
     parts = []
     for group in standings.groups():
-        notes = "\n".join(f"- {note}" for note in footnotes(group))
+        notes = "\n".join(f"- {_literal(note)}" for note in footnotes(group))
         parts += [f"**{title_of(group)}**", *_tables(group), notes]
         if reference and (known := published(group[0].fields["domain"])):
             parts += ["Published:", _github(REFERENCE_HEADERS, [list(map(str, one)) for one in known]), REFERENCE_NOTE]
     return "\n\n".join(parts) + "\n"
 
 
+def _literal(note: str) -> str:
+    r"""Return a note whose first character begins no list of its own.
+
+    >>> print(_literal("* is told the truth about the users."))
+    \* is told the truth about the users.
+    """
+    return f"\\{note}" if note[0] in "*-" else note
+
+
 def _tables(group: list[Row]) -> list[str]:
+    """Return the tables of a group, a title above each but the first."""
     stages = [one["round"] for one in group[0].rounds]
     headers = [*(f"acc {stage}" for stage in stages), "95%", *SCORE_HEADERS, *cost_headers(group)]
     tables = [
         _table(group, headers, _cells(bool(cost_headers(group))), _noted),
+        "*Calibration error (ECE), % after round*",
         _table(group, [f"ECE {stage}" for stage in stages], eces),
     ]
-    tables += [
-        _table(group, [column.header for column in columns], partial(cells_of, columns))
-        for _, columns in further_columns(group)
-    ]
+    for title, columns in further_columns(group):
+        headers = [column.header for column in columns]
+        tables += [f"*{title}*", _table(group, headers, partial(cells_of, columns))]
     stating = [row for row in group if row.beliefs]
     if stating:
         headers = [f"{short} {stage}" for short, _, _ in BELIEF_TABLES for stage in stages]
-        tables.append(_table(stating, headers, _beliefs, _noted))
+        tables += ["*Stated beliefs, % after round*", _table(stating, headers, _beliefs, _noted)]
     return tables
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from bench.forms.cells import BELIEF_TABLES
 from bench.page.columns import Column, rank, sections
 from bench.page.pictures import PICTURES, exact_curve
-from bench.page.samples import samples_of
+from bench.page.samples import domains_of, samples_of
 from bench.page.styles import Styles, labels_of, number, percent, slugs_of, styles_of
 from bench.page.svg import inline_svg
 from bench.publishing.evidence import command_of
@@ -78,6 +78,7 @@ class _Page:
         self.styles = styles_of(label for group in self.groups for label in labels_of(group))
         self.titles = _titles(self.groups)
         self.tabs = [f"domain-{slug}" for slug in slugs_of(self.titles)]
+        self.domains = domains_of(group[0].fields["domain"] for group in self.groups)
         self.exact = [exact_curve(group) for group in self.groups]
 
     def told(self) -> dict[str, Any]:
@@ -187,7 +188,7 @@ class _Page:
             if row.fields["agent"] == name
         ]
         rows: list[Row] = [run["row"] for run in runs]
-        samples, problems = samples_of(rows)
+        samples, problems = samples_of(rows, self.domains)
         return {
             "name": name,
             "anchor": self.anchors[name],

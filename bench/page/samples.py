@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -51,10 +51,22 @@ class Sample:
     text: str | None
 
 
-def samples_of(rows: list[Row]) -> tuple[list[Sample], list[str]]:
+def domains_of(names: Iterable[str]) -> dict[str, Domain | BeliefBenchError]:
+    """Return domains by name, or why one cannot be had: to look for them anew for each run would take long."""
+    found: dict[str, Domain | BeliefBenchError] = {}
+    for name in dict.fromkeys(names):
+        try:
+            found[name] = load_domain(name)
+        except BeliefBenchError as error:
+            found[name] = error
+    return found
+
+
+def samples_of(rows: list[Row], domains: Mapping[str, Domain | BeliefBenchError]) -> tuple[list[Sample], list[str]]:
     """Return sample conversations of an agent's runs, and why some could not be rebuilt, each in a sentence.
 
-    The users are the first that the seed draws, so that all agents show the same.
+    ``domains``: those of the runs, by `domains_of`. The users are the first that the seed draws, so that all agents
+    show the same.
     """
     found: list[Sample] = []
     problems: list[str] = []
@@ -63,15 +75,16 @@ def samples_of(rows: list[Row]) -> tuple[list[Sample], list[str]]:
         if len(found) == EACH:
             break
         try:
-            found += _samples(row, min(each, EACH - len(found)))
+            found += _samples(row, domains[row.fields["domain"]], min(each, EACH - len(found)))
         except BeliefBenchError as error:
             problems.append(f"The conversations on {row.fields['domain']} cannot be shown: {error}")
     return found, list(dict.fromkeys(problems))
 
 
-def _samples(row: Row, number: int) -> list[Sample]:
+def _samples(row: Row, domain: Domain | BeliefBenchError, number: int) -> list[Sample]:
+    if isinstance(domain, BeliefBenchError):
+        raise domain
     identity = row.record.identity
-    domain = load_domain(identity.domain.name)
     if domain.identity() != identity.domain.model_dump():
         raise BeliefBenchError("the domain that is installed here is not the one that it ran on.")
     rows = RunStore(row.folder).rows()

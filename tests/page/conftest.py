@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 import bench
-from bench.episodes import Episodes
+from bench.harness import episodes_of
 from bench.intervals import Estimate
 from bench.protocol import Protocol
 from bench.skill.learning import Curve
@@ -68,7 +68,7 @@ def simulated(
     """  # fmt: skip
     rng = np.random.default_rng([len(domain), len(agent), ord(agent[0])])
     if domain in ("flights-2", "hotels"):
-        episodes = Episodes(bench.load_domain(domain), Protocol(users, rounds, sets))
+        episodes = episodes_of(bench.load_domain(domain), Protocol(users, rounds, sets))
         identity, who = episodes.domain.identity(), episodes.users
         exact, truth, chosen = episodes.exact, episodes.truth, episodes.chosen
     else:
