@@ -68,7 +68,7 @@ def test_rounds_tell_what_they_are_drawn_for(flights):
     round none much less than 0.9: from the second round on, the mean is within 0.15 of 0.6."""
     gains, accuracies = [], []
     for nats in (0.1, 0.6, 1.09):
-        episodes = Episodes(informative(flights, nats), Protocol(users=200, rounds=5, heldout=30))
+        episodes = Episodes(informative(flights, nats), Protocol(users=100, rounds=5, heldout=30))
         gains.append(information_gain(episodes))
         accuracies.append((episodes.exact[:, -1].argmax(axis=-1) == episodes.truth).mean())
     assert (abs(gains[1][:, 1:].mean(axis=0) - 0.6) < 0.15).all()

@@ -269,7 +269,7 @@ def test_the_embedded_model_scores_as_a_full_pass_does(flights):
     agent = bench.load_agent("prompted:smollm2,dtype=float32", flights)
     scorer = agent.model.model._scorer
     rng = np.random.default_rng(0)
-    sets = rng.integers(0, 3, (4, 3, 4)) / 2
+    sets = rng.integers(0, 3, (3, 3, 4)) / 2
     item, texts = "Flight", [words.question("Flight", [flights.describe(option) for option in one]) for one in sets]
     turn = words.Turn(words.opening(item, words.instructions(item, "for my trips")), texts[0], words.answer(item, 1))
     talk = Dialogue((turn,), words.opening(item, words.feedback(item, 1, 2)), tuple(texts[1:]))

@@ -36,7 +36,7 @@ def asked_first() -> list[int]:
 
 @pytest.fixture(scope="module")
 def whole(domain, tmp_path_factory):
-    return bench.run(domain, "bayesian", **PROTOCOL, results=tmp_path_factory.mktemp("whole")).rows().to_pandas()
+    return bench.run(domain, "random", **PROTOCOL, results=tmp_path_factory.mktemp("whole")).rows().to_pandas()
 
 
 @pytest.mark.parametrize("width", [0.2, 0.05, 0.02])
@@ -45,12 +45,12 @@ def test_it_ends_at_the_first_look_that_is_narrow_enough(domain, whole, tmp_path
     accuracy = final_accuracy(whole)
     widths = [np.subtract(*clustered_interval(accuracy[:look])[::-1]) for look in LOOKS]
     enough = next((look for look, one in zip(LOOKS, widths, strict=True) if one < width), LOOKS[-1])
-    done = bench.run(domain, "bayesian", **PROTOCOL, results=tmp_path, until_width=width)
+    done = bench.run(domain, "random", **PROTOCOL, results=tmp_path, until_width=width)
     rows = done.rows().to_pandas()
     assert done.record.asked == enough
     assert set(rows["user"]) == set(asked_first()[:enough])
     assert rows.equals(whole[whole["user"].isin(rows["user"])].reset_index(drop=True))
-    assert bench.run(domain, "bayesian", **PROTOCOL, results=tmp_path, until_width=width).reused
+    assert bench.run(domain, "random", **PROTOCOL, results=tmp_path, until_width=width).reused
 
 
 def test_the_widths_above_stop_at_different_looks(whole):
@@ -64,7 +64,7 @@ def test_the_widths_above_stop_at_different_looks(whole):
 
 def test_a_stopped_process_goes_on_and_asks_the_same(domain, tmp_path, monkeypatch):
     """It is stopped in its second look."""
-    agent = bench.load_agent("bayesian", domain)
+    agent = bench.load_agent("random", domain)
     agent.users_per_call = 20
     settings = {**PROTOCOL, "until_width": 0.05}
     whole = bench.run(domain, agent, **settings, results=tmp_path / "whole").rows()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from itertools import product
 
@@ -212,13 +210,12 @@ def test_numbers_out_of_range_are_said(domain, how, says):
         course(domain, **how)
 
 
-def test_the_command_writes_and_says_so(tmp_path):
-    command = [sys.executable, "-c", "from bench.cli import main; main()"]
+def test_the_command_writes_and_says_so(call, tmp_path):
     arguments = ["teach", "data", "--domain", "flights-2", "--interactions", "1", "--out", str(tmp_path / "data.jsonl")]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "wrote 120 records" in done.stderr
+    status, _, said = call(*arguments)
+    assert status == 0, said
+    assert "wrote 120 records" in said
     assert len((tmp_path / "data.jsonl").read_text().splitlines()) == 24 * 5
-    again = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-    assert again.returncode == 2
-    assert "is there already" in again.stderr
+    status, _, said = call(*arguments)
+    assert status == 2
+    assert "is there already" in said
