@@ -38,8 +38,8 @@ BELIEF_FIELDS = {
     "coverage": "belief_coverage",
 }
 SKILL_FIELDS = ("skill_accuracy", "skill_lo", "skill_hi")
-UNVERIFIED = "not verified"
 SKILL_RUN_FIELDS = ("rank_lo", "rank_hi", "best", "gain", "plateau", "ess_tail", "divergences", "pareto_k", "problems")
+UNVERIFIED = "not verified"
 
 
 @dataclass(frozen=True)
