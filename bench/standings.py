@@ -13,7 +13,7 @@ import pyarrow as pa
 from bench.errors import UsageError
 from bench.further import FURTHER_FIELDS, further_metrics
 from bench.metrics import AGREEMENT_RULE
-from bench.publishing.evidence import attested, metrics_of
+from bench.publishing.evidence import FILE, attested, metrics_of
 from bench.row import BELIEF_FIELDS, ROW_FIELDS, RUN_FIELDS, SKILL_FIELDS, SKILL_RUN_FIELDS, Row, answers_of, apart
 from bench.scores import ROUND_FIELDS, score, score_stated
 from bench.skill.counts import Counts
@@ -122,7 +122,10 @@ def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
 
 
 def read_standings(results: str | Path, only: Sequence[Path] | None = None) -> Standings:
-    """Return the standings of the runs below a folder, or of ``only`` some run folders in it."""
+    """Return the standings of the runs below a folder, or of ``only`` some run folders in it.
+
+    Of a run that lies there as it was made and published too, the published one counts.
+    """
     root = Path(results)
     if root.exists() and not root.is_dir():
         raise UsageError(f"results folder '{root}' is a file; name a folder that `beliefbench run` has made.")
@@ -137,10 +140,21 @@ def read_standings(results: str | Path, only: Sequence[Path] | None = None) -> S
             if record is None or record.finished is None or not store.rows_file.exists():
                 problems.append(f"{store.folder} is not finished and left out; run it again to go on where it stopped.")
                 continue
-            rows.append(_row(record, store.folder, store.rows()))
+            row = _row(record, store.folder, store.rows())
+            rows.append(row)
+            if not row.verified and (store.folder / FILE).exists():
+                problems.append(
+                    f"{store.folder} is not what its {FILE} attests; `beliefbench verify {store.folder}` says why."
+                )
         except DamagedFileError as error:
             problems.append(f"{error} Its run is left out; run it again to mend it.")
-    return Standings(_ranked(rows), problems)
+    return Standings(_ranked(_without_copies(rows)), problems)
+
+
+def _without_copies(rows: list[Row]) -> list[Row]:
+    """Return rows without those of runs that stand there verified too: what was published is often still there."""
+    published = {row.record.key for row in rows if row.verified}
+    return [row for row in rows if row.verified or row.record.key not in published]
 
 
 def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:

@@ -128,8 +128,8 @@ def footnotes(group: list[Row]) -> list[str]:
         )
     if len(blocks(group)) > 1:
         notes.append(f"Ranks are among all rows, those that are {UNVERIFIED} too.")
-    if not all(row.fields["probabilistic"] for row in group):
-        notes.append(f"{NONE}: the agent only chooses and states no probabilities.")
+    if not all(row.fields["probabilistic"] for row in group) or further_columns(group):
+        notes.append(f"{NONE}: there is none, such as scores of probabilities where an agent only chooses.")
     if any(one["coverage"] < 1 for row in group for one in row.rounds):
         notes.append("An answer that cannot be used (coverage) counts as wrong, and as a third for each option.")
     if any(row.fields["users"] < row.population for row in group):

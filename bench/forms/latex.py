@@ -9,7 +9,7 @@ from tabulate import tabulate
 from bench.forms.cells import PRIVILEGED_MARK, accuracy_interval, agent_of, title_of
 from bench.forms.columns import SKILL, number, percent
 from bench.reference.published import CAVEAT, SOURCE, Published, published
-from bench.row import Row, blocks
+from bench.row import UNVERIFIED, Row, blocks
 from bench.standings import Standings
 
 _SKILL = {column.header: column.cell for column in SKILL}
@@ -40,6 +40,8 @@ def _table(group: list[Row]) -> str:
     )
     if any(row.fields["privileged"] for row in group):
         caption += f" {PRIVILEGED_MARK}: is told the truth about the users."
+    if len(blocks(group)) > 1:
+        caption += f" Above ``{UNVERIFIED}'': published, and nothing of it was changed since; ranks are among all rows."
     lines = []
     for heading, rows in blocks(group):
         lines += [[f"{heading}:", *[""] * (len(headers) - 1)]] if heading else []

@@ -39,7 +39,11 @@ def to_markdown(standings: Standings, reference: bool = False) -> str:
         notes = "\n".join(f"- {_literal(note)}" for note in footnotes(group))
         parts += [f"**{title_of(group)}**", *_tables(group), notes]
         if reference and (known := published(group[0].fields["domain"])):
-            parts += ["Published:", _github(REFERENCE_HEADERS, [list(map(str, one)) for one in known]), REFERENCE_NOTE]
+            parts += [
+                "Published elsewhere:",
+                _github(REFERENCE_HEADERS, [list(map(str, one)) for one in known]),
+                REFERENCE_NOTE,
+            ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -79,12 +83,16 @@ def _cells(costs_too: bool) -> Cells:
     return lambda row: [*accuracies(row), accuracy_interval(row), *scores(row), *(costs(row) if costs_too else [])]
 
 
+def _marked(row: Row) -> str:
+    """Return a row's agent, marked where it is verified."""
+    return agent_of(row) + VERIFIED_MARK * row.verified
+
+
 def _noted(row: Row) -> str:
-    """Return a row's agent, marked where it is verified, with its note."""
-    return agent_of(row) + VERIFIED_MARK * row.verified + (f" ({row.note})" if row.note else "")
+    return _marked(row) + (f" ({row.note})" if row.note else "")
 
 
-def _table(group: list[Row], headers: Sequence[str], cells: Cells, name: Callable[[Row], str] = agent_of) -> str:
+def _table(group: list[Row], headers: Sequence[str], cells: Cells, name: Callable[[Row], str] = _marked) -> str:
     lines: list[list[str]] = []
     for heading, rows in blocks(group):
         if heading:

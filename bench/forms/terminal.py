@@ -30,8 +30,9 @@ from bench.forms.cells import (
     scores,
     title_of,
 )
+from bench.forms.columns import Column
 from bench.reference.published import published
-from bench.row import Row, blocks
+from bench.row import UNVERIFIED, Row, blocks
 from bench.standings import Standings
 
 NOTE_WIDTH = 20  # so that a few rounds fit beside it
@@ -50,7 +51,9 @@ def to_terminal(standings: Standings, console: Console, reference: bool = False)
                 table.add_column(header, justify="left" if header in ("model", "taught") else "right")
             for one in known:
                 table.add_row(*map(str, one))
-            console.print(Text("Published", style="italic"), table, Text(REFERENCE_NOTE, style="dim"), sep="\n")
+            console.print(
+                Text("Published elsewhere", style="italic"), table, Text(REFERENCE_NOTE, style="dim"), sep="\n"
+            )
 
 
 def to_text(standings: Standings, reference: bool = False) -> str:
@@ -61,7 +64,7 @@ def to_text(standings: Standings, reference: bool = False) -> str:
 
 
 def _group(group: list[Row], width: int) -> RenderableType:
-    names = max(len(line) for row in group for line in _named(row)[1].splitlines())
+    names = max(len(line) for row in group for line in (*_named(row)[1].splitlines(), UNVERIFIED))
     fitting = max(1, (width - names - 20) // 6)  # a stage takes 6 columns; rank, interval and edges 20
     stages = [f"{one['round']}" for one in group[0].rounds]
     parts: list[RenderableType] = [Text(f"\n{title_of(group)}", style="bold")]
@@ -70,19 +73,37 @@ def _group(group: list[Row], width: int) -> RenderableType:
             shown = slice(first, first + fitting)
             last = title.startswith("Accuracy") and first + fitting >= len(stages)
             parts.append(_table(group, title, stages[shown] + ["95%"] * last, partial(_shown, cells, shown, last)))
-    after = f"After round {stages[-1]}"
-    parts.append(_table(group, after, SCORE_HEADERS, scores))
+    scored = [Column(header, partial(_score, at)) for at, header in enumerate(SCORE_HEADERS)]
+    parts += _tables(group, f"After round {stages[-1]}", scored, width - names - 8)
     stating = [row for row in group if row.beliefs]
     for _, title, beliefs in BELIEF_TABLES if stating else ():
         for first in range(0, len(stages), fitting):
             shown = slice(first, first + fitting)
             parts.append(_table(stating, title, stages[shown], partial(_shown, beliefs, shown, False)))
     for title, columns in further_columns(group):
-        parts.append(_table(group, title, [column.header for column in columns], partial(cells_of, columns)))
+        parts += _tables(group, title, columns, width - names - 8)
     if cost_headers(group):
         counted = [row for row in group if row.tokens is not None]
         parts.append(_table(counted, "What all answers took", cost_headers(group), costs))
     return Group(*parts, *[Text(note, style="dim") for note in footnotes(group)])
+
+
+def _score(at: int, row: Row) -> str:
+    return scores(row)[at]
+
+
+def _tables(group: list[Row], title: str, columns: Sequence[Column], width: int) -> list[RenderableType]:
+    """Return columns in as many tables as it takes for each to fit a width, or be a single column."""
+    parts: list[list[Column]] = [[]]
+    used = 0
+    for column in columns:
+        wide = 2 + max(map(len, (column.header, *(column.cell(row) for row in group))))
+        if parts[-1] and used + wide > width:
+            parts.append([])
+            used = 0
+        parts[-1].append(column)
+        used += wide
+    return [_table(group, title, [column.header for column in part], partial(cells_of, part)) for part in parts]
 
 
 def _shown(cells: Callable[[Row], list[str]], shown: slice, interval: bool, row: Row) -> list[str]:
@@ -91,7 +112,7 @@ def _shown(cells: Callable[[Row], list[str]], shown: slice, interval: bool, row:
 
 def _table(group: list[Row], title: str, headers: Sequence[str], cells: Callable[[Row], list[str]]) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("#", justify="right")
+    table.add_column("#", justify="right", no_wrap=True)
     table.add_column("agent", no_wrap=True)
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)

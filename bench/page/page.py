@@ -115,7 +115,6 @@ class _Page:
             "exact": self.exact[place],
             "exact_answer": group[0].exact_answer,
             "privileged": any(row.fields["privileged"] for row in group),
-            "choosing": not all(row.fields["probabilistic"] for row in group),
             "partial": any(row.fields["users"] < row.population for row in group),
             "verified": any(row.verified for row in group),
             "beats": [(label, skill.beats) for label, skill in known],
@@ -168,6 +167,8 @@ class _Page:
         return {
             "domains": list(zip(self.titles, self.tabs, strict=True)),
             "exact": [curve[-1] for curve in self.exact],
+            "privileged": any(line["privileged"] for line in lines),
+            "verified": bool(checked),
             "whole": all(line["known"] == len(self.groups) for line in lines),
             "blocks": [("", checked), (UNVERIFIED, others)] if checked and others else [("", lines)],
         }

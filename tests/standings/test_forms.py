@@ -15,6 +15,8 @@ from bench.finished import Format
 from bench.forms.markdown import to_markdown
 from bench.forms.terminal import to_terminal
 from bench.forms.writer import FOR_PEOPLE, FOR_PROGRAMS, to_csv, to_json, writer
+from bench.intervals import Estimate
+from bench.skill.summary import Skill
 from bench.standings import Standings, read_standings
 
 # The ROW of `leaderboard --format json`, schema 1, as the design fixes it.
@@ -36,6 +38,12 @@ ROUND = {
         "coverage",
     ),
 }
+
+
+SKILL = Skill(
+    [Estimate(0.6, 0.55, 0.65)] * 2, (1, 2), 0.5, [0.5] * 3, Estimate(0.1, 0.05, 0.15), 0.01, {},
+    1.001, 1500.0, 1400.0, 0, 0.3, ["R-hat 1.234", "bulk ESS 12"],
+)  # fmt: skip
 
 
 def rows_of(results: Path) -> dict[str, dict]:
@@ -133,7 +141,7 @@ def test_verified_rows_stand_apart_whatever_others_claim(three_runs, form):
     text = writer(form)(Standings(some, []))
     lines = [line for line in text.splitlines() if any(word in line for word in ("hand", "not verified", "oracle"))]
     order = ["hand" if "hand" in line else "oracle" if "oracle" in line else "not verified" for line in lines]
-    tables = order[: len(order) - ("Ranks are among all rows" in text)]
+    tables = [one for one, line in zip(order, lines, strict=True) if "anks are among all rows" not in line]
     assert tables == ["hand", "not verified", "oracle"] * (len(tables) // 3)
     assert len(tables) >= 3
 
@@ -144,3 +152,13 @@ def test_json_has_verified_rows_first_and_ranks_among_all(tmp_path, make_run, mo
     monkeypatch.setattr("bench.standings.attested", lambda folder, answers, rounds: folder == shown)
     rows = json.loads(to_json(read_standings(tmp_path)))["rows"]
     assert [(row["agent"], row["rank"]) for row in rows] == [("shows", 2), ("claims", 1)]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_no_figure_is_cut_in_the_terminal(three_runs, width):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    rows = [replace(row, skill=SKILL) for row in read_standings(three_runs).rows]
+    to_terminal(Standings(rows, []), console)
+    text = console.file.getvalue()
+    assert "! R-hat 1.234; bulk ESS 12" in text
+    assert "\u2026" not in text

@@ -11,6 +11,7 @@ import pytest
 import bench
 from bench import store
 from bench.forms.writer import to_json
+from bench.publishing.publish import publish
 from bench.standings import read_standings
 from bench.store import ROWS
 
@@ -167,3 +168,22 @@ def test_the_leaderboard_is_read_in_a_fresh_process(tmp_path, make_run):
     code = f"from bench.standings import read_standings as r; print(r({str(tmp_path)!r}).rows[0].final['accuracy'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.returncode) == ("0.7", 0), done.stderr
+
+
+def test_of_a_run_that_is_published_beside_the_one_it_was_packed_from_the_published_one_counts(tmp_path):
+    done = bench.run("flights-2", "first", users=4, rounds=1, heldout=3, results=tmp_path / "local")
+    published = publish(done.folder, tmp_path / "published").folder
+    (row,) = read_standings(tmp_path).rows
+    assert (row.folder, row.verified) == (published, True)
+
+
+def test_a_published_run_that_is_not_what_its_evidence_attests_is_named(tmp_path):
+    done = bench.run("flights-2", "first", users=4, rounds=1, heldout=3, results=tmp_path / "local")
+    folder = publish(done.folder, tmp_path / "published").folder
+    evidence = json.loads((folder / "evidence.json").read_text())
+    evidence["rounds"][1]["accuracy"] = 1.0
+    (folder / "evidence.json").write_text(json.dumps(evidence))
+    standings = read_standings(tmp_path / "published")
+    assert [row.verified for row in standings.rows] == [False]
+    (problem,) = standings.problems
+    assert problem == f"{folder} is not what its evidence.json attests; `beliefbench verify {folder}` says why."
