@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -40,6 +41,8 @@ BELIEF_FIELDS = {
 SKILL_FIELDS = ("skill_accuracy", "skill_lo", "skill_hi")
 SKILL_RUN_FIELDS = ("rank_lo", "rank_hi", "best", "gain", "plateau", "ess_tail", "divergences", "pareto_k", "problems")
 UNVERIFIED = "not verified"
+
+Shown = TypeVar("Shown")
 
 
 @dataclass(frozen=True)
@@ -118,11 +121,16 @@ def apart(names: Sequence[str]) -> list[str]:
     ]
 
 
-def blocks(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """Return comparable rows as they are shown: the verified ones, and apart from them, under a heading, the others.
+def blocks(
+    rows: Sequence[Shown], verified: Callable[[Shown], bool] = attrgetter("verified")
+) -> list[tuple[str, list[Shown]]]:
+    """Return rows as they are shown: the verified ones, and apart from them, under a heading, the others.
 
     There is no heading where all are alike.
+
+    >>> blocks([1, 2, 3], verified=lambda number: number > 1), blocks([1, 2], verified=bool)
+    ([('', [2, 3]), ('not verified', [1])], [('', [1, 2])])
     """
-    kinds = [[row for row in rows if row.verified], [row for row in rows if not row.verified]]
+    kinds = [[row for row in rows if verified(row)], [row for row in rows if not verified(row)]]
     headings = ("", UNVERIFIED if all(kinds) else "")
     return [(heading, kind) for heading, kind in zip(headings, kinds, strict=True) if kind]

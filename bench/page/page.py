@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from bench.page.styles import Styles, labels_of, number, percent, slugs_of, styl
 from bench.page.svg import inline_svg
 from bench.publishing.evidence import command_of
 from bench.reference.published import CAVEAT, SOURCE, published
-from bench.row import UNVERIFIED, Row, blocks
+from bench.row import Row, blocks
 from bench.skill.learning import Curve
 from bench.standings import Standings
 
@@ -139,7 +140,7 @@ class _Page:
         }
 
     def overview(self) -> dict[str, Any]:
-        """Return the accuracy after the last round of all agents on all domains, the best run of each."""
+        """Return the accuracy after the last round of all agents on all domains: of each the first run of its table."""
         lines = []
         for agent in self.agents:
             rows = [next((row for row in group if row.fields["agent"] == agent), None) for group in self.groups]
@@ -162,15 +163,13 @@ class _Page:
         lines.sort(
             key=lambda line: (line["mean"] is None, line["known"] < len(self.groups), -(line["mean"] or 0.0)),
         )
-        checked = [line for line in lines if line["verified"]]
-        others = [line for line in lines if not line["verified"]]
         return {
             "domains": list(zip(self.titles, self.tabs, strict=True)),
             "exact": [curve[-1] for curve in self.exact],
             "privileged": any(line["privileged"] for line in lines),
-            "verified": bool(checked),
+            "verified": any(line["verified"] for line in lines),
             "whole": all(line["known"] == len(self.groups) for line in lines),
-            "blocks": [("", checked), (UNVERIFIED, others)] if checked and others else [("", lines)],
+            "blocks": blocks(lines, itemgetter("verified")),
         }
 
     def agent(self, name: str) -> dict[str, Any]:
