@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import Brief, Domain, History, Prediction, break_ties, expected_rewards
+from beliefbench import Brief, Domain, History, Prediction, break_ties, expected_rewards
 
 
 class BayesianMean:

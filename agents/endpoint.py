@@ -9,46 +9,46 @@ from typing import Any
 
 import numpy as np
 
-from bench import Domain, UsageError
-from bench.agent import Cost
-from bench.language.alternatives import Alternatives
-from bench.language.answers_cache import AnswersCache
-from bench.language.asking import Asking
-from bench.language.assistant import Assistant, Heard
-from bench.language.budget import process_budget
-from bench.language.completions import TOP_LOGPROBS, Reply, Request, chat, decision
-from bench.language.dialogue import Dialogue, Message
-from bench.language.endpoint import ChatServer
-from bench.language.named import Weighed, named_probabilities
-from bench.language.settings import number
+from beliefbench import Domain, UsageError
+from beliefbench.agent import Cost
+from beliefbench.language.alternatives import Alternatives
+from beliefbench.language.answers_cache import AnswersCache
+from beliefbench.language.assistant import Assistant, Responses
+from beliefbench.language.budget import process_budget
+from beliefbench.language.completions import TOP_LOGPROBS, Reply, Request, chat, decision
+from beliefbench.language.dialogue import Dialogue, Message
+from beliefbench.language.endpoint import ChatServer
+from beliefbench.language.option_probs import OptionProbs, option_probabilities
+from beliefbench.language.prompts import PromptStyle
+from beliefbench.language.settings import number
 
 CHARACTERS_PER_TOKEN = 4  # of English, about
 SMOOTHING = 0.5  # added to each count of samples: Jeffreys' prior, so that no alternative is ever impossible
 
 
 @dataclass(frozen=True)
-class Way:
+class ProbabilityMethod:
     """One way to have probabilities from a server, and what is asked for it.
 
     ``read`` makes an answer of the replies to a question and its alternatives; None where they name none.
     """
 
     note: str
-    read: Callable[[Sequence[Reply], Alternatives], Weighed | None]
+    read: Callable[[Sequence[Reply], Alternatives], OptionProbs | None]
     temperature: float = 0.0
     answer_tokens: int = 32
     samples: int = 1
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModel:
     """A model behind a server, and the way in which it is asked."""
 
     model: str
     revision: str | None
     server: ChatServer
     probabilities: str
-    way: Way
+    way: ProbabilityMethod
 
     @property
     def probabilistic(self) -> bool:
@@ -73,14 +73,14 @@ class Served:
             "words": "1",
         }
 
-    def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Heard:
+    def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Responses:
         samples, shape = self.way.samples, (len(dialogues), len(dialogues[0].questions))
         flat = self.server.ask(self.requests(dialogues, alternatives))
         replies = [flat[at : at + samples] for at in range(0, len(flat), samples)]  # those to each question
         weighed = [self.way.read(of_one, alternatives) for of_one in replies]
         nothing = np.full(len(alternatives.labels), np.nan)
         tokens = [one.tokens for one in flat]
-        return Heard(
+        return Responses(
             np.array([nothing if one is None else one.probs for one in weighed]).reshape(*shape, -1),
             tokens=None if None in tokens else np.array(tokens).reshape(*shape, samples).sum(axis=-1),
             text=np.array(["\n".join(one.text for one in of_one) for of_one in replies], dtype=object).reshape(shape),
@@ -144,21 +144,21 @@ def endpoint(
     decisions; =none: it only chooses. temperature and answer_tokens (the most that an answer may have) follow from that
     unless given. revision tells apart models that servers give one name to; no server tells it reliably.
 
-    Other ways of asking (`bench.language.asking.Asking`): think=yes, history=whole, show=numbers,
+    Other ways of asking (`beliefbench.language.prompts.PromptStyle`): think=yes, history=whole, show=numbers,
     given=preferences|posterior, beliefs=yes|only.
 
     workers=8 questions are under way at once, each try for at most timeout=120 seconds. Answers are kept in the folder
     cache (the user's cache folder), and nothing is asked twice; max_requests and max_tokens bound what one process may
     spend.
     """
-    asking = Asking.of(history=history, show=show, given=given, think=think, beliefs=beliefs)
+    asking = PromptStyle.of(history=history, show=show, given=given, think=think, beliefs=beliefs)
     longest = 512 if think == "yes" else 32
     ways = {
-        "logprobs": Way("logprobs", _read_logprobs, answer_tokens=longest),
-        "samples": Way("samples", _read_samples, temperature=1.0, answer_tokens=longest, samples=8),
-        "stated": Way("stated", _read_stated, answer_tokens=128),
-        "decision": Way("decision", _read_stated, answer_tokens=0),
-        "none": Way("only chooses", _read_choice, answer_tokens=longest),
+        "logprobs": ProbabilityMethod("logprobs", _read_logprobs, answer_tokens=longest),
+        "samples": ProbabilityMethod("samples", _read_samples, temperature=1.0, answer_tokens=longest, samples=8),
+        "stated": ProbabilityMethod("stated", _read_stated, answer_tokens=128),
+        "decision": ProbabilityMethod("decision", _read_stated, answer_tokens=0),
+        "none": ProbabilityMethod("only chooses", _read_choice, answer_tokens=longest),
     }
     if probabilities not in ways:
         raise UsageError(f"probabilities={probabilities} is not known; use {', '.join(ways)}.")
@@ -186,27 +186,27 @@ def endpoint(
         workers=number(int, "workers", workers, least=1, otherwise=8),
         timeout=number(float, "timeout", timeout, least=0.001, otherwise=120.0),
     )
-    return Assistant(f"endpoint:{model}", "2", domain, Served(model, revision, server, probabilities, way), asking)
+    return Assistant(f"endpoint:{model}", "2", domain, ServedModel(model, revision, server, probabilities, way), asking)
 
 
-def _read_logprobs(replies: Sequence[Reply], alternatives: Alternatives) -> Weighed | None:
+def _read_logprobs(replies: Sequence[Reply], alternatives: Alternatives) -> OptionProbs | None:
     (reply,) = replies
-    return named_probabilities(reply.text, alternatives, reply.places or [])
+    return option_probabilities(reply.text, alternatives, reply.places or [])
 
 
-def _read_samples(replies: Sequence[Reply], alternatives: Alternatives) -> Weighed | None:
+def _read_samples(replies: Sequence[Reply], alternatives: Alternatives) -> OptionProbs | None:
     named = [number for number in (alternatives.named(reply.text) for reply in replies) if number >= 0]
     counts = np.bincount(named, minlength=len(alternatives.labels)) + SMOOTHING
-    return Weighed(counts / counts.sum()) if named else None
+    return OptionProbs(counts / counts.sum()) if named else None
 
 
-def _read_stated(replies: Sequence[Reply], alternatives: Alternatives) -> Weighed | None:
+def _read_stated(replies: Sequence[Reply], alternatives: Alternatives) -> OptionProbs | None:
     (reply,) = replies
     stated = alternatives.stated(reply.text)
-    return None if stated is None else Weighed(stated)
+    return None if stated is None else OptionProbs(stated)
 
 
-def _read_choice(replies: Sequence[Reply], alternatives: Alternatives) -> Weighed | None:
+def _read_choice(replies: Sequence[Reply], alternatives: Alternatives) -> OptionProbs | None:
     (reply,) = replies
     chosen = alternatives.chosen(reply.text)
-    return None if chosen is None else Weighed(chosen)
+    return None if chosen is None else OptionProbs(chosen)

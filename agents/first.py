@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import Brief, Domain, Prediction
+from beliefbench import Brief, Domain, Prediction
 
 
 class First:

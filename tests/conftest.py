@@ -18,9 +18,9 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 
-import bench
-from bench import cli
-from bench.domain import describe_features
+import beliefbench as bb
+from beliefbench.cli import main as cli
+from beliefbench.domain import describe_features
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,8 +53,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def flights() -> bench.Domain:
-    return bench.load_domain("flights")
+def flights() -> bb.Domain:
+    return bb.load_domain("flights")
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +64,8 @@ def people() -> np.ndarray:
 
 
 class Simulator:
-    """Flights and the people who choose among them, in NumPy integers: independent of NumPyro and of ``bench``."""
+    """Flights and the people who choose among them, in NumPy integers: independent of NumPyro and of
+    ``beliefbench``."""
 
     def __init__(self, people: np.ndarray) -> None:
         self.half_weights = np.rint(2 * people).astype(int)
@@ -94,10 +95,10 @@ def simulator(people: np.ndarray) -> Simulator:
     return Simulator(people)
 
 
-COIN = bench.Feature("shine", "shine", (0.0, 0.5, 1.0), lambda value: f"{value:.1f}")
+COIN = bb.Feature("shine", "shine", (0.0, 0.5, 1.0), lambda value: f"{value:.1f}")
 
 
-def coin_domain(name: str, hit: float, prior: float = 0.75, **changes: object) -> bench.Domain:
+def coin_domain(name: str, hit: float, prior: float = 0.75, **changes: object) -> bb.Domain:
     """Two people: 0 likes shine (with probability ``prior``), 1 dislikes it.
 
     Each names their favourite with probability ``hit``, and each other option with half of the rest. Options have one
@@ -117,17 +118,17 @@ def coin_domain(name: str, hit: float, prior: float = 0.75, **changes: object) -
 
     settings = {"version": "1", "item": "Coin", "features": (COIN,), "model": model, "draw": draw}
     settings |= {"describe": describe_features((COIN,)), "parameters": {"hit": hit, "prior": prior}}
-    return bench.Domain(name=name, **(settings | changes))
+    return bb.Domain(name=name, **(settings | changes))
 
 
 @pytest.fixture(scope="session")
-def coins() -> bench.Domain:
+def coins() -> bb.Domain:
     """Right 8 times in 10: nothing ever contradicts it."""
     return coin_domain("coins", hit=0.8)
 
 
 @pytest.fixture(scope="session")
-def sure_coins() -> bench.Domain:
+def sure_coins() -> bb.Domain:
     """Always right: naming the middle option, or now the highest and now the lowest, is a contradiction."""
     return coin_domain("sure-coins", hit=1.0)
 
@@ -153,7 +154,7 @@ def plugin_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 @pytest.fixture
 def plugin_folder(tmp_path: Path) -> Iterator[Path]:
     """A folder for plugin files of the test's own, as ``--plugins`` takes it; what it brought is then forgotten."""
-    from bench import sources
+    from beliefbench.plugins import sources
 
     folder = tmp_path / "plugins"
     folder.mkdir()
@@ -168,12 +169,14 @@ OF_EACH_KIND = ("flights-2", "flights", "flights-6", "hotels", "webshop-backpack
     scope="session",
     params=["of each kind", pytest.param("all", marks=[pytest.mark.reference, pytest.mark.timeout(1200)])],
 )
-def builtin_domains(request: pytest.FixtureRequest) -> tuple[bench.Domain, ...]:
+def builtin_domains(request: pytest.FixtureRequest) -> tuple[bb.Domain, ...]:
     """Built-in domains of each kind; with ``-m reference`` all of them, those of suites too, each once."""
     if request.param == "of each kind":
-        return tuple(bench.load_domain(name) for name in OF_EACH_KIND)
-    points = [point for point in entry_points(group="beliefbench.domains") if point.value.startswith("bench.domains.")]
-    found = [domain for point in points for domain in bench.load_suite(point.name)]
+        return tuple(bb.load_domain(name) for name in OF_EACH_KIND)
+    points = [
+        point for point in entry_points(group="beliefbench.domains") if point.value.startswith("beliefbench.domains.")
+    ]
+    found = [domain for point in points for domain in bb.load_suite(point.name)]
     return tuple({domain.name: domain for domain in found}.values())
 
 
@@ -197,7 +200,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
     # From a copy, so that no earlier build leaves files in it.
     for folder in ("bench", "domains", "agents"):
-        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, source / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source)
     # With the setuptools that is here, so that the test needs no network.

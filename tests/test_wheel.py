@@ -1,4 +1,4 @@
-"""What is shipped: a wheel of ``bench``, ``bench/domains`` and ``bench/agents``, which runs outside the repository."""
+"""What is shipped: a wheel of one package, `beliefbench`, which runs outside the repository."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PLUGINS = ("domains", "agents")
 
 
 @pytest.mark.slow
 def test_the_wheel_holds_code_catalogues_and_students(wheel):
     files = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
-    modules = {f"bench/{file.relative_to(ROOT / 'bench')}" for file in (ROOT / "bench").rglob("*.py")}
-    modules |= {f"bench/{file.relative_to(ROOT)}" for part in PLUGINS for file in (ROOT / part).rglob("*.py")}
-    assert {"bench/harness.py", "bench/domains/flights.py", "bench/agents/bayesian.py"} <= modules
-    catalogues = [name for name in files if name.startswith("bench/domains/catalogues/")]
-    students = [name for name in files if name.startswith("bench/agents/taught/")]
-    templates = [name for name in files if name.startswith("bench/page/templates/")]
+    modules = {str(file.relative_to(ROOT / "bench")) for file in (ROOT / "bench").rglob("*.py")}
+    modules |= {
+        f"beliefbench/{file.relative_to(ROOT)}"
+        for part in ("domains", "agents")
+        for file in (ROOT / part).rglob("*.py")
+    }
+    assert {f"beliefbench/{name}.py" for name in ("running/harness", "domains/flights", "agents/bayesian")} <= modules
+    catalogues = [name for name in files if name.startswith("beliefbench/domains/catalogues/")]
+    students = [name for name in files if name.startswith("beliefbench/agents/taught/")]
+    templates = [name for name in files if name.startswith("beliefbench/leaderboard/page/templates/")]
     code = set(files) - set(catalogues) - set(students) - set(templates)
     assert {name for name in code if not name.endswith(("py.typed", ".csv"))} == modules
     assert all(name.endswith((".json", "README.md")) for name in catalogues)
@@ -32,21 +35,33 @@ def test_the_wheel_holds_code_catalogues_and_students(wheel):
 
 
 @pytest.mark.slow
-def test_it_runs_from_the_wheel_in_an_empty_directory(wheel, tmp_path):
-    site, empty = tmp_path / "site", tmp_path / "empty"
-    empty.mkdir()
+@pytest.mark.parametrize("module", ["-m beliefbench", "-c from beliefbench.cli.main import main; main()"])
+def test_it_runs_from_the_wheel_beside_a_folder_called_bench(wheel, tmp_path, module):
+    """Where the user has modules of the names that our folders have, and they are found first."""
+    site, own = tmp_path / "site", tmp_path / "own"
+    for name in ("bench", "domains", "agents"):
+        (own / name).mkdir(parents=True)
+        (own / name / "__init__.py").write_text("raise SystemExit('not this one')")
     zipfile.ZipFile(wheel).extractall(site)
-    # -P and PYTHONPATH put the wheel's files before the editable install of the tests' own environment.
-    code = "import sys, bench; assert 'site/bench' in bench.__file__; from bench.cli import main; main()"
-    arguments = ["run", "--domain", "flights", "--agent", "bayesian", "--users", "3", "--heldout", "4"]
+    # PYTHONPATH puts the wheel's files before the editable install of the tests' own environment.
+    where = subprocess.run(
+        [sys.executable, "-c", "import beliefbench; print(beliefbench.__file__)"],
+        cwd=own,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(where.stdout.strip()) == site / "beliefbench" / "__init__.py"
+    arguments = ["run", "--domain", "flights", "--agent", "first", "--users", "3", "--heldout", "4"]
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code, *arguments],
-        cwd=empty,
+        [sys.executable, *module.split(" ", 1), *arguments],
+        cwd=own,
         env={**os.environ, "PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "bayesian" in done.stdout
-    assert len(list(empty.rglob("rows.parquet"))) == 1
+    assert "first" in done.stdout
+    assert len(list(own.rglob("rows.parquet"))) == 1

@@ -19,9 +19,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-import bench
-from bench.language.alternatives import options_of
-from bench.language.memory import Kept
+import beliefbench as bb
+from beliefbench.language.alternatives import options_of
+from beliefbench.language.memory import PrefixCache
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -60,11 +60,11 @@ def lm_eval_of(agent, model):
 
 
 def test_answers_a_second(only_benchmarks, flights, benchmark):
-    agent = bench.load_agent("prompted:smollm2", flights)
+    agent = bb.load_agent("prompted:smollm2", flights)
     scorer = agent.model.model._scorer
     model, speech = scorer.model, scorer.speech
     sets = np.asarray(flights.draw(jax.random.key(0), ROUNDS + QUESTIONS))[None]
-    state = agent.begin(bench.Brief.of(flights), jax.random.split(jax.random.key(0), 1))
+    state = agent.begin(bb.Brief.of(flights), jax.random.split(jax.random.key(0), 1))
     for at in range(ROUNDS):
         state = agent.observe(state, sets[:, at], np.array([at % 3]), np.array([at % 2]))
     asked = sets[:, ROUNDS:]
@@ -75,7 +75,7 @@ def test_answers_a_second(only_benchmarks, flights, benchmark):
     loglikelihoods = lm_eval_of(agent, model) if find_spec("lm_eval") else None
 
     def ours() -> None:
-        scorer.kept = Kept(scorer.kept.budget)  # the whole conversation is read anew
+        scorer.kept = PrefixCache(scorer.kept.budget)  # the whole conversation is read anew
         agent.predict(state, asked)
 
     def generate() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.skill.counts import Counts
-from bench.skill.model import Comparable
-from bench.skill.summary import skills
+from beliefbench.skill.counts import Counts
+from beliefbench.skill.model import Comparable
+from beliefbench.skill.summary import skills
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 AGENTS, DOMAINS, USERS, STAGES, HELDOUT = 10, 3, 624, 6, 100

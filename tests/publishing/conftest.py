@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import bench
+import beliefbench as bb
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of a few agents, as `beliefbench run` leaves them; nobody changes them."""
     results = tmp_path_factory.mktemp("local")
     for agent in ("bayesian", "random", "bayesian-mean"):
-        bench.run("flights", agent, users=6, rounds=2, heldout=10, results=results)
+        bb.run("flights", agent, users=6, rounds=2, heldout=10, results=results)
     return results
 
 
@@ -23,8 +23,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder_of() -> Callable[[Path, str], Path]:
     """``folder_of(results, agent)``: where its run on flights lies."""
 
-    def find(results: Path, agent: str) -> Path:
+    def run_check(results: Path, agent: str) -> Path:
         (folder,) = (results / "flights" / agent).iterdir()
         return folder
 
-    return find
+    return run_check

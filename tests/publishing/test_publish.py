@@ -15,16 +15,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import bench
-from bench.heldout import HeldOut
-from bench.publishing import publish as publishing
-from bench.publishing.evidence import Evidence, verified
-from bench.publishing.layout import Layout
-from bench.publishing.packing import TOLERANCE, pack_exact, pack_probs, pack_rows, to_parquet, unpack_probs, unpack_rows
-from bench.publishing.publish import publish
-from bench.scores import ROUND_FIELDS, score
-from bench.standings import read_standings
-from bench.store import ROWS, DamagedFileError, RunStore
+import beliefbench as bb
+from beliefbench.leaderboard.ranking import read_leaderboard
+from beliefbench.publishing import publish as publishing
+from beliefbench.publishing.evidence import Evidence, verified
+from beliefbench.publishing.layout import Layout
+from beliefbench.publishing.publish import publish
+from beliefbench.running.packing import (
+    TOLERANCE,
+    pack_exact,
+    pack_probs,
+    pack_rows,
+    to_parquet,
+    unpack_probs,
+    unpack_rows,
+)
+from beliefbench.running.store import ROWS, DamagedFileError, RunStore
+from beliefbench.scoring.heldout import HeldOut
+from beliefbench.scoring.scores import ROUND_FIELDS, score
 
 MOVED = {"log_score": 1e-4, "brier": 1e-5, "kl_exact": 1e-4, "ece": 5e-4}
 """The most by which packing may move a metric of 62,400 answers; docs/publishing.md says so."""
@@ -84,7 +92,7 @@ def test_metrics_move_by_no_more_than_declared(local, folder_of, tmp_path):
     for agent in ("bayesian", "random", "bayesian-mean"):
         publish(folder_of(local, agent), tmp_path)
     before, after = (
-        {row.fields["agent"]: row for row in read_standings(results).rows} for results in (local, tmp_path)
+        {row.fields["agent"]: row for row in read_leaderboard(results).rows} for results in (local, tmp_path)
     )
     assert set(after) == set(before) == {"bayesian", "random", "bayesian-mean"}
     for agent, row in after.items():
@@ -124,9 +132,9 @@ def test_evidence_says_how_to_make_the_run_again(call, local, folder_of, tmp_pat
 
 
 def test_the_record_keeps_the_spec_where_there_is_one(flights, tmp_path):
-    named = bench.run("flights", "lowest:price", users=1, rounds=0, heldout=1, results=tmp_path)
+    named = bb.run("flights", "lowest:price", users=1, rounds=0, heldout=1, results=tmp_path)
     assert named.record.spec == "lowest:price"
-    given = bench.run(flights, "first", users=1, rounds=0, heldout=1, results=tmp_path)
+    given = bb.run(flights, "first", users=1, rounds=0, heldout=1, results=tmp_path)
     assert given.record.spec is None
     done = publish(given.folder, tmp_path / "out")
     assert "--agent first --users 1" in json.loads((done.folder / "evidence.json").read_text())["command"]
@@ -238,7 +246,7 @@ def test_something_else_in_its_place_is_left_alone(local, folder_of, tmp_path, c
     else:
         (folder / "rows.parquet").write_bytes((folder / "rows.parquet").read_bytes()[:-9])
     there = {file: file.read_bytes() for file in folder.iterdir()}
-    with pytest.raises(bench.BeliefBenchError, match="holds something else than this run; remove it"):
+    with pytest.raises(bb.BeliefBenchError, match="holds something else than this run; remove it"):
         publish(folder_of(local, "random"), tmp_path)
     assert {file: file.read_bytes() for file in folder.iterdir()} == there
 
@@ -256,7 +264,7 @@ def test_exact_answers_that_differ_are_refused(local, folder_of, tmp_path):
         if name == "a rounding":
             assert publish(folder_of(local, "random"), tmp_path).anew
         else:
-            with pytest.raises(bench.BeliefBenchError, match="holds other exact answers than this run"):
+            with pytest.raises(bb.BeliefBenchError, match="holds other exact answers than this run"):
                 publish(folder_of(local, "bayesian-mean"), tmp_path)
         assert shared.read_bytes() == written
     shared.write_bytes(b"PAR1")
@@ -270,13 +278,13 @@ def test_a_run_without_its_exact_answers_says_where_they_should_be(local, folder
     shared.unlink()
     with pytest.raises(DamagedFileError, match=r"its exact answers lie in .*, which is not there"):
         RunStore(done.folder).rows()
-    (problem,) = read_standings(tmp_path).problems
+    (problem,) = read_leaderboard(tmp_path).problems
     assert str(shared) in problem
 
 
 def test_more_than_2_mb_is_refused(local, folder_of, tmp_path, monkeypatch):
     monkeypatch.setattr(publishing, "LARGEST", 1000)
-    with pytest.raises(bench.BeliefBenchError, match=r"takes 0\.01 MB packed, and a published run may take 2"):
+    with pytest.raises(bb.BeliefBenchError, match=r"takes 0\.01 MB packed, and a published run may take 2"):
         publish(folder_of(local, "bayesian"), tmp_path)
     assert not list(tmp_path.rglob("*.parquet"))
 
@@ -291,7 +299,7 @@ def unfinished(local, folder_of, tmp_path) -> Path:
 
 
 def test_an_unfinished_run_is_refused(unfinished, tmp_path):
-    with pytest.raises(bench.BeliefBenchError, match="is not finished; run it again to go on where it stopped"):
+    with pytest.raises(bb.BeliefBenchError, match="is not finished; run it again to go on where it stopped"):
         publish(unfinished, tmp_path / "out")
 
 
@@ -300,7 +308,7 @@ def test_a_run_that_is_not_whole_is_refused(local, folder_of, tmp_path):
     store.folder.mkdir()
     store.write_record(RunStore(folder_of(local, "random")).record())
     pq.write_table(RunStore(folder_of(local, "random")).rows()[:-1], store.rows_file)
-    with pytest.raises(bench.BeliefBenchError, match=r"1 answers are missing, .* Only whole runs are published"):
+    with pytest.raises(bb.BeliefBenchError, match=r"1 answers are missing, .* Only whole runs are published"):
         publish(store.folder, tmp_path / "out")
 
 
@@ -315,7 +323,7 @@ def test_the_command_publishes_all_finished_runs_below_a_folder(call, local, unf
     assert err.count("is not finished and left out") == 1
     status, _, err = call("publish", "stopped")
     assert err.count("was published already: results/published/") == 3
-    assert len(read_standings("results/published").rows) == 3
+    assert len(read_leaderboard("results/published").rows) == 3
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["."], ["file"]])

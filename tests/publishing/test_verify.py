@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import bench
-from bench.publishing.evidence import evidence_of, verified
-from bench.publishing.packing import pack_exact, pack_rows, to_parquet
-from bench.publishing.publish import exact_name, publish
-from bench.publishing.verify import Report, verify_all, verify_run
-from bench.store import RunStore, run_folder, run_key
+import beliefbench as bb
+from beliefbench.publishing.evidence import evidence_of, verified
+from beliefbench.publishing.publish import exact_name, publish
+from beliefbench.publishing.verify import Report, verify_all, verify_run
+from beliefbench.running.packing import pack_exact, pack_rows, to_parquet
+from beliefbench.running.store import RunStore, run_folder, run_key
 
 AGENTS = ("bayesian", "random", "bayesian-mean")
 
@@ -41,7 +41,7 @@ def published(sound, tmp_path) -> Path:
 
 
 def failed(report: Report) -> set[str]:
-    return {finding.check for finding in report.findings if not finding.passed}
+    return {result.check for result in report.findings if not result.passed}
 
 
 def said(report: Report) -> str:
@@ -86,7 +86,7 @@ def test_a_run_of_another_machine_passes(local, folder_of, tmp_path):
 def test_a_run_that_stopped_early_passes(tmp_path):
     """Only some users were asked, in an order of their own."""
     small = {"users": 60, "rounds": 2, "heldout": 10}
-    done = bench.run("flights", "random", **small, until_width=0.2, results=tmp_path / "results")
+    done = bb.run("flights", "random", **small, until_width=0.2, results=tmp_path / "results")
     assert done.record.asked == 48
     folder = publish(done.folder, tmp_path / "out").folder
     report = verify_run(folder, rerun=3)
@@ -200,7 +200,7 @@ def edit_record(folder: Path, changes: dict, *, follow: bool = False) -> None:
 def of_seed(seed: int) -> pa.Table:
     """The rows of `bayesian` at a seed, made as all runs are."""
     shape = {"users": 6, "rounds": 2, "heldout": 10}
-    return bench.run("flights", "bayesian", **shape, seed=seed, results=tempfile.mkdtemp()).rows()
+    return bb.run("flights", "bayesian", **shape, seed=seed, results=tempfile.mkdtemp()).rows()
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_what_was_changed_is_found(published, folder_of, change, checks):
     assert failed(report) >= checks, said(report)
     assert not report.passed
     assert not verified(folder)
-    assert not [finding for finding in report.findings if "raised" in finding.detail], said(report)
+    assert not [result for result in report.findings if "raised" in result.detail], said(report)
 
 
 def test_only_what_was_changed_is_found(published, folder_of):
@@ -355,7 +355,7 @@ def make_the_exact_answers_ours(folder: Path) -> None:
 def test_what_was_published_false_is_found(forged, agent, change, check):
     report = verify_run(forged(agent, change))
     assert check in failed(report), said(report)
-    assert not [finding for finding in report.findings if "raised" in finding.detail], said(report)
+    assert not [result for result in report.findings if "raised" in result.detail], said(report)
 
 
 def test_evidence_has_to_name_every_file(published, folder_of):
@@ -383,7 +383,7 @@ def test_the_key_and_the_folder_follow_from_the_identity(published, folder_of):
 def test_a_domain_that_is_not_here_is_no_failure(flights, tmp_path):
     """As imported users are not, on a machine where nobody imported them."""
     domain = replace(flights, name="released/people")
-    done = bench.run(domain, "random", users=6, rounds=2, heldout=10, results=tmp_path / "results")
+    done = bb.run(domain, "random", users=6, rounds=2, heldout=10, results=tmp_path / "results")
     report = verify_run(publish(done.folder, tmp_path / "out").folder, rerun=1)
     assert report.passed, said(report)
     (sentence,) = report.left_out
@@ -440,7 +440,7 @@ def test_probabilities_may_differ_as_those_of_machines_do(forged, off):
 
 
 def test_an_oracle_that_hides_what_it_was_told_is_found(tmp_path):
-    done = bench.run("flights", "oracle", users=6, rounds=2, heldout=10, results=tmp_path)
+    done = bb.run("flights", "oracle", users=6, rounds=2, heldout=10, results=tmp_path)
     edit_record(done.folder, {"agent": {"privileged": False}})
     assert verify_run(done.folder).passed
     report = verify_run(done.folder, rerun=1)
@@ -458,8 +458,8 @@ class Lazy:
     def begin(self, brief, keys, truth=None) -> None:
         return None
 
-    def predict(self, state, options) -> bench.Prediction:
-        return bench.Prediction(np.zeros(options.shape[:2], int))
+    def predict(self, state, options) -> bb.Prediction:
+        return bb.Prediction(np.zeros(options.shape[:2], int))
 
     def observe(self, state, options, recommended, chosen) -> None:
         return None
@@ -475,7 +475,7 @@ class Lazy:
 def test_an_agent_that_cannot_be_had_is_no_failure(flights, tmp_path, changes, sentence):
     agent = Lazy()
     vars(agent).update(changes)
-    done = bench.run(flights, agent, users=6, rounds=2, heldout=10, results=tmp_path)
+    done = bb.run(flights, agent, users=6, rounds=2, heldout=10, results=tmp_path)
     report = verify_run(done.folder, rerun=1)
     assert report.passed, said(report)
     assert re.search(sentence, report.left_out[-1])

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import UsageError
-from bench.released.files import (
+from beliefbench.errors import UsageError
+from beliefbench.released.files import (
     Interaction,
     read_heldout,
     read_interactions,
     read_shopper_heldout,
 )
-from bench.released.located import line_of
+from beliefbench.released.located import line_of
 
 SAMPLES = Path(__file__).parent / "samples"
 FLIGHT = (SAMPLES / "flights.jsonl").read_text("utf-8")

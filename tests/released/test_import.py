@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import bench
-from bench import batch
-from bench.cli import app
-from bench.episodes import Episodes
-from bench.protocol import Protocol
-from bench.released.importing import import_path
-from bench.released.people import LAPSES, fitted_lapses, log_evidence, with_lapse
+import beliefbench as bb
+from beliefbench.cli import batch
+from beliefbench.cli.main import app
+from beliefbench.protocol.episodes import Episodes
+from beliefbench.protocol.protocol import Protocol
+from beliefbench.released.importing import import_path
+from beliefbench.released.people import LAPSES, fitted_lapses, log_evidence, with_lapse
 
 PEOPLE = [weights for weights in product((-1, -0.5, 0, 0.5, 1), repeat=2) if any(weights)]
 FEATURES = ["duration", "price"]
@@ -107,7 +107,7 @@ def test_every_stored_choice_of_noiseless_users_is_theirs_and_ties_are_counted(f
 
 def test_a_run_asks_what_was_recorded(files):
     import_path(files.write(), lambda line: None)
-    domain = bench.load_domain("released/flights-2")
+    domain = bb.load_domain("released/flights-2")
     episodes = Episodes(domain, Protocol.of(domain))
     assert episodes.protocol == Protocol(users=12, rounds=5, heldout=6)
     held = {tuple(one["reward_fn"]): one["idxs"] for one in files.heldout["user_idxs"]}
@@ -134,13 +134,13 @@ def test_a_run_asks_what_was_recorded(files):
 
 def test_fewer_users_rounds_and_sets_are_the_first_of_more_and_more_are_refused(files):
     import_path(files.write(), lambda line: None)
-    domain = bench.load_domain("released/flights-2")
+    domain = bb.load_domain("released/flights-2")
     whole, part = Episodes(domain, Protocol.of(domain)), Episodes(domain, Protocol(users=3, rounds=2, heldout=4))
     np.testing.assert_array_equal(part.users, whole.users[:3])
     np.testing.assert_array_equal(part.options, whole.options[:3, :2])
     np.testing.assert_array_equal(part.truth, whole.truth[:3, :4])
     for wrong in (Protocol(13), Protocol(3, rounds=6), Protocol(3, heldout=7)):
-        with pytest.raises(bench.UsageError, match=r"12 different users|recorded"):
+        with pytest.raises(bb.UsageError, match=r"12 different users|recorded"):
             Episodes(domain, wrong)
 
 
@@ -148,7 +148,7 @@ def test_without_a_heldout_file_the_last_round_is_held_out(files):
     said: list[str] = []
     import_path(files.write(heldout=False), said.append)
     assert "each one's last round is held out, since there is no held-out file beside it" in said[0]
-    domain = bench.load_domain("released/flights-2")
+    domain = bb.load_domain("released/flights-2")
     episodes = Episodes(domain, Protocol.of(domain))
     assert (episodes.protocol.rounds, episodes.protocol.heldout) == (4, 1)
     np.testing.assert_array_equal(episodes.heldout[:, 0], files.sets[episodes.users, 4])
@@ -157,13 +157,13 @@ def test_without_a_heldout_file_the_last_round_is_held_out(files):
 def test_people_may_contradict_everything_and_have_no_truth_to_tell(tmp_path, data_folder, monkeypatch):
     files = Files(tmp_path / "files", noise=0.8)
     import_path(files.write("flight_human"), lambda line: None)
-    domain = bench.load_domain("released/people")
-    run = bench.run(domain, "bayesian", results=tmp_path / "results")
+    domain = bb.load_domain("released/people")
+    run = bb.run(domain, "bayesian", results=tmp_path / "results")
     exact = np.array([run.rows()[f"exact_{option}"].to_numpy() for option in range(3)])
     held = run.rows()["question"].to_numpy() >= 0
     np.testing.assert_allclose(exact[:, held].sum(axis=0), 1.0)
-    with pytest.raises(bench.UsageError, match="nobody knows what the recorded users of released/people want"):
-        bench.run(domain, "oracle", results=tmp_path / "results")
+    with pytest.raises(bb.UsageError, match="nobody knows what the recorded users of released/people want"):
+        bb.run(domain, "oracle", results=tmp_path / "results")
     assert not list((tmp_path / "results" / "released-people").glob("oracle*"))
     monkeypatch.setattr(batch, "names", lambda kind: ["bayesian", "oracle"])
     told = CliRunner().invoke(app, ["run", "--domain", "released/people", "--results", str(tmp_path / "results")])
@@ -173,7 +173,7 @@ def test_people_may_contradict_everything_and_have_no_truth_to_tell(tmp_path, da
 
 def test_nobodys_own_choices_set_their_lapse(flights):
     """Lapse 0.3 among 60 people: fitted within 0.12 (some 3 standard errors; it fails at 3 seeds in 1,000)."""
-    noisy = bench.load_domain("flights,user_lapse=0.3")
+    noisy = bb.load_domain("flights,user_lapse=0.3")
     episodes = Episodes(noisy, Protocol(users=60, rounds=12, heldout=1))
     lapses = fitted_lapses(flights, episodes.options, episodes.chosen)
     assert abs(lapses - 0.3).max() < 0.12
@@ -241,20 +241,18 @@ def worst(files: Files) -> None:
 )
 def test_what_is_off_is_named_with_file_and_line(files, fault, where, says):
     fault(files)
-    with pytest.raises(bench.UsageError) as error:
+    with pytest.raises(bb.UsageError) as error:
         import_path(files.write(), lambda line: None)
     assert "flight_2features" in str(error.value)
     assert where in str(error.value)
     assert says in str(error.value)
-    assert "released/flights-2" not in bench.plugins.names("domain")
+    assert "released/flights-2" not in bb.list_domains()
 
 
 def test_an_unknown_feature_is_named_with_file_and_line(files):
     for user in files.users:
         user["features"] = ["duration", "prize"]
-    with pytest.raises(
-        bench.UsageError, match=r"flight_2features.jsonl, line 1: unknown feature 'prize'; a flight has "
-    ):
+    with pytest.raises(bb.UsageError, match=r"flight_2features.jsonl, line 1: unknown feature 'prize'; a flight has "):
         import_path(files.write(heldout=False), lambda line: None)
 
 
@@ -269,9 +267,9 @@ def test_nothing_to_import_is_a_wrong_call(tmp_path, data_folder, path, says):
 def test_imported_data_that_is_damaged_fails_alone(files, data_folder):
     import_path(files.write(), lambda line: None)
     (data_folder / "released/flights-2.json").write_text("{")
-    with pytest.raises(bench.BeliefBenchError, match="cannot be read"):
-        bench.load_domain("released/flights-2")
-    assert bench.load_domain("flights-2").name == "flights-2"
+    with pytest.raises(bb.BeliefBenchError, match="cannot be read"):
+        bb.load_domain("released/flights-2")
+    assert bb.load_domain("flights-2").name == "flights-2"
 
 
 def test_shoppers_are_imported_with_their_heldout_file(tmp_path, data_folder):
@@ -291,10 +289,10 @@ def test_shoppers_are_imported_with_their_heldout_file(tmp_path, data_folder):
     said: list[str] = []
     assert import_path(tmp_path / "files", said.append) == ["released/webshop-living-room-sets"]
     assert "3 shoppers" in said[0]
-    run = bench.run("released/webshop-living-room-sets", "bayesian", results=tmp_path / "results")
+    run = bb.run("released/webshop-living-room-sets", "bayesian", results=tmp_path / "results")
     assert run.rows().num_rows == 3 * (3 * 1 + 2)
     (tmp_path / "files/heldout/webshop/living_room_sets.jsonl").unlink()
-    with pytest.raises(bench.UsageError, match="shoppers need their held-out file"):
+    with pytest.raises(bb.UsageError, match="shoppers need their held-out file"):
         import_path(tmp_path / "files", said.append)
 
 
@@ -318,7 +316,7 @@ def test_products_of_webshop_are_further_categories(tmp_path, data_folder):
     said: list[str] = []
     assert import_path(tmp_path, said.append) == ["products/jugs"]
     assert said == ["items_shuffle_4.json: 4 products in 1 categories that leave two goals or more."]
-    domain = bench.load_domain("products/jugs")
+    domain = bb.load_domain("products/jugs")
     assert domain.parameters["goals"] == 12  # 3 pairs of attributes, 4 of values
     assert domain.describe(np.asarray(domain.draw(jax.random.key(0), 1))[0, 0]).startswith("Jug number ")
-    assert bench.run(domain, "bayesian", users=3, heldout=2, results=tmp_path / "results").rows().num_rows == 3 * 17
+    assert bb.run(domain, "bayesian", users=3, heldout=2, results=tmp_path / "results").rows().num_rows == 3 * 17

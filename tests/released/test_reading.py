@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UsageError
-from bench.released.files import (
+from beliefbench.errors import UsageError
+from beliefbench.released.files import (
     Heldout,
     HeldoutUser,
     Interaction,

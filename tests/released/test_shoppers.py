@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import bench
-from bench import UsageError
-from bench.contract import check_domain_contract
-from bench.domain import Domain
-from bench.episodes import choice_probs
-from bench.released.files import read_interactions, read_shopper_heldout, split_option
-from bench.released.offers import Offer, Wanted, read_offer, score_agreement, wanted_by
-from bench.released.shoppers import shopper_domain
+import beliefbench as bb
+from beliefbench import UsageError
+from beliefbench.checking.domain_contract import check_domain_contract
+from beliefbench.domain import Domain
+from beliefbench.protocol.episodes import choice_probs
+from beliefbench.released.files import read_interactions, read_shopper_heldout, split_option
+from beliefbench.released.offers import Offer, Wanted, read_offer, score_agreement, wanted_by
+from beliefbench.released.shoppers import shopper_domain
 
 # What the options of rounds are called here: texts without a description, as in the interaction files.
 TEXTS = {
@@ -219,7 +219,7 @@ def shown_in(one: dict, key: str) -> list[list[str]]:
 
 def test_the_exact_answer_is_that_of_brute_force(tmp_path):
     domain = build(tmp_path)
-    episodes = bench.Episodes(domain, bench.Protocol.of(domain))
+    episodes = bb.Episodes(domain, bb.Protocol.of(domain))
     for place, number in enumerate(episodes.users):
         one, lapse = USERS[number], domain.recorded.options[number, 0, 0, -1]
         weights = np.ones(24) / 24

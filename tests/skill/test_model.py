@@ -6,9 +6,9 @@ import pytest
 from numpyro.infer.util import log_density
 from scipy import stats
 
-from bench.skill import model
-from bench.skill.counts import Counts, means_and_covariance
-from bench.skill.model import Batch, Comparable, fit, skill_model
+from beliefbench.skill import model
+from beliefbench.skill.counts import Counts, means_and_covariance
+from beliefbench.skill.model import Batch, Comparable, fit, skill_model
 
 
 def simulated(rng, accuracy, users, exact=None, heldout=20, spread=0.1):
@@ -77,7 +77,7 @@ def by_hand(groups, agents, exact, accuracy, closed, between, spread):
 def test_the_log_joint_is_the_declared_one(groups):
     rng = np.random.default_rng(0)
     batches, agents = Batch.all_of(groups), ["a", "b", "c"]
-    told, ours, theirs = np.array([False, True, False, False, False]), [], []
+    privileged_runs, ours, theirs = np.array([False, True, False, False, False]), [], []
     for _ in range(5):
         sites = {"between_agents": rng.uniform(0.2, 1), "over_domains": rng.uniform(0.02, 0.1)}
         sites["closed"] = rng.normal(0.5, 0.5, size=(3, 2))
@@ -88,7 +88,9 @@ def test_the_log_joint_is_the_declared_one(groups):
                 values = (batch.mean[at] + batch.root[at] @ sites[f"error_{number}"][at]).reshape(-1, 2)
                 exact[group], accuracy[group] = values[0], values[1:]
         with jax.enable_x64(True):
-            ours.append(float(log_density(skill_model, (batches, np.array([0, 1, 2, 0, 2]), told, 2), {}, sites)[0]))
+            ours.append(
+                float(log_density(skill_model, (batches, np.array([0, 1, 2, 0, 2]), privileged_runs, 2), {}, sites)[0])
+            )
         theirs.append(
             by_hand(
                 groups, agents, exact, accuracy, *(sites[name] for name in ("closed", "between_agents", "over_domains"))
@@ -114,8 +116,8 @@ def by_pymc(groups, stages):
                 f"own_{number}", nu=4, mu=np.zeros(stages), scale=spread**2 * shape, shape=(len(group.runs), stages)
             )
             at = [agents.index(name) for name in group.agents]
-            told = np.isin(np.arange(len(group.runs)), group.privileged)[:, None]
-            found.append(1 / 3 + closed[at] * (pm.math.where(told, 1.0, exact) - 1 / 3) + own)
+            privileged_runs = np.isin(np.arange(len(group.runs)), group.privileged)[:, None]
+            found.append(1 / 3 + closed[at] * (pm.math.where(privileged_runs, 1.0, exact) - 1 / 3) + own)
             mean, covariance = means_and_covariance([Counts.of_exact(group.runs), *group.runs])
             everything = pm.math.concatenate([exact, found[-1].ravel()])
             pm.MvNormal(f"observed_{number}", everything, covariance, observed=mean)

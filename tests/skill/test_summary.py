@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from xarray import open_datatree
 
-from bench.skill import stored
-from bench.skill.counts import Counts
-from bench.skill.learning import compare_curves
-from bench.skill.model import Comparable
-from bench.skill.summary import skills
+from beliefbench.skill import storage
+from beliefbench.skill.counts import Counts
+from beliefbench.skill.learning import compare_curves
+from beliefbench.skill.model import Comparable
+from beliefbench.skill.summary import skills
 
 SHAPES = {
     "learner": [0.36, 0.52, 0.6, 0.66, 0.7, 0.73],
@@ -39,11 +39,11 @@ def groups():
     many = Comparable([*SHAPES, "few"], [*(counts(shape, rng) for shape in SHAPES.values()), few], [0])
     found = [many]
     for _ in range(3):
-        best, told, guessing = (
+        best, privileged_runs, guessing = (
             rng.binomial(10, np.clip(np.array(shape) + rng.normal(0, 0.05, size=(24, 1)), 0, 1))
             for shape in ([0.4, 0.57, 0.66, 0.73, 0.77, 0.8], [0.97] * 6, SHAPES["chance"])
         )
-        runs = [Counts(np.arange(24), right, 10, best) for right in (told, best, guessing)]
+        runs = [Counts(np.arange(24), right, 10, best) for right in (privileged_runs, best, guessing)]
         found.append(Comparable(["oracle", "bayesian", "random"], runs, [0]))
     return found
 
@@ -58,59 +58,59 @@ def every(groups, results):
 
 
 @pytest.fixture(scope="module")
-def told(groups, every):
+def privileged_runs(groups, every):
     return dict(zip(groups[0].agents, every[0], strict=True))
 
 
 @pytest.mark.slow
-def test_ranks_and_plateaus_are_found(told):
-    assert [told[name].rank for name in SHAPES] == [(1, 1), (2, 2), (3, 3), (4, 4)]
-    assert told["learner"].best is None  # it is told the truth, and no rival
-    assert told["coin"].best > 0.99
-    assert told["plateau"].plateau > 0.9
-    assert told["coin"].plateau > 0.9
-    assert told["learner"].plateau < 0.01
-    assert told["learner"].gain.low < 0.21 < told["learner"].gain.high
+def test_ranks_and_plateaus_are_found(privileged_runs):
+    assert [privileged_runs[name].rank for name in SHAPES] == [(1, 1), (2, 2), (3, 3), (4, 4)]
+    assert privileged_runs["learner"].best is None  # it is told the truth, and no rival
+    assert privileged_runs["coin"].best > 0.99
+    assert privileged_runs["plateau"].plateau > 0.9
+    assert privileged_runs["coin"].plateau > 0.9
+    assert privileged_runs["learner"].plateau < 0.01
+    assert privileged_runs["learner"].gain.low < 0.21 < privileged_runs["learner"].gain.high
     for name, shape in SHAPES.items():
-        for estimate, known in zip(told[name].accuracy, shape, strict=True):
+        for estimate, known in zip(privileged_runs[name].accuracy, shape, strict=True):
             assert abs(estimate.value - known) < 0.03
         assert estimate.low >= 0
         assert estimate.high <= 1
-    assert told["learner"].beats[0] == 0.5
-    assert told["chance"].beats[:3] == [0, 0, 0]
+    assert privileged_runs["learner"].beats[0] == 0.5
+    assert privileged_runs["chance"].beats[:3] == [0, 0, 0]
 
 
 @pytest.mark.slow
-def test_a_run_of_few_users_is_left_out(told):
-    assert told["few"] is None
+def test_a_run_of_few_users_is_left_out(privileged_runs):
+    assert privileged_runs["few"] is None
 
 
 @pytest.mark.slow
-def test_diagnostics_are_those_of_the_stored_posterior(told, results):
+def test_diagnostics_are_those_of_the_stored_posterior(privileged_runs, results):
     (file,) = (results / "skill").glob("*.nc")
     with open_datatree(file, engine="h5netcdf") as tree:
         tree.load()
     rhat = arviz_stats.rhat(tree, var_names=["accuracy"])["accuracy"]
     bulk = arviz_stats.ess(tree, var_names=["accuracy"])["accuracy"]
     for name in SHAPES:
-        assert told[name].rhat == float(rhat.sel(run=f"0/{name}").max())
-        assert told[name].ess_bulk == float(bulk.sel(run=f"0/{name}").min())
-        assert told[name].problems == []
+        assert privileged_runs[name].rhat == float(rhat.sel(run=f"0/{name}").max())
+        assert privileged_runs[name].ess_bulk == float(bulk.sel(run=f"0/{name}").min())
+        assert privileged_runs[name].problems == []
 
 
 @pytest.mark.slow
-def test_a_posterior_is_fitted_once_and_again_where_it_is_damaged(groups, told, results, monkeypatch):
+def test_a_posterior_is_fitted_once_and_again_where_it_is_damaged(groups, privileged_runs, results, monkeypatch):
     fits = []
-    real = stored.model.fit
-    monkeypatch.setattr(stored.model, "fit", lambda groups: (fits.append(1), real(groups))[1])
+    real = storage.model.fit
+    monkeypatch.setattr(storage.model, "fit", lambda groups: (fits.append(1), real(groups))[1])
     again, *_ = said(groups, results)
-    assert again[0].accuracy == told["learner"].accuracy
+    assert again[0].accuracy == privileged_runs["learner"].accuracy
     assert fits == []
     (file,) = (results / "skill").glob("*.nc")
     file.write_bytes(file.read_bytes()[:1000])
     again, *_ = said(groups, results)
     assert fits == [1]
-    assert again[0].accuracy == told["learner"].accuracy
+    assert again[0].accuracy == privileged_runs["learner"].accuracy
 
 
 @pytest.mark.slow

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.students import curves
-from bench.students.curves import by_size, differences, measured, teach_curve
-from bench.students.student import Settings
+from beliefbench.students import curves
+from beliefbench.students.curves import by_size, differences, measured, teach_curve
+from beliefbench.students.student import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -68,7 +68,7 @@ def test_differences_are_paired_by_seed(folder):
 
 
 def test_curves_are_drawn(folder, tmp_path):
-    from bench.students.drawing import draw
+    from beliefbench.students.drawing import draw
 
     for name in ("one", "two"):
         draw(by_size(measured(folder)), tmp_path / f"{name}.svg")

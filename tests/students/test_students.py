@@ -14,32 +14,40 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import bench
-from bench.errors import UsageError
-from bench.language.asking import Asking, Conversations
-from bench.language.speech import speech_of
-from bench.students.conversation import Writer
-from bench.students.interactions import Source
-from bench.students.phrases import END, Phrasebook
-from bench.students.scaffold import Lesson
-from bench.students.student import Settings, new_student, teach_student
+import beliefbench as bb
+from beliefbench.errors import UsageError
+from beliefbench.language.chat_format import chat_format_of
+from beliefbench.language.prompts import Conversations, PromptStyle
+from beliefbench.students.auxiliary_heads import Lesson
+from beliefbench.students.interactions import Source
+from beliefbench.students.student import Settings, new_student, teach_student
+from beliefbench.students.token_writer import Writer
+from beliefbench.students.vocabulary import END, PhraseVocabulary
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 TAUGHT = ("oracle-taught", "bayesian-taught", "posterior-taught")
-COMMAND = (sys.executable, "-c", "from bench.cli import main; main()", "teach", "student", "--domain", "flights-2")
+COMMAND = (
+    sys.executable,
+    "-c",
+    "from beliefbench.cli.main import main; main()",
+    "teach",
+    "student",
+    "--domain",
+    "flights-2",
+)
 
 
 @pytest.fixture(scope="module")
 def flights_2():
-    return bench.load_domain("flights-2")
+    return bb.load_domain("flights-2")
 
 
 def conversations(domain, drawn, stage):
     """What the users' assistants read after some rounds, made of words by the agents' own code."""
     state = Conversations(
         domain,
-        Asking(),
+        PromptStyle(),
         None,
         drawn.options[:, :stage],
         drawn.recommended[:, :stage],
@@ -51,8 +59,8 @@ def conversations(domain, drawn, stage):
 
 @pytest.mark.parametrize("history", ["bayesian", "oracle"])
 def test_what_is_taught_is_what_the_tokenizer_makes_of_the_words(flights, history):
-    tokenizer = Phrasebook.of(flights).tokenizer()
-    speech = speech_of(tokenizer, frozenset())
+    tokenizer = PhraseVocabulary.of(flights).tokenizer()
+    speech = chat_format_of(tokenizer, frozenset())
     drawn = Source(flights, "posterior", history).draw("teaching", 0, users=8)
     written = Writer(flights, tokenizer).write(drawn)
     assert (drawn.chosen != drawn.recommended).any() == (history == "bayesian")
@@ -67,7 +75,7 @@ def test_what_is_taught_is_what_the_tokenizer_makes_of_the_words(flights, histor
 
 
 def test_other_text_is_read_by_bytes_and_comes_back(flights):
-    tokenizer = Phrasebook.of(flights).tokenizer()
+    tokenizer = PhraseVocabulary.of(flights).tokenizer()
     assert tokenizer.decode(tokenizer("rating: 5, é").input_ids) == "rating: 5, é"
     assert len(tokenizer("price: $1000, price: $100, price: $10").input_ids) == 2 + len(", price: $10") - 2
     assert tokenizer.decode(tokenizer("The best option is Flight 2.").input_ids) == "The best option is Flight 2."
@@ -88,7 +96,7 @@ def test_answers_and_beliefs_are_those_of_an_enumeration_by_hand(flights, people
             assert drawn.answers[user, stage] == pytest.approx(probs[user, stage] @ posterior, abs=1e-6)
             alone = likelihoods[stage] / likelihoods[stage].sum()
             for feature in range(4):
-                for found, weights in ((drawn.beliefs, posterior), (drawn.told, alone)):
+                for found, weights in ((drawn.beliefs, posterior), (drawn.on_progress, alone)):
                     marginal = np.bincount(levels[:, feature], weights, minlength=5)
                     assert found[user, stage, feature] == pytest.approx(marginal, abs=1e-6)
     assert np.take_along_axis(drawn.answers, drawn.recommended[..., None], 2) == pytest.approx(
@@ -129,7 +137,7 @@ def test_draws_depend_on_purpose_number_and_seed_alone(flights_2):
 @pytest.mark.parametrize(("name", "why"), [("webshop-backpacks", "a question about each"), ("flights-8", "390,624")])
 def test_domains_that_cannot_be_taught_so_are_told(name, why):
     with pytest.raises(UsageError, match=why):
-        Source(bench.load_domain(name), "oracle", "oracle")
+        Source(bb.load_domain(name), "oracle", "oracle")
 
 
 def test_the_loss_on_answers_is_the_plain_cross_entropy(flights_2):
@@ -156,7 +164,7 @@ def test_the_loss_on_answers_is_the_plain_cross_entropy(flights_2):
 @pytest.mark.slow
 def test_a_student_is_a_model_as_any_other_and_a_killed_teaching_ends_with_the_same(call, tmp_path):
     """Through the command line, three times: whole, killed for good and gone on with, and once more."""
-    source = Source(bench.load_domain("flights-2"), "posterior", "bayesian")
+    source = Source(bb.load_domain("flights-2"), "posterior", "bayesian")
     teach_student(source, Settings(160), tmp_path / "whole")
     more = ["--interactions", "160", "--out", str(tmp_path / "killed")]
     killed = subprocess.Popen([*COMMAND, *more], stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -174,7 +182,7 @@ def test_a_student_is_a_model_as_any_other_and_a_killed_teaching_ends_with_the_s
     assert (status, said.count("\n")) == (2, 1)
     assert "holds another training (other seed)" in said
 
-    agent = bench.load_agent(f"prompted:{tmp_path / 'whole'},dtype=float32", source.domain)
+    agent = bb.load_agent(f"prompted:{tmp_path / 'whole'},dtype=float32", source.domain)
     tokenizer, student = new_student(source, 0)
     student.model.load_state_dict({name: weight.float() for name, weight in ours.items()})
     drawn = source.draw("teaching", 7, 4)
@@ -185,14 +193,14 @@ def test_a_student_is_a_model_as_any_other_and_a_killed_teaching_ends_with_the_s
 
 
 def _options():
-    from bench.language.alternatives import options_of
+    from beliefbench.language.alternatives import options_of
 
     return options_of("Flight")
 
 
 @pytest.mark.parametrize("name", TAUGHT)
 def test_students_that_are_shipped_are_small_and_say_how_they_were_taught(flights, name):
-    folder = Path(bench.__file__).parent.parent / "agents" / "taught" / name
+    folder = Path(bb.__file__).parent / "agents" / "taught" / name
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 5_000_000
     made = json.loads((folder / "teaching.json").read_text())
     assert made["teacher"] == name.removesuffix("-taught")
@@ -200,12 +208,12 @@ def test_students_that_are_shipped_are_small_and_say_how_they_were_taught(flight
     assert f"--teacher {made['teacher']} --domain flights --interactions {made['interactions']} --seed 0" in card
     assert (
         f"{made['teacher']} teacher, {made['interactions']:,} interactions on flights"
-        in bench.load_agent(name, flights).note
+        in bb.load_agent(name, flights).note
     )
 
 
 def test_shipped_students_were_taught_the_same_interactions():
-    folder = Path(bench.__file__).parent.parent / "agents" / "taught"
+    folder = Path(bb.__file__).parent / "agents" / "taught"
     made = [json.loads((folder / name / "teaching.json").read_text()) for name in TAUGHT]
     own = {"teacher", "history", "finished", "seconds"}
     assert all({key: one[key] for key in one.keys() - own} == {k: made[0][k] for k in one.keys() - own} for one in made)
@@ -216,8 +224,8 @@ def test_the_posterior_taught_student_learns_from_choices(flights, tmp_path):
     """Half of the way from chance to exact after round 3 is 53.1%; the student stands at 71.4%, and with 24 users
     the standard error is about 4 points: one seed in 100,000 fails.
     """
-    agent = bench.load_agent("posterior-taught", flights)
-    run = bench.run(flights, agent, users=24, rounds=3, heldout=20, results=tmp_path)
+    agent = bb.load_agent("posterior-taught", flights)
+    run = bb.run(flights, agent, users=24, rounds=3, heldout=20, results=tmp_path)
     rows = run.rows().to_pandas()
     after = rows[(rows["stage"] == 3) & (rows["question"] >= 0)]
     assert (after["choice"] == after["truth"]).mean() > 0.531

@@ -7,14 +7,14 @@ import pytest
 import torch
 import transformers
 
-import bench
-from bench.errors import UsageError
-from bench.language.huggingface import locate
-from bench.teaching.lessons import Course
-from bench.teaching.preferences import pairs
-from bench.teaching.reading import conversations
-from bench.teaching.records import write_records
-from bench.teaching.training import Settings, teach
+import beliefbench as bb
+from beliefbench.errors import UsageError
+from beliefbench.language.huggingface import locate
+from beliefbench.teaching.interactions import TeachingTask
+from beliefbench.teaching.preferences import pairs
+from beliefbench.teaching.reading import conversations
+from beliefbench.teaching.records import write_records
+from beliefbench.teaching.training import Settings, teach
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture
 def data(tmp_path):
     file = tmp_path / "data.jsonl"
-    write_records(Course(bench.load_domain("flights-2"), users=4, interactions=2, rounds=2), file)
+    write_records(TeachingTask(bb.load_domain("flights-2"), users=4, interactions=2, rounds=2), file)
     return file
 
 
@@ -59,7 +59,7 @@ def test_the_teachers_answers_are_preferred(make_model, data, tmp_path):
 
 def test_a_distribution_is_no_preference(call, make_model, tmp_path):
     data = tmp_path / "data.jsonl"
-    write_records(Course(bench.load_domain("flights-2"), "posterior", users=1, interactions=1, rounds=1), data)
+    write_records(TeachingTask(bb.load_domain("flights-2"), "posterior", users=1, interactions=1, rounds=1), data)
     arguments = ["--base", str(make_model()), "--data", str(data), "--out", "out", "--validate", "0", "--dpo"]
     status, _, said = call("teach", "run", *arguments)
     assert (status, said.count("\n")) == (2, 1), said

@@ -9,11 +9,11 @@ from itertools import product
 import numpy as np
 import pytest
 
-import bench
-from bench.episodes import Episodes
-from bench.protocol import Protocol
-from bench.teaching.lessons import Course, lessons
-from bench.teaching.records import records, write_records
+import beliefbench as bb
+from beliefbench.protocol.episodes import Episodes
+from beliefbench.protocol.protocol import Protocol
+from beliefbench.teaching.interactions import TeachingTask, lessons
+from beliefbench.teaching.records import records, write_records
 
 PEOPLE = np.array([vector for vector in product((-1.0, -0.5, 0.0, 0.5, 1.0), repeat=2) if any(vector)])
 FIRST = (
@@ -25,8 +25,8 @@ WHICH = "Which flight is the best option?\n\n"
 
 
 @pytest.fixture(scope="module")
-def domain() -> bench.Domain:
-    return bench.load_domain("flights-2")
+def domain() -> bb.Domain:
+    return bb.load_domain("flights-2")
 
 
 def favours(options: np.ndarray) -> np.ndarray:
@@ -43,8 +43,8 @@ def predictive(options: np.ndarray, chosen: np.ndarray, query: np.ndarray) -> np
     return weights @ favours(query) / weights.sum()
 
 
-def course(domain, **how) -> Course:
-    return Course(domain, **{"interactions": 1, "rounds": 3, **how})
+def course(domain, **how) -> TeachingTask:
+    return TeachingTask(domain, **{"interactions": 1, "rounds": 3, **how})
 
 
 def only(domain, **how):
@@ -186,7 +186,7 @@ def test_a_file_says_what_it_was_made_from_and_is_never_written_over(domain, tmp
         sorted({line["idx"] for line in lines}),
     )
     before = file.read_bytes()
-    with pytest.raises(bench.UsageError, match="is there already; name another file"):
+    with pytest.raises(bb.UsageError, match="is there already; name another file"):
         write_records(course(domain, **how), file)
     assert file.read_bytes() == before
     again = tmp_path / "again.jsonl"
@@ -206,7 +206,7 @@ def test_a_file_says_what_it_was_made_from_and_is_never_written_over(domain, tmp
     ],
 )
 def test_numbers_out_of_range_are_said(domain, how, says):
-    with pytest.raises(bench.UsageError, match=says):
+    with pytest.raises(bb.UsageError, match=says):
         course(domain, **how)
 
 

@@ -17,18 +17,18 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-import bench
-from bench.errors import BeliefBenchError, UsageError
-from bench.language.huggingface import locate
-from bench.language.speech import speech_of
-from bench.teaching.folder import claimed, is_finished, latest_checkpoint
-from bench.teaching.lessons import Course
-from bench.teaching.reading import Conversation, Taught, conversations
-from bench.teaching.records import write_records
-from bench.teaching.targets import lines_of
-from bench.teaching.trainer import TargetTrainer, collate
-from bench.teaching.training import Settings, teach
-from bench.teaching.validation import Validation
+import beliefbench as bb
+from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.language.chat_format import chat_format_of
+from beliefbench.language.huggingface import locate
+from beliefbench.teaching.folder import claimed, is_finished, latest_checkpoint
+from beliefbench.teaching.interactions import TeachingTask
+from beliefbench.teaching.reading import Conversation, TaughtTurn, conversations
+from beliefbench.teaching.records import write_records
+from beliefbench.teaching.targets import tokenize_conversation
+from beliefbench.teaching.trainer import TargetTrainer, collate
+from beliefbench.teaching.training import Settings, teach
+from beliefbench.teaching.validation import Validation
 
 ANSWERS = tuple(f"The best option is Flight {number}." for number in (1, 2, 3))
 SAID = (
@@ -37,7 +37,7 @@ SAID = (
     {"role": "user", "content": "No. Which?"},
     {"role": "assistant", "content": ANSWERS[0]},
 )
-TAUGHT = (Taught(1, ANSWERS, (0.5, 0.3, 0.2)), Taught(3, (ANSWERS[2],), (1.0,)))
+TAUGHT = (TaughtTurn(1, ANSWERS, (0.5, 0.3, 0.2)), TaughtTurn(3, (ANSWERS[2],), (1.0,)))
 QUICK = Settings(learning_rate=1e-3, batch=8, at_once=4)
 
 
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture
 def speech(make_model):
     tokenizer = transformers.AutoTokenizer.from_pretrained(make_model())
-    return speech_of(tokenizer, frozenset([tokenizer.eos_token_id]))
+    return chat_format_of(tokenizer, frozenset([tokenizer.eos_token_id]))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def make_data(tmp_path):
 
     def make(teacher="posterior", whole=False, users=4, interactions=4) -> Path:
         file = tmp_path / f"{teacher}.jsonl"
-        course = Course(bench.load_domain("flights-2"), teacher, users=users, interactions=interactions, rounds=3)
+        course = TeachingTask(bb.load_domain("flights-2"), teacher, users=users, interactions=interactions, rounds=3)
         write_records(course, file, whole)
         return file
 
@@ -64,11 +64,11 @@ def make_data(tmp_path):
 
 
 TEACH = ("teach", "run")
-COMMAND = (sys.executable, "-c", "from bench.cli import main; main()", *TEACH)
+COMMAND = (sys.executable, "-c", "from beliefbench.cli.main import main; main()", *TEACH)
 
 
 def test_the_targets_of_a_conversation_are_its_answers_and_what_ends_them(speech):
-    lines = lines_of(Conversation(SAID, TAUGHT), speech)
+    lines = tokenize_conversation(Conversation(SAID, TAUGHT), speech)
     text = "<s>[user]Which?</s>[assistant]" + ANSWERS[1] + "</s>[user]No. Which?</s>[assistant]" + ANSWERS[0] + "</s>"
     assert lines.tokens == tuple(speech.encode([text])[0])
     one, two, three = (speech.encode([digit])[0][0] for digit in "123")
@@ -90,14 +90,16 @@ def _shortened(text: str) -> int:
 
 
 def test_a_tokenizer_that_does_not_part_the_answers_at_one_token_is_told_hard_ones(speech):
-    unclear = Conversation(SAID[:2], (Taught(1, (ANSWERS[1], ANSWERS[1] + "!", ANSWERS[1] + "?!"), (0.2, 0.3, 0.5)),))
+    unclear = Conversation(
+        SAID[:2], (TaughtTurn(1, (ANSWERS[1], ANSWERS[1] + "!", ANSWERS[1] + "?!"), (0.2, 0.3, 0.5)),)
+    )
     with pytest.raises(BeliefBenchError, match="does not part the answers"):
-        lines_of(unclear, speech)
+        tokenize_conversation(unclear, speech)
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_all_targets(make_model, speech):
-    soft = lines_of(Conversation(SAID, TAUGHT), speech)
-    short = lines_of(Conversation(SAID[:2], (Taught(1, (ANSWERS[0],), (1.0,)),)), speech)
+    soft = tokenize_conversation(Conversation(SAID, TAUGHT), speech)
+    short = tokenize_conversation(Conversation(SAID[:2], (TaughtTurn(1, (ANSWERS[0],), (1.0,)),)), speech)
     model = transformers.AutoModelForCausalLM.from_pretrained(make_model(), dtype=torch.float32).eval()
     found = TargetTrainer.compute_loss(None, model, collate([soft, short]))
     losses = []
@@ -136,16 +138,18 @@ def test_a_taught_model_can_be_run(call, make_model, make_data, tmp_path, teache
     status, _, said = call(*TEACH, *files, *learnt)
     assert (status, "was taught already" in said) == (0, True)
     assert (out / "model.safetensors").stat().st_mtime_ns == before
-    domain = bench.load_domain("flights-2")
-    agent = bench.load_agent(f"prompted:{out}", domain)
-    done = bench.run(domain, agent, users=1, rounds=1, heldout=2, results=tmp_path / "results")
+    domain = bb.load_domain("flights-2")
+    agent = bb.load_agent(f"prompted:{out}", domain)
+    done = bb.run(domain, agent, users=1, rounds=1, heldout=2, results=tmp_path / "results")
     assert done.folder.exists()
 
 
 def test_teaching_lowers_the_loss_and_moves_towards_the_teacher(make_model, make_data, tmp_path):
     data, losses = make_data("posterior", users=8, interactions=6), []
     watch = lambda progress: losses.append(progress.loss) if progress.loss is not None else None  # noqa: E731
-    teach(locate(str(make_model())), data, tmp_path / "taught", Settings(learning_rate=0.01, batch=8), told=watch)
+    teach(
+        locate(str(make_model())), data, tmp_path / "taught", Settings(learning_rate=0.01, batch=8), on_progress=watch
+    )
     assert len(losses) == 8 * 6 * 3 // 8
     assert losses[0] == pytest.approx(math.log(258), abs=0.5)  # it knew nothing of 258 tokens
     assert losses[-1] < losses[0] / 2
@@ -169,7 +173,9 @@ def test_a_killed_training_ends_with_the_same_weights(make_model, make_data, tmp
     assert killed.wait() == -signal.SIGKILL, "it ended before it could be killed"
     assert not (tmp_path / "killed" / "model.safetensors").exists()
     done = []
-    teach(locate(str(base)), data, tmp_path / "killed", settings, told=lambda progress: done.append(progress.step))
+    teach(
+        locate(str(base)), data, tmp_path / "killed", settings, on_progress=lambda progress: done.append(progress.step)
+    )
     assert done[0] > 1, "it began anew"
     ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -178,21 +184,21 @@ def test_a_killed_training_ends_with_the_same_weights(make_model, make_data, tmp
 def test_an_adapter_is_taught_beside_its_base(make_model, make_data, tmp_path):
     base, out = make_model(), tmp_path / "adapter"
     teach(locate(str(base)), make_data("bayesian"), out, Settings(lora=2, learning_rate=1e-2, batch=8))
-    domain = bench.load_domain("flights-2")
-    agents = [bench.load_agent(f"prompted:{base}{more},dtype=float32", domain) for more in ("", f",adapter={out}")]
+    domain = bb.load_domain("flights-2")
+    agents = [bb.load_agent(f"prompted:{base}{more},dtype=float32", domain) for more in ("", f",adapter={out}")]
     options = np.random.default_rng(0).integers(0, 11, (1, 4, 3, 2)) / 10
-    probs = [agent.predict(agent.begin(bench.Brief.of(domain), bench_keys(1)), options).probs for agent in agents]
+    probs = [agent.predict(agent.begin(bb.Brief.of(domain), bench_keys(1)), options).probs for agent in agents]
     assert abs(probs[0] - probs[1]).max() > 1e-4
 
 
 def bench_keys(users: int):
-    from bench.draws import key, keys_for
+    from beliefbench.draws import key, keys_for
 
     return keys_for(key(0, "test"), np.arange(users))
 
 
 def test_validation_meets_users_who_are_never_taught(make_data):
-    course = Course(bench.load_domain("flights-2"), "posterior", users=4, interactions=4, rounds=3)
+    course = TeachingTask(bb.load_domain("flights-2"), "posterior", users=4, interactions=4, rounds=3)
     validation = Validation.of(make_data("bayesian"), 6)
     assert validation.held_out
     assert not set(course.taught().tolist()) & set(validation.lesson.users.tolist())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import Brief, Domain, History, Prediction, break_ties
+from beliefbench import Brief, Domain, History, Prediction, break_ties
 
 
 class Regular:

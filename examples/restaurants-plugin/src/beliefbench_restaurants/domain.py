@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 
-from bench import Domain, Feature
-from bench.domain import OPTIONS, describe_features
+from beliefbench import Domain, Feature
+from beliefbench.domain import OPTIONS, describe_features
 
 CUISINES = ("Ethiopian", "Indian", "Italian", "Japanese", "Mexican")
 QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)  # the values of every feature; how they read is said beside each

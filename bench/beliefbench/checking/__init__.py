@@ -1,0 +1,1 @@
+"""What ``beliefbench check`` does: contracts and cross-checks."""

@@ -1,0 +1,141 @@
+"""What ``beliefbench check NAME`` does: holds a domain or an agent to its contract, and keeps the evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from beliefbench.agent import Agent
+from beliefbench.checking.agent_contract import ROUNDS, SETS, USERS, check_agent_contract
+from beliefbench.checking.cross_check import cross_check
+from beliefbench.checking.domain_contract import check_domain_contract
+from beliefbench.checking.results import CheckResult, Evidence, evidence
+from beliefbench.domain import Domain
+from beliefbench.errors import BeliefBenchError, in_short, unknown_name
+from beliefbench.plugins.names import is_domain, known_domains, load_agent, load_suite, names
+from beliefbench.plugins.settings import parse_spec
+from beliefbench.protocol.episodes import Episodes
+from beliefbench.protocol.protocol import Protocol, population
+from beliefbench.running.store import prepare_results, write_atomically
+
+Report = Callable[[str], None]
+
+
+def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
+    """Check a domain, each domain of a suite, or an agent; what has the name. Return whether everything passed.
+
+    A domain is held to its contract and compared with its PyMC model; an agent is held to its contract on the first
+    domain that it can be made for. What was found is written to ``<evidence_folder>/<name>.json`` (where both have
+    the name, to ``<name>.domain.json`` and ``<name>.agent.json``).
+
+    Parameters
+    ----------
+    name
+        A domain, or an agent's SPEC.
+    report
+        Called with each finding as a line.
+
+    Raises
+    ------
+    UsageError
+        Where nothing has the name, the agent refuses its model or options, or the folder cannot be written.
+    BeliefBenchError
+        Where the plugin cannot be loaded, or a domain with a PyMC model is checked without PyMC.
+
+    >>> import tempfile
+    >>> check("random", evidence_folder=Path(tempfile.mkdtemp()), report=lambda line: None)
+    True
+    """
+    name = name.strip()
+    kinds: list[Literal["domain", "agent"]] = []
+    if is_domain(name):
+        kinds.append("domain")
+    if parse_spec(name)[0] in names("agent"):
+        kinds.append("agent")
+    if not kinds:
+        raise unknown_name("domain or agent", name, sorted({*known_domains(name), *names("agent")}))
+    prepare_results(evidence_folder)
+    passed = True
+    for kind in kinds:
+        domains = load_suite(name) if kind == "domain" else ()
+        work = {name if len(domains) == 1 else one.name: partial(_domain_evidence, one) for one in domains}
+        for what, attempt in (work or {name: partial(_agent_evidence, name)}).items():
+            if len(domains) > 1:
+                report(f"--    {what}")
+            found = attempt(report=report)
+            plain = re.sub(r"[^\w.+=-]+", "-", what).strip("-.")
+            file = evidence_folder / f"{plain}{f'.{kind}' * (len(kinds) > 1)}.json"
+            write_atomically(file, (found.model_dump_json(indent=2) + "\n").encode())
+            report(f"--    evidence: {file}")
+            passed = passed and found.passed
+    return passed
+
+
+def _domain_evidence(domain: Domain, *, report: Report) -> Evidence:
+    name = domain.name
+    findings = check_domain_contract(domain)
+    _report(findings, report)
+    if not all(result.passed for result in findings):
+        left_out = "exact inference was not compared with PyMC, since the contract does not hold."
+        report(f"--    {left_out}")
+        return evidence("domain", _identity(findings, name, domain.identity), findings, left_out=(left_out,))
+    compared = cross_check(domain)
+    _report(compared.findings, report)
+    for sentence in compared.left_out:
+        report(f"--    {sentence}")
+    return compared.model_copy(update={"findings": (*findings, *compared.findings)})
+
+
+def _agent_evidence(spec: str, *, report: Report) -> Evidence:
+    domain, agent = _made_somewhere(spec)
+    findings = check_agent_contract(agent, domain)
+    _report(findings, report)
+    identity = _identity(findings, spec, lambda: {"name": agent.name, "version": agent.version, **agent.identity()})
+    return evidence("agent", {**identity, "domain": domain.identity()}, findings)
+
+
+def _made_somewhere(spec: str) -> tuple[Domain, Agent]:
+    """Return the first domain that an agent can be made for, and the agent; where there is none, raise the first no.
+
+    A domain that is broken itself is none to try an agent on, and its fault is told where no other takes the agent.
+    """
+    refusal: BeliefBenchError | None = None
+    for name in names("domain"):
+        try:
+            domain = load_suite(name)[0]
+        except BeliefBenchError:
+            continue
+        try:
+            agent = load_agent(spec, domain)
+        except BeliefBenchError as error:
+            refusal = refusal or error
+            continue
+        try:
+            _use(domain)
+            return domain, agent
+        except BeliefBenchError as error:
+            refusal = error
+    raise refusal or BeliefBenchError(f"there is no domain to try agent '{spec}' on; install one.")
+
+
+def _use(domain: Domain) -> None:
+    """Raise `BeliefBenchError` where a domain breaks on being used as it is for an agent."""
+    try:  # as the agent's contract will, so that what is compiled is used again
+        protocol = Protocol(users=min(USERS, population(domain)), rounds=ROUNDS, heldout=SETS)
+        domain.describe(Episodes(domain, protocol).options[0, 0, 0])
+    except Exception as error:  # anybody's domain may raise anything
+        raise BeliefBenchError(f"domain '{domain.name}' cannot be used: {in_short(error)}.") from error
+
+
+def _identity(findings: list[CheckResult], name: str, identity: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what was checked as JSON values: its identity where that was found sound, else the name asked for."""
+    sound = any(result.check == "identity" and result.passed for result in findings)
+    return dict(identity()) if sound else {"name": name}
+
+
+def _report(findings: Iterable[CheckResult], report: Report) -> None:
+    for result in findings:
+        report(result.line())

@@ -1,0 +1,1 @@
+"""How people choose: linear preferences, shopping, choice rules, and the catalogues that a shop sells."""

@@ -1,0 +1,167 @@
+"""A batch of runs: many agents on many domains, with progress bars, one failure harming no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from beliefbench.agent import Agent
+from beliefbench.domain import Domain
+from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.plugins.names import load_agent, load_suite, names, stands_alone
+from beliefbench.protocol.protocol import Protocol
+from beliefbench.protocol.stopping import UntilWidth
+from beliefbench.running.answering import Job
+from beliefbench.running.executors.base import ExecutorError
+from beliefbench.running.executors.registry import open_executor
+from beliefbench.running.harness import Run, execute
+from beliefbench.running.store import prepare_results
+
+PRESETS = {"quick": (8, 8), "paper": (1000, 100)}
+"""Preset: users (or all there are, where they are fewer), held-out sets."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A call of ``beliefbench run``; None is for the preset's, or all."""
+
+    preset: str
+    domains: list[str] | None
+    agents: list[str] | None
+    users: int | None
+    rounds: int | None
+    heldout: int | None
+    seed: int
+    results: Path
+    executor: str = "local"
+    until_width: float | None = None
+
+    def job(self, specs: tuple[str, str], domain: Domain, agent: Agent) -> Job:
+        """Return the run of an agent on a domain, checked; ``specs`` are those of the domain and the agent."""
+        return Job(domain, agent, self.protocol(domain), specs, self.stopping)
+
+    @property
+    def stopping(self) -> UntilWidth | None:
+        """The rule by which a run ends before all users are asked."""
+        return None if self.until_width is None else UntilWidth(self.until_width)
+
+    def protocol(self, domain: Domain) -> Protocol:
+        """Return the protocol for a domain, checked."""
+        return Protocol.of(
+            domain,
+            users=self.users,
+            rounds=self.rounds,
+            heldout=self.heldout,
+            seed=self.seed,
+            preset=PRESETS[self.preset],
+        )
+
+
+def run_plan(plan: Plan, console: Console, echo: Callable[[str], None]) -> tuple[list[Run], list[BeliefBenchError]]:
+    """Run a plan; return its finished runs, and what failed.
+
+    Raises
+    ------
+    UsageError
+        Before anything is run, where any part of the call is wrong.
+    ExecutorError
+        Where there is nowhere to run it.
+    """
+    work = planned(plan, echo)
+    prepare_results(plan.results)
+    runs, failures = [], []
+    with open_executor(plan.executor) as executor, _bars(console) as bars:
+        for job in work:
+            bar = bars.add_task(f"{job.domain.name}  {job.agent.name}", total=None, state="")
+            try:
+                done = execute(job, executor, plan.results, progress=partial(_advance, bars, bar))
+            except ExecutorError:
+                raise
+            except BeliefBenchError as error:
+                failures.append(error)
+                bars.update(bar, state="[red]failed")
+                bars.stop_task(bar)
+                continue
+            for file in done.damaged:
+                echo(f"warning: {file} could not be read; it was set aside and made again.")
+            runs.append(done)
+            bars.update(bar, completed=done.units, total=done.units, state="reused" if done.reused else "done")
+    return runs, failures
+
+
+def planned(plan: Plan, echo: Callable[[str], None]) -> list[Job]:
+    """Return the runs of a plan, or raise `UsageError` where any part of the call is wrong."""
+    work: list[Job] = []
+    domains: list[Domain] = []
+    refused: dict[str, list[tuple[Domain, BeliefBenchError]]] = {}
+    for name in dict.fromkeys(plan.domains or names("domain")):
+        try:
+            for domain in load_suite(name):
+                if domain not in domains:  # one domain may have two names, or be in a suite
+                    domains.append(domain)
+                    work += _jobs(plan, name, domain, refused, echo)
+        except BeliefBenchError as error:
+            if plan.domains or isinstance(error, UsageError):
+                raise
+            echo(f"domain '{name}' is left out: {error}")
+    for spec, refusals in refused.items():
+        if all(job.specs and job.specs[1] != spec for job in work):
+            raise refusals[0][1]
+        for domain, refusal in refusals:
+            echo(f"agent '{spec}' is left out of {domain.name}: {refusal}")
+    return work
+
+
+def _jobs(
+    plan: Plan,
+    domain_spec: str,
+    domain: Domain,
+    refused: dict[str, list[tuple[Domain, BeliefBenchError]]],
+    echo: Callable[[str], None],
+) -> list[Job]:
+    """Make the agents that were named, or all that need no model and can be had here.
+
+    A named agent that cannot be made for a domain goes to ``refused``: it may do for the others.
+    """
+    plan.protocol(domain)  # a number out of range is said before any agent is made
+    if plan.agents:
+        named = []
+        for spec in dict.fromkeys(plan.agents):
+            try:
+                named.append(plan.job((domain_spec, spec), domain, load_agent(spec, domain)))
+            except BeliefBenchError as error:
+                refused.setdefault(spec, []).append((domain, error))
+        return named
+    jobs = []
+    for name in names("agent"):
+        try:
+            if stands_alone(name):
+                agent = load_agent(name, domain)
+                if agent.privileged and domain.recorded is not None and domain.recorded.latents is None:
+                    echo(f"agent '{name}' is left out: nobody knows what the recorded users of {domain.name} want.")
+                    continue
+                jobs.append(plan.job((domain_spec, name), domain, agent))
+        except BeliefBenchError as error:
+            echo(f"agent '{name}' is left out: {error}")
+    return jobs
+
+
+def _advance(bars: Progress, bar: TaskID, done: int, total: int) -> None:
+    bars.update(bar, completed=done, total=total)
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[state]}"),
+        console=console,
+    )

@@ -1,0 +1,54 @@
+"""What every command shares: how it speaks, and how it ends.
+
+Exit status 0: done; 1: something failed; 2: the call is wrong. Tables go to standard output, all else to standard
+error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import typer
+
+from beliefbench.errors import BeliefBenchError
+
+RESUMABLE = ("run", "student", "curves")
+"""Commands that go on where they stopped."""
+
+
+def echo(sentence: str) -> None:
+    """Print a sentence to standard error."""
+    print(f"beliefbench: {sentence}", file=sys.stderr)
+
+
+def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a command say its errors in one sentence; the whole traceback only with ``--debug``."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            goes_on = command.__name__ in RESUMABLE and not kwargs.get("estimate")
+            echo("stopped; the same command goes on where it stopped." if goes_on else "stopped.")
+            sys.stderr.flush()
+            os._exit(130)  # an orderly exit waits for compilations under way, and can crash in them
+        except (BeliefBenchError, OSError) as error:
+            if "--debug" in sys.argv:
+                raise
+            echo(f"error: {error}")
+            raise typer.Exit(getattr(error, "exit_status", 1)) from error
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception as error:
+            if "--debug" in sys.argv:
+                raise
+            what = " ".join(str(error).split()) or "no message"
+            echo(f"error: something broke that should not ({type(error).__name__}: {what}); --debug shows where.")
+            raise typer.Exit(1) from error
+
+    return wrapped

@@ -1,0 +1,138 @@
+"""What runs would take: how many answers, requests and tokens, and how long. No server is asked.
+
+An agent whose answers cost money tells (its ``cost``), for a few users at every stage. Any other is timed at a few
+questions after the last round, which only takes time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from beliefbench.agent import Brief, Cost
+from beliefbench.leaderboard.forms.cells import duration
+from beliefbench.protocol.episodes import Episodes
+from beliefbench.running.answering import USERS_PER_CALL, Job, questions_at, run_identity
+from beliefbench.running.harness import answered_so_far, episodes_of
+from beliefbench.running.store import RunStore, run_folder, run_key
+
+USERS, SETS = 3, 4  # of a sample
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left to do of a run: ``answers``, and what they take; ``at_most``, where a rule may stop it before."""
+
+    job: Job
+    answers: int
+    cost: Cost
+    at_most: bool
+
+
+def estimates(jobs: Iterable[Job], results: Path, echo: Callable[[str], None] = lambda said: None) -> list[Estimate]:
+    """Return what is left to do of each run, given where runs are kept; ``say`` is told of agents that are timed."""
+    return [_estimate(job, results, echo) for job in jobs]
+
+
+def print_estimates(found: list[Estimate], console: Console) -> None:
+    """Print estimates as a table, with the sum of all."""
+    most = any(one.at_most for one in found)
+    title = f"What is left to do, {'at most' if most else 'about'}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("domain")
+    table.add_column("agent", overflow="fold")
+    for name in ("answers", "requests", "tokens", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in found:
+        table.add_row(one.job.domain.name, _spec(one.job), *_cells(one.answers, one.cost))
+    total = sum((one.cost for one in found), Cost())
+    if len(found) > 1:
+        table.add_section()
+        table.add_row("all", "", *_cells(sum(one.answers for one in found), total))
+    console.print(table)
+    if total.requests:
+        console.print(
+            "Of servers: requests take a second each, as many at once as the agent has workers; a token has four "
+            "characters; answers are as long as they may be. What was answered before and is kept costs nothing."
+        )
+    if any(one.answers and not one.cost.requests for one in found):
+        console.print(f"Of agents on this machine: as long as {SETS} questions took now, after the last round.")
+
+
+def _spec(job: Job) -> str:
+    return job.specs[1] if job.specs else job.agent.name
+
+
+def _cells(answers: int, cost: Cost) -> list[str]:
+    return [
+        f"{answers:,}",
+        f"{cost.requests:,}" if cost.requests else "-",
+        f"{cost.tokens:,}" if cost.tokens else "-",
+        duration(cost.seconds),
+    ]
+
+
+def _estimate(job: Job, results: Path, echo: Callable[[str], None]) -> Estimate:
+    protocol = job.protocol
+    key = run_key(run_identity(job).json_values())
+    store = RunStore(run_folder(results, job.domain.name, job.agent.name, key))
+    record = store.record()
+    if record and record.finished:
+        return Estimate(job, 0, Cost(), False)
+    episodes = episodes_of(job.domain, protocol)
+    answered, _ = answered_so_far(episodes, store.rows())
+    waiting = (~answered).sum(axis=0)  # users, at each stage
+    sets = protocol.heldout + (np.arange(protocol.rounds + 1) < protocol.rounds)
+    answers = int((waiting * sets).sum())
+    if getattr(job.agent, "cost", None):
+        cost = sum((one.times(left) for one, left in zip(_told(job, episodes), waiting, strict=True)), Cost())
+    else:
+        echo(f"timing {_spec(job)} on {job.domain.name}, at {SETS} questions ...")
+        cost = _timed(job, episodes, int(answered.size and waiting.max())).times(answers)
+    return Estimate(job, answers, cost, job.stopping is not None)
+
+
+def _told(job: Job, episodes: Episodes) -> list[Cost]:
+    """Return what one user's answers at each stage would cost, by what the agent tells."""
+    users = np.arange(min(USERS, job.protocol.users))
+    agent: Any = job.agent
+    state, costs = _begun(job, episodes, users), []
+    for stage in range(job.protocol.rounds + 1):
+        costs.append(agent.cost(state, questions_at(episodes, users, stage)).times(1 / len(users)))
+        if stage < job.protocol.rounds:
+            state = _after(job, episodes, users, state, stage)
+    return costs
+
+
+def _timed(job: Job, episodes: Episodes, waiting: int) -> Cost:
+    """Return what an answer costs after the last round, by asking."""
+    users = np.arange(max(1, min(getattr(job.agent, "users_per_call", USERS_PER_CALL), waiting)))
+    state = _begun(job, episodes, users)
+    for stage in range(job.protocol.rounds):
+        state = _after(job, episodes, users, state, stage)
+    questions = questions_at(episodes, users, job.protocol.rounds)[:, :SETS]
+    job.agent.predict(state, questions)  # loads weights, and compiles
+    started = time.perf_counter()
+    answers = job.agent.predict(state, questions)
+    seconds = time.perf_counter() - started
+    tokens = 0 if answers.tokens is None else int(answers.tokens.sum())
+    return Cost(0, tokens, seconds).times(1 / answers.choice.size)
+
+
+def _begun(job: Job, episodes: Episodes, users: np.ndarray) -> Any:
+    truth = episodes.latents_of(users) if job.agent.privileged else None
+    return job.agent.begin(Brief.of(job.domain), episodes.agent_keys(job.agent.name)[users], truth)
+
+
+def _after(job: Job, episodes: Episodes, users: np.ndarray, state: Any, stage: int) -> Any:
+    """Return the state after a round in which the first option was recommended."""
+    chosen = episodes.chosen[users, stage]
+    return job.agent.observe(state, episodes.options[users, stage], np.zeros_like(chosen), chosen)

@@ -1,0 +1,59 @@
+"""The command line, ``beliefbench``: each command has a file beside this one."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from beliefbench.cli.check import check
+from beliefbench.cli.export import export
+from beliefbench.cli.import_ import import_
+from beliefbench.cli.leaderboard import leaderboard
+from beliefbench.cli.list import list_
+from beliefbench.cli.publish import publish
+from beliefbench.cli.run import run
+from beliefbench.cli.teach import teach
+from beliefbench.cli.verify import verify
+
+app = typer.Typer(
+    name="beliefbench",
+    help="Measure how well assistants learn a person's hidden preferences, against the exact Bayesian answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command, function in {
+    "list": list_,
+    "run": run,
+    "check": check,
+    "import": import_,
+    "leaderboard": leaderboard,
+    "export": export,
+    "publish": publish,
+    "verify": verify,
+}.items():
+    app.command(command)(function)
+app.add_typer(teach, name="teach")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(version("beliefbench"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; ``--debug`` may stand anywhere in it."""
+    arguments = sys.argv[1:]
+    app([argument for argument in arguments if argument != "--debug"])

@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from beliefbench.cli.console import echo
+
+RESULTS = Path("results/local")
+Results = Annotated[Path, typer.Option("--results", help="The folder that runs are kept in.")]
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugins", metavar="DIR", help="A folder of plugin files (*.py) not yet packaged; may be repeated."),
+]
+
+
+def add_plugins(folders: list[Path] | None) -> None:
+    """Add folders of plugin files, and say what is wrong with files that could not be loaded."""
+    from beliefbench.plugins.sources import add_plugin_folder, broken_sources
+
+    for folder in folders or []:
+        add_plugin_folder(folder)
+    for error in broken_sources():
+        echo(f"warning: {error}")

@@ -1,0 +1,189 @@
+"""The domain contract: what options look like, how people choose among them, and how both are drawn.
+
+A domain is a frozen value. Its NumPyro ``model`` is the source of truth: the simulated users
+(``beliefbench.protocol.episodes``), the exact posterior and predictive (``beliefbench.exact.inference``) and the checks
+(``beliefbench.checking.cross_check``) all derive from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+OPTIONS = 3  # options a set, throughout the benchmark
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One thing that options differ in.
+
+    Parameters
+    ----------
+    name
+        Identifier, as in the released files: ``"departure_time"``.
+    label
+        What a person reads before the value: ``"departure time"``.
+    grid
+        The values it takes, each in [0, 1], ascending.
+    show
+        A value of the grid as a person reads it.
+    lower, higher
+        What a person strongly prefers who likes its low or its high values (`Questionnaire`): ``"cheaper flights"``.
+
+    >>> stops = Feature("number_of_stops", "number of stops", (0.0, 0.5, 1.0), lambda value: f"{2 * value:.0f}")
+    >>> stops.show(0.5)
+    '1'
+    """
+
+    name: str
+    label: str
+    grid: tuple[float, ...]
+    show: Callable[[float], str]
+    lower: str = ""
+    higher: str = ""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One question about what a person wants: how much they prefer ``higher`` (the last level) to ``lower`` (level 1).
+
+    >>> Scale("price", "cheaper flights", "more expensive flights").label
+    'price'
+    """
+
+    label: str
+    lower: str
+    higher: str
+
+
+@dataclass(frozen=True)
+class Questionnaire:
+    """Questions whose answers say what a person wants (paper, section 3).
+
+    Parameters
+    ----------
+    scales
+        The questions.
+    levels
+        How many answers each has: 5, of which 1 is "I strongly prefer (lower)" and 3 "I have no strong preference".
+    answers
+        ``answers(latents) -> int[hypotheses, scales]``: what each hypothesis answers, from 0; latents as in
+        `beliefbench.exact.latents.LatentSpace.values`.
+    """
+
+    scales: tuple[Scale, ...]
+    levels: int
+    answers: Callable[[Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """Users who were recorded, not simulated: what they were shown, and what they chose.
+
+    Parameters
+    ----------
+    options, chosen
+        float[users, rounds, 3, features] and int[users, rounds].
+    heldout, truth
+        float[heldout, 3, features], or float[users, heldout, 3, features] where each user has their own; and
+        int[users, heldout], what they chose there.
+    latents
+        {latent site: value[users]}: what they want; None where nobody knows.
+    """
+
+    options: np.ndarray
+    chosen: np.ndarray
+    heldout: np.ndarray
+    truth: np.ndarray
+    latents: Mapping[str, np.ndarray] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """A domain; compared and hashed by identity.
+
+    Parameters
+    ----------
+    name, version
+        ``"flights"``, ``"1"``. Bump the version when numbers stop being comparable: it is part of every run's identity.
+    item
+        The word for one option: ``"Flight"``.
+    features
+        The columns of an option.
+    model
+        NumPyro model ``model(options, choices=None)`` with options float[rounds, 3, features] and choices
+        int[rounds] (or None). Its latent sites are discrete and finite; its observed site ``"choice"`` has batch
+        shape [rounds]; rounds are independent given the latents. It may record ``"reward"``, float[rounds, 3], as a
+        deterministic site, which agents that reason about rewards need.
+    draw
+        ``draw(key, sets) -> float[sets, 3, features]``, traceable by JAX. It may keep an identity (a product's
+        number) in a feature that the model does not use, so that ``describe`` can name it.
+    describe
+        ``describe(option)`` -> the text of one option, float[features], without the leading ``"Flight 1: "``.
+    purpose
+        What the options are wanted for, as a person says it: ``"for my trips"``.
+    information
+        Nats that each round's set should tell about a user (`beliefbench.informative`); None: sets as ``draw`` gives
+        them.
+    heldout
+        ``"shared"``: all users are asked the same held-out sets; ``"own"``: every user has sets of their own.
+    recorded
+        The users, where they were recorded; ``user_model`` and the draws then stay unused.
+    user_model
+        The model that users are simulated from, where it differs from ``model``; the same latent sites.
+    pymc_model
+        ``pymc_model(options, choices) -> pymc.Model``: the same model written independently, its latent sites under
+        the same names; what ``beliefbench check`` compares with.
+    questionnaire
+        What a person can be asked about what they want; None where an answer would say nothing of the latents.
+    vary
+        ``vary(key="value", ...)``: the domain with other settings, whatever it has; what a SPEC such as
+        ``flights,user_lapse=0.2`` asks for. Raises ``ValueError`` for a setting that it does not have.
+    parameters
+        What else the numbers depend on, as JSON values; part of every run's identity.
+    """
+
+    name: str
+    version: str
+    item: str
+    features: tuple[Feature, ...]
+    model: Callable[..., Any]
+    draw: Callable[[Any, int], Any]
+    describe: Callable[[np.ndarray], str]
+    purpose: str = ""
+    information: float | None = None
+    heldout: Literal["shared", "own"] = "shared"
+    recorded: Recorded | None = None
+    user_model: Callable[..., Any] = None  # type: ignore[assignment]  # set to `model` below
+    pymc_model: Callable[..., Any] | None = None
+    questionnaire: Questionnaire | None = None
+    vary: Callable[..., Domain] | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.user_model is None:
+            object.__setattr__(self, "user_model", self.model)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what identifies this domain's numbers, as JSON values."""
+        return {"name": self.name, "version": self.version, "parameters": dict(self.parameters)}
+
+
+def describe_features(features: tuple[Feature, ...]) -> Callable[[np.ndarray], str]:
+    """Return the usual ``describe``: ``label: value`` for each feature, separated by commas (paper, section 1).
+
+    >>> stops = Feature("number_of_stops", "number of stops", (0.0, 0.5, 1.0), lambda value: f"{2 * value:.0f}")
+    >>> describe_features((stops,))(np.array([1.0]))
+    'number of stops: 2'
+    """
+
+    def describe(option: np.ndarray) -> str:
+        values = np.asarray(option, dtype=float)
+        if values.shape != (len(features),):
+            raise ValueError(f"an option has {len(features)} features; got an array of shape {values.shape}")
+        return ", ".join(f"{f.label}: {f.show(float(v))}" for f, v in zip(features, values, strict=True))
+
+    return describe

@@ -1,0 +1,60 @@
+"""Errors a person can act on: one sentence each, with what was given, what was expected, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BeliefBenchError(Exception):
+    """Something failed while doing what was asked (exit status 1)."""
+
+    exit_status = 1
+
+
+class UsageError(BeliefBenchError):
+    """What was asked for is wrong: an unknown name, a path that is not there, a number out of range (exit status 2)."""
+
+    exit_status = 2
+
+
+class ContradictionError(BeliefBenchError):
+    """No hypothesis explains a recorded choice."""
+
+
+class TooLargeError(BeliefBenchError):
+    """A hypothesis space does not fit the memory budget."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for an unknown name, with the nearest known one.
+
+    >>> str(unknown_name("domain", "flihgts", ["flights", "hotels"]))
+    "there is no domain 'flihgts'; did you mean 'flights'? (`beliefbench list` shows all)"
+    """
+    known = list(known)
+    if name.startswith("released/") and not any(one.startswith("released/") for one in known):
+        return UsageError(
+            f"there is no {kind} '{name}'; nothing is imported here yet: `beliefbench import PATH` does it."
+        )
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(known)) or 'none'}."
+    return UsageError(f"there is no {kind} '{name}'; {hint} (`beliefbench list` shows all)")
+
+
+def in_short(error: BaseException) -> str:
+    """Return what was raised in one line without a full stop, however much it says.
+
+    >>> in_short(ValueError("no weights.\\nLook for them."))
+    'ValueError: no weights'
+    """
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, without a full stop.
+
+    >>> first_line(ValueError("no weights.\\nLook for them."))
+    'no weights'
+    """
+    return (str(error).strip() or "no message").splitlines()[0].rstrip(".")

@@ -1,0 +1,1 @@
+"""Exact inference by enumeration: the posterior over a domain's hypotheses and the posterior predictive."""

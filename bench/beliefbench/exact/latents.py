@@ -1,0 +1,139 @@
+"""The hypotheses of a model: the values that its latent sites can take together, found by tracing it once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro import handlers
+
+from beliefbench.domain import OPTIONS, Domain
+from beliefbench.errors import BeliefBenchError, TooLargeError
+
+MEMORY_BUDGET = 4 * 2**30  # bytes that a call may hold at once
+HYPOTHESIS_BYTES = 64  # what each hypothesis may take of it: its number, its latents, its weight
+
+
+@dataclass(frozen=True)
+class LatentSite:
+    """A latent site: its name, its shape, and the values that each of its elements can take."""
+
+    name: str
+    shape: tuple[int, ...]
+    values: np.ndarray
+
+    @property
+    def elements(self) -> int:
+        return int(np.prod(self.shape, dtype=int))
+
+
+@dataclass(frozen=True)
+class LatentSpace:
+    """All hypotheses of a model: the product of its latent sites' values, in lexicographic order."""
+
+    sites: tuple[LatentSite, ...]
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for site in self.sites:
+            size *= len(site.values) ** site.elements
+        return size
+
+    def values(self, number: Any) -> dict[str, Any]:
+        """Return the sites' values in the hypotheses ``number``: int[n] -> {name: [n, *shape]}; NumPy or JAX."""
+        values: dict[str, Any] = {}
+        for site in reversed(self.sites):
+            base, digits = len(site.values), []
+            for _ in range(site.elements):
+                digits.append(number % base)
+                number = number // base
+            index = jnp.stack(digits[::-1], axis=-1).reshape(*jnp.shape(number), *site.shape)
+            values[site.name] = jnp.asarray(site.values)[index]
+        return values
+
+
+def latent_space(domain: Domain) -> LatentSpace:
+    """Return the latent space of a domain's model, found by tracing it once.
+
+    Raises
+    ------
+    BeliefBenchError
+        Where a latent site is not discrete with finitely many values, or there is no observed site ``"choice"``.
+    TooLargeError
+        Where there are too many hypotheses for the memory budget: more than 67,108,864.
+
+    >>> import beliefbench as bb
+    >>> latent_space(bb.load_domain("flights")).size
+    624
+    """
+    space = _traced_space(domain)
+    _check_size(domain, space.size)
+    return space
+
+
+def latents_of(domain: Domain) -> dict[str, np.ndarray]:
+    """Return what each entry of a posterior stands for: the values of every latent site in each hypothesis.
+
+    Returns
+    -------
+    dict[str, np.ndarray]
+        ``{site: value[hypotheses, *shape]}``, hypotheses in the order of `beliefbench.posterior`.
+
+    Raises
+    ------
+    BeliefBenchError, TooLargeError
+        As `latent_space`.
+
+    >>> import beliefbench as bb
+    >>> {site: values.shape for site, values in latents_of(bb.load_domain("flights")).items()}
+    {'person': (624,)}
+    """
+    space = latent_space(domain)
+    with jax.enable_x64(True):
+        return {name: np.asarray(value) for name, value in space.values(np.arange(space.size)).items()}
+
+
+def _check_size(domain: Domain, size: int) -> None:
+    held = size * HYPOTHESIS_BYTES
+    if held > MEMORY_BUDGET:
+        raise too_large(domain.name, size, "to enumerate them takes", held, "use a smaller domain")
+
+
+@lru_cache(maxsize=64)
+def _traced_space(domain: Domain) -> LatentSpace:
+    with jax.enable_x64(True):
+        one_round = jnp.zeros((1, OPTIONS, len(domain.features))), jnp.zeros(1, jnp.int64)
+        try:
+            traced = handlers.trace(handlers.seed(domain.model, jax.random.key(0))).get_trace(*one_round)
+        except Exception as error:  # anybody's model may raise anything
+            raise BeliefBenchError(f"{domain.name}: its model raised {type(error).__name__}: {error}") from error
+        sites, size = [], 1
+        for name, site in traced.items():
+            if site["type"] != "sample" or site["is_observed"]:
+                continue
+            if not site["fn"].has_enumerate_support or site["fn"].event_shape:
+                raise BeliefBenchError(
+                    f"{domain.name}: latent site '{name}' ({type(site['fn']).__name__}) is not discrete with finitely "
+                    "many values, which exact enumeration needs; use Categorical, DiscreteUniform or Bernoulli."
+                )
+            enumerate_support = partial(site["fn"].enumerate_support, expand=False)
+            shape = tuple(site["fn"].batch_shape)
+            size *= jax.eval_shape(enumerate_support).shape[0] ** int(np.prod(shape, dtype=int))
+            _check_size(domain, size)  # before the values of a site are listed, which alone may be too many
+            sites.append(LatentSite(name, shape, np.asarray(enumerate_support()).ravel()))
+        if "choice" not in traced or not traced["choice"]["is_observed"]:
+            raise BeliefBenchError(f"{domain.name}: its model has no observed site 'choice'.")
+    return LatentSpace(tuple(sites))
+
+
+def too_large(name: str, size: int, what: str, held: int, mend: str) -> TooLargeError:
+    """Return the error for what does not fit the memory budget; ``held`` in bytes."""
+    return TooLargeError(
+        f"{name} has {size:,} hypotheses: {what} {held / 2**30:,.1f} GiB, and the limit is "
+        f"{MEMORY_BUDGET / 2**30:,.0f} GiB; {mend}."
+    )

@@ -1,0 +1,79 @@
+"""Answers that were paid for once, kept on disk: one SQLite file that any number of processes write to at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from beliefbench.errors import BeliefBenchError, UsageError
+
+BUSY_SECONDS = 60.0
+
+
+class AnswersCache:
+    """Texts by key, in ``answers.sqlite``. What `put` returned from is there after a kill at any moment.
+
+    >>> import tempfile
+    >>> cache = AnswersCache(Path(tempfile.mkdtemp()))
+    >>> cache.put("question", "answer")
+    >>> cache.get("question"), cache.get("another")
+    ('answer', None)
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Open the cache in a folder, made where it is not there; the user's cache folder where None.
+
+        Raises
+        ------
+        UsageError
+            Where the folder cannot be made.
+        BeliefBenchError
+            Where the file in it cannot be used.
+        """
+        folder = folder or user_cache_path("beliefbench")
+        self.file = folder / "answers.sqlite"
+        self._one_at_a_time = Lock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Two processes that both make a new file a WAL one would refuse each other, timeout or not.
+            with self._sentences(), FileLock(folder / ".answers.lock"):
+                self._connection = sqlite3.connect(
+                    self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                )
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                # Under WAL this can lose the last answers where the machine goes down, none where the process does.
+                self._connection.execute("PRAGMA synchronous=NORMAL")
+                self._connection.execute(
+                    "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
+                )
+        except OSError as error:
+            raise UsageError(
+                f"answers cannot be kept in '{folder}' ({error.strerror}); name another folder with cache=DIR."
+            ) from error
+
+    def get(self, key: str) -> str | None:
+        """Return what is kept under a key, or None."""
+        with self._one_at_a_time, self._sentences():
+            row = self._connection.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put(self, key: str, answer: str) -> None:
+        """Keep an answer; one that is there already stays."""
+        with self._one_at_a_time, self._sentences():
+            self._connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, answer))
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise BeliefBenchError(
+                f"the answers kept in '{self.file}' cannot be used ({error}); move that file away, "
+                "or name another folder, on a local disk, with cache=DIR."
+            ) from error

@@ -1,0 +1,153 @@
+"""A language model as an agent: what it is asked, in which way, and what becomes of its answers.
+
+Where the model runs is another's business: `Model` is all that is wanted of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from beliefbench.agent import Brief, Cost, Prediction
+from beliefbench.domain import Domain
+from beliefbench.exact.questionnaire import questionnaire_of
+from beliefbench.language.alternatives import Alternatives, levels_of, options_of
+from beliefbench.language.dialogue import Dialogue
+from beliefbench.language.prompts import Conversations, PromptStyle
+
+
+@dataclass(frozen=True)
+class Responses:
+    """What came of asking.
+
+    Parameters
+    ----------
+    probs
+        float64[users, questions, alternatives], summing to 1; NaN where the answer cannot be used.
+    tokens
+        int[users, questions]: read and written for the question alone; None where nobody counts them.
+    text
+        object[users, questions]: what was written, where anything was.
+    seconds
+        float[users, questions], where it can be told.
+    bounded
+        bool[users, questions]: whether an alternative has the most that it could have, since the server told no more;
+        None where all is told.
+    """
+
+    probs: np.ndarray
+    tokens: np.ndarray | None = None
+    text: np.ndarray | None = None
+    seconds: np.ndarray | None = None
+    bounded: np.ndarray | None = None
+
+
+class Model(Protocol):
+    """A language model that can be asked, and how its answers are read.
+
+    One whose answers cost money also has ``cost(dialogues, alternatives) -> Cost``: what `ask` would take.
+    """
+
+    @property
+    def probabilistic(self) -> bool:
+        """False: it only chooses."""
+        ...
+
+    @property
+    def users_per_call(self) -> int:
+        """How many users a call should hold."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """A few words for its row."""
+        ...
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return everything its answers depend on, as JSON values."""
+        ...
+
+    def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Responses:
+        """Ask every question of every dialogue; all have as many."""
+        ...
+
+
+class Assistant:
+    """It recommends the likeliest option, ties broken at random; -1 where the model's answer cannot be used."""
+
+    def __init__(self, name: str, version: str, domain: Domain, model: Model, asking: PromptStyle) -> None:
+        """Take a model and a way of asking, or raise `UsageError` where the domain does not have what that takes."""
+        if asking.given != "nothing" or asking.beliefs != "no":
+            questionnaire_of(domain)
+        self.name, self.version, self.domain, self.model, self.asking = name, version, domain, model, asking
+        self.probabilistic = model.probabilistic or asking.beliefs == "only"
+        self.privileged, self.users_per_call = asking.privileged, model.users_per_call
+        self.note = ", ".join(filter(None, [model.note, asking.note()])) or None
+        self.cost = self._cost if hasattr(model, "cost") else None
+
+    def identity(self) -> Mapping[str, Any]:
+        return {**self.model.identity(), **self.asking.identity()}
+
+    def begin(self, brief: Brief, keys: Any, truth: Mapping[str, np.ndarray] | None = None) -> Conversations:
+        return Conversations.begin(self.domain, self.asking, keys, truth)
+
+    def predict(self, state: Conversations, options: np.ndarray) -> Prediction:
+        heard, about = self._ask(state, options)
+        shape, more = options.shape[:2], about or Responses(np.empty(0))
+        tokens = _together(shape, heard.tokens, more.tokens)
+        return Prediction(
+            state.likeliest(heard.probs),
+            heard.probs if self.probabilistic else None,
+            text=heard.text,
+            tokens=None if tokens is None else tokens.astype(np.int64),
+            seconds=_together(shape, heard.seconds, more.seconds),
+            bounded=heard.bounded,
+            beliefs=about.probs if about else None,
+        )
+
+    def _ask(self, state: Conversations, options: np.ndarray) -> tuple[Responses, Responses | None]:
+        """Return answers to the option sets, and to the questionnaire about the users where it is asked."""
+        about = None
+        if self.asking.beliefs != "no":
+            about = self.model.ask(state.questionnaires(), levels_of(questionnaire_of(self.domain).levels))
+            if self.asking.beliefs == "only":
+                return _implied(state.implied(about.probs, options), about), about
+        return self.model.ask(state.dialogues(options), options_of(self.domain.item)), about
+
+    def _cost(self, state: Conversations, options: np.ndarray) -> Cost:
+        model: Any = self.model
+        cost = Cost()
+        if self.asking.beliefs != "no":
+            cost += model.cost(state.questionnaires(), levels_of(questionnaire_of(self.domain).levels))
+        if self.asking.beliefs != "only":
+            cost += model.cost(state.dialogues(options), options_of(self.domain.item))
+        return cost
+
+    def observe(
+        self, state: Conversations, options: np.ndarray, recommended: np.ndarray, chosen: np.ndarray
+    ) -> Conversations:
+        return state.observe(options, recommended, chosen)
+
+
+def _implied(probs: np.ndarray, about: Responses) -> Responses:
+    """Return answers that follow from beliefs; what was said about the user stands with the first of the stage."""
+    shape, text, bounded = probs.shape[:2], None, None
+    if about.text is not None:
+        text = np.full(shape, None, dtype=object)
+        text[:, 0] = ["\n".join(one) for one in about.text]
+    if about.bounded is not None:
+        bounded = np.repeat(about.bounded.any(axis=1, keepdims=True), shape[1], axis=1)
+    return Responses(probs, text=text, bounded=bounded)
+
+
+def _together(shape: tuple[int, ...], answers: np.ndarray | None, about: np.ndarray | None) -> np.ndarray | None:
+    """Return what each answer took; what the questionnaire took is added to the first of the stage."""
+    if answers is None and about is None:
+        return None
+    total = np.zeros(shape) if answers is None else answers.astype(np.float64)
+    if about is not None:
+        total[:, 0] += about.sum(axis=1)
+    return total

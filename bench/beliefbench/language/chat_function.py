@@ -1,0 +1,119 @@
+"""Any function from chat messages to text as an agent: an SDK, a chain, a model behind an interface of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from beliefbench.agent import Brief, Prediction
+from beliefbench.domain import Domain
+from beliefbench.errors import BeliefBenchError, UsageError, in_short
+from beliefbench.language.alternatives import options_of
+from beliefbench.language.completions import NoLogprobsError, places_of
+from beliefbench.language.dialogue import Message
+from beliefbench.language.option_probs import option_probabilities
+from beliefbench.language.prompts import Conversations, PromptStyle
+
+ChatFunction = Callable[[list[Message]], str | Mapping[str, Any]]
+OPTIONAL = ("none", "logprobs")
+
+
+def chat_agent(
+    function: ChatFunction, *, name: str = "chat", version: str = "1", probabilities: str = "none"
+) -> ChatAgent:
+    """Return an agent that asks a function, in the suite's own words, and reads its replies with the suite's parser.
+
+    Parameters
+    ----------
+    function
+        Takes a chat, a list of ``{"role": "user" or "assistant", "content": str}``, and returns the reply: a str, or
+        ``{"text": str, "logprobs": [...]}`` with the tokens of the reply as OpenAI's ``logprobs.content`` has them,
+        ``{"token": str, "logprob": float, "top_logprobs": [{"token": str, "logprob": float}, ...]}``.
+    name, version
+        Of the agent. Change the version with everything that its replies depend on: the name, the version and
+        ``probabilities`` are all that a run's identity knows of the function.
+    probabilities
+        ``"none"``: it only chooses. ``"logprobs"``: P(option) from the log-probabilities of the token that names one.
+
+    Raises
+    ------
+    UsageError
+        Where ``probabilities`` is unknown, or ``name`` or ``version`` is empty.
+
+    >>> import beliefbench as bb, tempfile
+    >>> agent = bb.chat_agent(lambda messages: "The best option is Flight 2.", name="second")
+    >>> done = bb.run("flights", agent, users=2, rounds=1, heldout=3, results=tempfile.mkdtemp())
+    >>> set(done.rows()["choice"].to_pylist())
+    {1}
+    """
+    if probabilities not in OPTIONAL:
+        raise UsageError(f"probabilities={probabilities} is not known; use {' or '.join(OPTIONAL)}.")
+    if not (name.strip() and version.strip()):
+        raise UsageError("a chat agent needs a name and a version that are not empty.")
+    return ChatAgent(function, name, version, probabilities)
+
+
+@dataclass(frozen=True)
+class ChatAgent:
+    """The agent that `chat_agent` returns."""
+
+    function: ChatFunction
+    name: str
+    version: str
+    probabilities: str
+    privileged: bool = False
+
+    @property
+    def probabilistic(self) -> bool:
+        return self.probabilities == "logprobs"
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"probabilities": self.probabilities, "words": "1"}
+
+    def begin(self, brief: Brief, keys: Any, truth: Mapping[str, np.ndarray] | None = None) -> Conversations:
+        return Conversations.begin(brief, PromptStyle(), keys, truth)
+
+    def predict(self, state: Conversations, options: np.ndarray) -> Prediction:
+        replies = [
+            [self._reply(dialogue.messages(question), state.domain) for question in dialogue.questions]
+            for dialogue in state.dialogues(options)
+        ]
+        probs = np.array([[found for _, found in of_user] for of_user in replies])
+        text = np.array([[said for said, _ in of_user] for of_user in replies], dtype=object)
+        return Prediction(state.likeliest(probs), probs if self.probabilistic else None, text=text)
+
+    def observe(
+        self, state: Conversations, options: np.ndarray, recommended: np.ndarray, chosen: np.ndarray
+    ) -> Conversations:
+        return state.observe(options, recommended, chosen)
+
+    def _reply(self, messages: list[Message], brief: Brief | Domain) -> tuple[str, np.ndarray]:
+        """Return a reply and the probabilities of the options that it gives, NaN where it cannot be used."""
+        alternatives = options_of(brief.item)
+        text, logprobs = self._said(self.function(messages))
+        if not self.probabilistic:
+            chosen = alternatives.chosen(text)
+            return text, np.full(len(alternatives.labels), np.nan) if chosen is None else chosen
+        try:
+            found = option_probabilities(text, alternatives, places_of(text, logprobs))
+        except (ValidationError, NoLogprobsError) as error:
+            raise BeliefBenchError(
+                f"agent '{self.name}' returned no log-probabilities that can be read ({in_short(error)}); "
+                "return them as beliefbench.chat_agent describes, or use probabilities='none'."
+            ) from error
+        return text, np.full(len(alternatives.labels), np.nan) if found is None else found.probs
+
+    def _said(self, reply: Any) -> tuple[str, Sequence[Any]]:
+        if isinstance(reply, str):
+            text, logprobs = reply, ()
+        elif isinstance(reply, Mapping) and isinstance(reply.get("text"), str):
+            text, logprobs = reply["text"], reply.get("logprobs") or ()
+        else:
+            raise BeliefBenchError(
+                f"agent '{self.name}' returned {type(reply).__name__}; expected a str, or a dict with the str 'text'."
+            )
+        return text.strip().encode(errors="replace").decode(), logprobs  # half an emoji cannot be kept

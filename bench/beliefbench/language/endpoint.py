@@ -1,0 +1,211 @@
+"""Asking an OpenAI-compatible server many questions at once, each of them once.
+
+Every answer is kept on disk as soon as it is there, and never asked again. What may pass (no connection, no answer in
+time, half an answer, 429 and 5xx) is tried again, in all ``tries`` times, after pauses that double from
+``first`` to ``longest`` (`RetryPolicy`) seconds, each drawn between 0 and that, or as long as the server asks for
+(``Retry-After``), ``longest`` at most. So a question takes at most ``tries * timeout + (tries - 1) * longest``
+seconds. What will not pass (a wrong key, an unknown model, too long a conversation) ends the run at once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from beliefbench.errors import BeliefBenchError
+from beliefbench.language.answers_cache import AnswersCache
+from beliefbench.language.budget import Budget, BudgetSpentError
+from beliefbench.language.completions import NoLogprobsError, Reply, Request, read_reply
+from beliefbench.language.refusals import PassingError, Place, no_logprobs, refusal
+
+if TYPE_CHECKING:
+    from anyio import Event
+    from openai import AsyncOpenAI
+    from tenacity import RetryCallState
+
+OPENAI = "https://api.openai.com/v1"
+NO_KEY = "no-key"  # sent where there is none: servers on one's own machine need none, and the client insists on one
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often a question is tried in all, and the first and the longest pause between, in seconds."""
+
+    tries: int = 8
+    first: float = 1.0
+    longest: float = 60.0
+
+
+@dataclass
+class _Queue:
+    """Questions under way: those that wait, and what became of the others; ``stopped`` is set at the first failure."""
+
+    waiting: Iterator[Request]
+    stopped: Event
+    found: dict[str, Reply] = field(default_factory=dict)
+    failures: list[BeliefBenchError] = field(default_factory=list)
+
+
+class ChatServer:
+    """A server, named by ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY``. It is called when it is first asked."""
+
+    def __init__(
+        self,
+        cache: AnswersCache,
+        budget: Budget,
+        *,
+        workers: int = 8,
+        timeout: float = 120.0,
+        patience: RetryPolicy = RetryPolicy(),
+    ) -> None:
+        """Take where answers are kept, what may be spent, how many questions may be under way, and seconds a try.
+
+        Raises
+        ------
+        BeliefBenchError
+            Where a package is missing, or no server is named.
+        """
+        missing = [name for name in ("anyio", "openai", "tenacity") if find_spec(name) is None]
+        if missing:
+            raise BeliefBenchError(
+                f"asking a server needs packages that are not installed here: pip install {' '.join(missing)}"
+            )
+        address, key = os.environ.get("OPENAI_BASE_URL"), os.environ.get("OPENAI_API_KEY")
+        if not address and not key:
+            raise BeliefBenchError(
+                "no server is named: set OPENAI_BASE_URL to its address, such as http://localhost:8000/v1, "
+                "or OPENAI_API_KEY to a key of OpenAI's."
+            )
+        self.cache, self.budget, self.workers, self.timeout, self.patience = cache, budget, workers, timeout, patience
+        self._place = Place(address or OPENAI, key or NO_KEY)
+        self._heard = False
+
+    def ask(self, requests: Sequence[Request]) -> list[Reply]:
+        """Return the replies to requests, which are sent once each however often they stand there.
+
+        Raises
+        ------
+        BeliefBenchError
+            Where one cannot be answered, or the budget is spent. The replies that came are kept.
+        """
+        kept = {request.key: self.cache.get(request.key) for request in requests}
+        missing = {request.key: request for request in requests if kept[request.key] is None}
+        found = {key: Reply.model_validate_json(answer) for key, answer in kept.items() if answer is not None}
+        if missing:
+            from anyio.from_thread import start_blocking_portal
+
+            # A loop in a thread of its own, as notebooks have one in theirs; Ctrl-C cancels what is in it.
+            with start_blocking_portal() as portal:
+                found |= portal.call(self._ask_all, missing)
+        return [found[request.key] for request in requests]
+
+    async def _ask_all(self, missing: Mapping[str, Request]) -> dict[str, Reply]:
+        import anyio
+        from openai import AsyncOpenAI
+
+        queue = _Queue(iter(missing.values()), anyio.Event())
+        async with (
+            AsyncOpenAI(
+                base_url=self._place.address, api_key=self._place.key, timeout=self.timeout, max_retries=0
+            ) as client,
+            anyio.create_task_group() as group,
+        ):
+            for _ in range(min(self.workers, len(missing))):
+                group.start_soon(self._work, client, queue)
+        if not queue.failures:
+            return queue.found
+        failure, again = queue.failures[0], "running the same again"
+        said = str(failure).rstrip(".")
+        if isinstance(failure, BudgetSpentError):
+            spent = f"{self.budget.requests:,} requests and {self.budget.tokens:,} tokens were spent"
+            said, again = f"{spent}, and {said}", f"{again}, or with a larger {failure.limit},"
+        raise BeliefBenchError(f"{said}; every answer that came is kept, and {again} asks only the others.")
+
+    async def _work(self, client: AsyncOpenAI, queue: _Queue) -> None:
+        """Answer one waiting question after the other, until there are none or one failed anywhere."""
+        for request in queue.waiting:
+            try:
+                reply = await self._answer(client, request, queue.stopped)
+                self.cache.put(request.key, reply.model_dump_json())
+            except BeliefBenchError as error:
+                queue.failures.append(error)
+                queue.stopped.set()
+                return
+            queue.found[request.key] = reply
+            if queue.stopped.is_set():
+                return
+
+    async def _answer(self, client: AsyncOpenAI, request: Request, stopped: Event) -> Reply:
+        import anyio
+        from tenacity import AsyncRetrying, retry_if_exception_type
+
+        async def pause(seconds: float) -> None:
+            with anyio.move_on_after(seconds):
+                await stopped.wait()
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(PassingError),
+            stop=lambda state: stopped.is_set() or state.attempt_number >= self.patience.tries,
+            wait=self._pause,
+            sleep=pause,
+            reraise=True,
+        )
+        try:
+            return await retrying(self._try, client, request)
+        except PassingError as error:
+            tries = retrying.statistics["attempt_number"]
+            raise BeliefBenchError(
+                f"the server at {self._place} failed {tries} time{'s' * (tries > 1)} ({error})"
+            ) from None
+
+    def _pause(self, state: RetryCallState) -> float:
+        from tenacity import wait_random_exponential
+
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, PassingError) else None
+        own = wait_random_exponential(multiplier=self.patience.first, max=self.patience.longest)(state)
+        return min(max(asked or 0.0, own), self.patience.longest)
+
+    async def _try(self, client: AsyncOpenAI, request: Request) -> Reply:
+        """Send a request once."""
+        import anyio
+        import openai
+
+        expected = self.budget.reserve(request.characters, request.answer_tokens)
+        read = written = 0
+        started = time.perf_counter()
+        try:
+            with anyio.fail_after(self.timeout):  # the client's own limit is for each piece that comes
+                sent = await client.post(request.path, cast_to=object, body=self._body(request))
+            self._heard = True
+            reply = read_reply(sent, request, time.perf_counter() - started)
+            read = expected - request.answer_tokens if reply.prompt_tokens is None else reply.prompt_tokens
+            written = request.answer_tokens if reply.completion_tokens is None else reply.completion_tokens
+            return reply
+        except (TimeoutError, openai.APITimeoutError):
+            raise PassingError(f"no answer within {self.timeout:g} s") from None
+        except openai.APIStatusError as error:
+            self._heard = True
+            raise refusal(error, request, self._place) from None
+        except openai.APIConnectionError as error:
+            if type(error.__cause__).__name__ == "ConnectError" and not self._heard:
+                raise BeliefBenchError(
+                    f"no server answers at {self._place}; start it, or set OPENAI_BASE_URL to where it is"
+                ) from None
+            raise PassingError("the connection broke") from None
+        except NoLogprobsError:
+            raise no_logprobs(self._place) from None
+        except ValueError:
+            raise PassingError("what it sent is no answer of a chat server") from None
+        finally:
+            self.budget.settle(expected, request.characters, read, written)
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        body = {"model": request.model, **request.parameters}
+        if self._place.address == OPENAI and "max_tokens" in body:
+            body["max_completion_tokens"] = body.pop("max_tokens")  # OpenAI's newer models know only this
+        return body

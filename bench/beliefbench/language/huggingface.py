@@ -1,0 +1,184 @@
+"""Language models from Hugging Face folders, names and GGUF files, through transformers.
+
+Finding a model and telling what it is (`locate`) is cheap and needs no weights in memory; they are loaded when the
+first question is asked (`beliefbench.language.loading`). Weights are read from safetensors or GGUF only, and no code
+that comes with them is run unless that is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from beliefbench.errors import BeliefBenchError, UsageError, first_line
+from beliefbench.language.dialogue import Dialogue
+
+if TYPE_CHECKING:
+    from beliefbench.language.full_pass import WholeTextScorer
+    from beliefbench.language.scoring import Replies, Scores, SharedPrefixScorer
+
+DTYPES = ("bfloat16", "float32")
+HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+CODE_FILES = ["*.py"]
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a model's files lie: a folder, the GGUF file in it where its weights are in one, and the folder of a LoRA
+    adapter on them; ``own_code`` where code that comes with it may be run.
+    """
+
+    folder: Path
+    gguf: str | None = None
+    adapter: Path | None = None
+    own_code: bool = False
+
+    def files(self) -> list[Path]:
+        """Return the files that answers depend on: weights, configuration, tokenizer, chat template, adapter, code."""
+        if self.gguf:
+            files = [self.folder / self.gguf]
+        else:
+            patterns = [*HUB_FILES, *(CODE_FILES if self.own_code else [])]
+            files = sorted(file for pattern in patterns for file in self.folder.glob(pattern))
+        return [*files, *([self.adapter / ADAPTER_CONFIG, self.adapter / ADAPTER_WEIGHTS] if self.adapter else [])]
+
+    @cache  # noqa: B019  -- a handful of models a process, each read whole
+    def digest(self) -> str:
+        """Return the SHA-256 over the names and contents of all files."""
+        digest = hashlib.sha256()
+        for file in self.files():
+            digest.update(file.name.encode() + b"\0")
+            with file.open("rb") as content:
+                digest.update(hashlib.file_digest(content, "sha256").digest())
+        return digest.hexdigest()
+
+
+def locate(model: str, adapter: str | None = None, own_code: bool = False) -> Weights:
+    """Return where a model lies, given a folder, a GGUF file, or a Hugging Face name (downloaded where it is not here).
+
+    Parameters
+    ----------
+    model
+        Where, or which.
+    adapter
+        The folder of a LoRA adapter on it, in safetensors.
+    own_code
+        Whether code that comes with the model may be run.
+
+    Raises
+    ------
+    UsageError
+        Where a local path does not exist, or holds no weights that can be used.
+    BeliefBenchError
+        Where a Hugging Face name cannot be had.
+    """
+    on_it = _adapter(adapter) if adapter is not None else None
+    path = Path(model).expanduser()
+    if path.is_file() and path.suffix == ".gguf":
+        return Weights(path.parent, path.name, on_it, own_code)
+    if path.is_dir():
+        if not (path / "config.json").exists() or not list(path.glob("*.safetensors")):
+            raise UsageError(f"model folder '{model}' needs a config.json and weights in safetensors.")
+        return Weights(path, None, on_it, own_code)
+    if path.is_file():
+        raise UsageError(f"'{model}' is a file but no GGUF file; name one, or a model folder.")
+    if _is_local(model):
+        raise UsageError(
+            f"there is no model folder or GGUF file '{model}'; name one that exists, or a Hugging Face name."
+        )
+    require("huggingface_hub")
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(model, allow_patterns=[*HUB_FILES, *(CODE_FILES if own_code else [])])
+    except Exception as error:
+        raise BeliefBenchError(
+            f"model '{model}' cannot be had from Hugging Face ({first_line(error)}); "
+            "check the name and the network, or name a local folder."
+        ) from error
+    return Weights(Path(folder), None, on_it, own_code)
+
+
+def _adapter(adapter: str) -> Path:
+    folder = Path(adapter).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"there is no adapter folder '{adapter}'; name one that exists.")
+    if not (folder / ADAPTER_CONFIG).is_file() or not (folder / ADAPTER_WEIGHTS).is_file():
+        raise UsageError(
+            f"'{adapter}' is no adapter: it needs {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}, as peft saves them."
+        )
+    return folder
+
+
+class HuggingFaceModel:
+    """A causal language model that scores and writes answers; loads its weights when first asked."""
+
+    def __init__(self, weights: Weights, dtype: str | None = None, budget: int | None = None) -> None:
+        """Take a located model.
+
+        Parameters
+        ----------
+        dtype
+            ``"bfloat16"`` or ``"float32"``; where None, bfloat16 where the processor computes in it, else float32.
+        budget
+            Bytes that answers may take beside the weights; where None, 2 GiB, or half of what the weights leave of a
+            GPU. Changes no answer beyond its last bits, so it is no part of the identity.
+        """
+        if dtype not in (*DTYPES, None):
+            raise UsageError(f"dtype '{dtype}' is not known; use {' or '.join(DTYPES)}.")
+        packages = {"gguf": weights.gguf, "peft": weights.adapter}
+        require("torch", "transformers", "accelerate", *(name for name, needed in packages.items() if needed))
+        self.weights, self.budget = weights, budget
+        self.dtype = dtype or ("bfloat16" if computes_in_bfloat16() else "float32")
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return what scores depend on: the files' digest and the type that is computed in."""
+        return {"weights": self.weights.digest(), "dtype": self.dtype}
+
+    def score(self, dialogues: Sequence[Dialogue], answers: Sequence[str]) -> Scores:
+        """Return the log-probability of each answer to each question (`beliefbench.language.scoring`)."""
+        return self._scorer.score(dialogues, answers)
+
+    def write(self, dialogues: Sequence[Dialogue], longest: int) -> Replies:
+        """Return what the model answers to each question, in ``longest`` tokens at most."""
+        return self._scorer.write(dialogues, longest)
+
+    @property
+    def _scorer(self) -> SharedPrefixScorer | WholeTextScorer:
+        return _loaded(self.weights, self.dtype, self.budget)
+
+
+@lru_cache(maxsize=1)  # agents that ask one model in several ways share it, and two models need not fit the memory
+def _loaded(weights: Weights, dtype: str, budget: int | None) -> SharedPrefixScorer | WholeTextScorer:
+    from beliefbench.language.loading import load
+
+    return load(weights.folder, weights.gguf, weights.adapter, dtype, weights.own_code, budget)
+
+
+def _is_local(model: str) -> bool:
+    """Tell a path from a Hugging Face name, which is NAME or OWNER/NAME."""
+    return model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith((".gguf", "/"))
+
+
+def computes_in_bfloat16() -> bool:
+    """Tell whether this machine computes in bfloat16, and not only stores it."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def require(*packages: str) -> None:
+    """Raise `BeliefBenchError` where packages that a language model needs are not installed."""
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise BeliefBenchError(
+            f"language models need packages that are not installed here: pip install {' '.join(missing)}"
+        )

@@ -1,0 +1,158 @@
+"""How much is computed and kept at once: a budget of bytes, prefixes that are kept within it, and what is too large."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+
+from beliefbench.errors import BeliefBenchError
+
+GIB = 2**30
+CPU_BUDGET = 2 * GIB
+CUDA_SHARE = 0.5  # of what the weights leave of the device, so that the same device always splits rows the same way
+CPU_TOKENS = 2048  # more at once leave the processor's caches, and go no faster
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Tokens that were read, and the keys and values of each layer, [1, heads, tokens, size]."""
+
+    tokens: list[int]
+    layers: list[tuple[torch.Tensor, torch.Tensor]]
+
+    def cut(self, length: int) -> Prefix:
+        """Return its first tokens."""
+        if length == len(self.tokens):
+            return self
+        return Prefix(self.tokens[:length], [(k[..., :length, :], v[..., :length, :]) for k, v in self.layers])
+
+    @property
+    def nbytes(self) -> int:
+        """What its keys and values hold."""
+        return sum(keys.nbytes + values.nbytes for keys, values in self.layers)
+
+
+class PrefixCache:
+    """Prefixes by the stems that they were read in; the least recently used are dropped where they outgrow a budget."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._prefixes: OrderedDict[tuple[tuple[int, ...], ...], Prefix] = OrderedDict()
+
+    def longest(self, stems: Sequence[tuple[int, ...]]) -> tuple[int, Prefix]:
+        """Return how many of the stems the furthest kept prefix has read, and that prefix."""
+        for known in range(len(stems), 0, -1):
+            if found := self._prefixes.get(tuple(stems[:known])):
+                self._prefixes.move_to_end(tuple(stems[:known]))
+                return known, found
+        return 0, Prefix([], [])
+
+    def keep(self, stems: Sequence[tuple[int, ...]], prefix: Prefix) -> None:
+        """Keep a prefix."""
+        self._prefixes[tuple(stems)] = prefix
+        self._prefixes.move_to_end(tuple(stems))
+        while self.nbytes > self.budget:
+            self._prefixes.popitem(last=False)
+
+    @property
+    def nbytes(self) -> int:
+        """What all of them hold."""
+        return sum(prefix.nbytes for prefix in self._prefixes.values())
+
+
+def default_budget(model: Any) -> int:
+    """Return the bytes that rows and kept prefixes may hold where nothing else is said."""
+    devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
+    if not devices:
+        return CPU_BUDGET
+    weights = sum(parameter.nbytes for parameter in model.parameters())
+    total = sum(torch.cuda.get_device_properties(device).total_memory for device in devices)
+    return max(GIB // 4, int((total - weights) * CUDA_SHARE))
+
+
+def rows_within(model: Any, budget: int, width: int, past: int, tail: int, held: int = 0) -> int:
+    """Return how many rows of ``width`` tokens that follow ``past`` others fit into a budget, by what a layer holds,
+    and the ``held`` bytes a row that stay for what is written next.
+    """
+    config, item = model.config.get_text_config(), model.dtype.itemsize
+    hidden = config.hidden_size
+    inner = getattr(config, "intermediate_size", None)
+    inner = inner if isinstance(inner, int) else 4 * hidden
+    layer = width * (8 * hidden + 3 * inner) * item + 2 * width * (past + width) * item
+    repeated = 4 * (past + width) * hidden * item  # the prefix for each row, where it cannot be shared
+    answers = tail * config.vocab_size * (item + 8)
+    rows = budget // (layer + repeated + answers + held)
+    if model.device.type == "cpu":
+        rows = min(rows, CPU_TOKENS // width)
+    return max(1, int(rows))
+
+
+def map_in_batches(
+    items: Sequence[Item], size: int, work: Callable[[Sequence[Item]], Sequence[Result]]
+) -> list[Result]:
+    """Return the results of all items, ``size`` at a time, and half as many from where they are too many.
+
+    >>> map_in_batches([1, 2, 3], 2, lambda piece: [10 * one for one in piece])
+    [10, 20, 30]
+    """
+    results: list[Result] = []
+    while len(results) < len(items):
+        piece = items[len(results) : len(results) + size]
+        try:
+            results += work(piece)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or len(piece) == 1:
+                raise
+            size = len(piece) // 2
+        else:
+            continue
+        if torch.cuda.is_available():  # outside the except clause, which holds on to what the failed piece held
+            torch.cuda.empty_cache()
+    return results
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Tell whether an error says that there is not enough memory."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    told = str(error).lower()
+    return isinstance(error, RuntimeError) and ("not enough memory" in told or "can't allocate memory" in told)
+
+
+def within_context(model: Any, tokens: int) -> None:
+    """Raise `BeliefBenchError` where so many tokens are more than the model was made for.
+
+    >>> from transformers import LlamaConfig
+    >>> from types import SimpleNamespace
+    >>> within_context(SimpleNamespace(config=LlamaConfig(max_position_embeddings=2048)), 3000)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    beliefbench.errors.BeliefBenchError: a conversation has 3,000 tokens, and the model takes 2,048; ...
+    """
+    longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if isinstance(longest, int) and tokens > longest:
+        raise BeliefBenchError(
+            f"a conversation has {tokens:,} tokens, and the model takes {longest:,}; "
+            "use fewer rounds, or another model."
+        )
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Tell in one sentence that one conversation alone is too large."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise BeliefBenchError(
+            "there is not enough memory for one question at a time; use a smaller model, or a machine with more."
+        ) from error

@@ -1,0 +1,79 @@
+"""How likely a model found each alternative, from the log-probabilities at the token with which it named one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel
+
+from beliefbench.language.alternatives import Alternatives
+
+
+class Place(BaseModel):
+    """A written token that holds a digit: where it stands in the text, in bytes, and what could have stood there."""
+
+    at: int
+    token: str
+    listed: list[tuple[str, float]]
+    """The likeliest tokens, the written one among them, with their log-probabilities; not more are told than these."""
+
+
+@dataclass(frozen=True)
+class OptionProbs:
+    """Probabilities of the alternatives, float64[alternatives]; ``bounded`` where one was not listed and has the most
+    that it could have.
+    """
+
+    probs: np.ndarray
+    bounded: bool = False
+
+
+def option_probabilities(text: str, alternatives: Alternatives, places: Sequence[Place]) -> OptionProbs | None:
+    """Return the alternatives' probabilities where a text names one; None where it names none.
+
+    Tokens that name the same one are summed ("2", " 2", "2."). One that is not listed gets the smallest listed
+    probability, or all that the listed ones leave of 1 where that is less. Then they are made to sum to 1.
+
+    >>> from beliefbench.language.alternatives import options_of
+    >>> listed = [(" 2", np.log(0.6)), (" 1", np.log(0.2)), (" the", np.log(0.1))]
+    >>> found = option_probabilities("Flight 2", options_of("Flight"), [Place(at=6, token=" 2", listed=listed)])
+    >>> found.probs.round(3).tolist(), found.bounded
+    ([0.222, 0.667, 0.111], True)
+    """
+    named = alternatives.named(text)
+    digit = _decisive_digit(text, alternatives, named)
+    if digit is None:
+        return None
+    at = len(text[:digit].encode())
+    for place in places:
+        inside = at - place.at
+        if 0 <= inside < len(place.token.encode()):
+            return _weighed(place, inside, named, len(alternatives.labels))
+    return None
+
+
+def _decisive_digit(text: str, alternatives: Alternatives, named: int) -> int | None:
+    """Return where the digit stands without which the text would not name what it names."""
+    for match in re.finditer(str(named + 1), text) if named >= 0 else ():
+        otherwise = f"{text[: match.start()]}9{text[match.end() :]}"
+        if alternatives.named(otherwise) != named:
+            return match.start()
+    return None
+
+
+def _weighed(place: Place, inside: int, named: int, count: int) -> OptionProbs | None:
+    before = place.token.encode()[:inside].decode(errors="ignore").strip()
+    names = re.compile(rf"[\W_]*(?:{re.escape(before)})?[\W_]*([1-{count}])[\W_]*", re.ASCII)
+    probs, found = np.zeros(count), np.zeros(count, dtype=bool)
+    for token, log_prob in place.listed:
+        if match := names.fullmatch(token):
+            probs[int(match.group(1)) - 1] += np.exp(log_prob)
+            found[int(match.group(1)) - 1] = True
+    if not found[named] or probs.sum() == 0:
+        return None
+    listed = np.exp([log_prob for _, log_prob in place.listed])
+    probs[~found] = max(0.0, min(listed.min(), 1 - listed.sum()))
+    return OptionProbs(probs / probs.sum(), bounded=not found.all())

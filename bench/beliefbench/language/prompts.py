@@ -1,0 +1,204 @@
+"""Ways of asking: from what happened to what a model reads. The ways are those that the paper compares (section 7).
+
+The paper prints the words of the interactive conversation alone; those of the other ways are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast, get_args, get_type_hints
+
+import numpy as np
+
+from beliefbench.agent import Brief, break_ties
+from beliefbench.domain import OPTIONS, Domain
+from beliefbench.errors import UsageError
+from beliefbench.exact.questionnaire import choices_of_levels, level_marginals, questionnaire_of, usable_beliefs
+from beliefbench.language import words
+from beliefbench.language.dialogue import Dialogue
+
+
+@dataclass(frozen=True)
+class PromptStyle:
+    """How a model is asked.
+
+    Parameters
+    ----------
+    history
+        ``"interactive"``: a conversation, with the model's own recommendations in it; ``"whole"``: all rounds in one
+        turn, as options and the user's choices.
+    show
+        ``"words"``: options as people read them; ``"numbers"``: features as the domain's model takes them, in [0, 1].
+    given
+        ``"nothing"``; ``"preferences"``: the user says what they want (the paper's upper bound; privileged);
+        ``"posterior"``: the user says what an exact observer would believe about them by now.
+    think
+        ``"yes"``: the model is asked to think before it answers.
+    beliefs
+        ``"no"``; ``"yes"``: the model is also asked what the user wants, by the domain's questionnaire; ``"only"``: it
+        is asked nothing else, and recommends what its answers to that imply.
+
+    >>> PromptStyle(show="figures")
+    Traceback (most recent call last):
+    ...
+    beliefbench.errors.UsageError: show=figures is not known; use words or numbers.
+    """
+
+    history: Literal["interactive", "whole"] = "interactive"
+    show: Literal["words", "numbers"] = "words"
+    given: Literal["nothing", "preferences", "posterior"] = "nothing"
+    think: Literal["no", "yes"] = "no"
+    beliefs: Literal["no", "yes", "only"] = "no"
+
+    def __post_init__(self) -> None:
+        for name, annotation in get_type_hints(type(self)).items():
+            known, value = get_args(annotation), getattr(self, name)
+            if value not in known:
+                raise UsageError(f"{name}={value} is not known; use {', '.join(known[:-1])} or {known[-1]}.")
+
+    @classmethod
+    def of(cls, **ways: str) -> PromptStyle:
+        """Return ways of asking from what a SPEC says of them."""
+        return cls(**cast(Any, ways))
+
+    @property
+    def privileged(self) -> bool:
+        """Whether the truth about the users is needed."""
+        return self.given == "preferences"
+
+    def identity(self) -> dict[str, str]:
+        """Return the ways that are not the paper's main one, as JSON values: runs that ask as it does stay the same."""
+        return {
+            name: value for name, value in vars(self).items() if value != type(self).__dataclass_fields__[name].default
+        }
+
+    def note(self) -> str:
+        """Return what tells a row that is asked in this way from others, in a few words.
+
+        >>> PromptStyle(history="whole", beliefs="only").note()
+        'history=whole, beliefs=only'
+        """
+        return ", ".join(f"{name}={value}" for name, value in self.identity().items())
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """The state of agents that talk: for each user, what happened so far.
+
+    keys key[users], for ties; options float[users, rounds, 3, features]; recommended and chosen int[users, rounds];
+    told: a text a user that the first turn holds, where the users say what they want.
+    """
+
+    domain: Domain | Brief
+    asking: PromptStyle
+    keys: Any
+    options: np.ndarray
+    recommended: np.ndarray
+    chosen: np.ndarray
+    told: tuple[str, ...]
+
+    @classmethod
+    def begin(
+        cls, domain: Domain | Brief, asking: PromptStyle, keys: Any, truth: Mapping[str, np.ndarray] | None = None
+    ) -> Conversations:
+        """Return the state of users who have seen nothing; ``truth`` where ``asking`` is privileged."""
+        users = len(keys)
+        nothing = np.empty((users, 0), dtype=np.int64)
+        told = _preferences(cast(Domain, domain), truth) if asking.privileged and truth is not None else ("",) * users
+        return cls(domain, asking, keys, np.empty((users, 0, OPTIONS, len(domain.features))), nothing, nothing, told)
+
+    @property
+    def whole_domain(self) -> Domain:
+        """The domain, which every way of asking needs but the default one; that one does with a brief."""
+        assert isinstance(self.domain, Domain)
+        return self.domain
+
+    def observe(self, options: np.ndarray, recommended: np.ndarray, chosen: np.ndarray) -> Conversations:
+        """Return the state after a round: float[users, 3, features], int[users], int[users]."""
+        return replace(
+            self,
+            options=np.concatenate([self.options, options[:, None]], axis=1),
+            recommended=np.concatenate([self.recommended, recommended[:, None]], axis=1),
+            chosen=np.concatenate([self.chosen, chosen[:, None]], axis=1),
+        )
+
+    def dialogues(self, options: np.ndarray) -> tuple[Dialogue, ...]:
+        """Return what each user's model reads and is asked; options float[users, sets, 3, features]."""
+        item = self.domain.item
+        ending = words.think(item) if self.asking.think == "yes" else ""
+        return tuple(
+            Dialogue(turns, words.opening(item, said), tuple(self._question(one) + ending for one in sets))
+            for sets, (turns, said) in zip(options, map(self._read, range(len(options))), strict=True)
+        )
+
+    def questionnaires(self) -> tuple[Dialogue, ...]:
+        """Return what each user's model is asked about what the user wants: a question a scale."""
+        form = questionnaire_of(self.whole_domain)
+        questions = tuple(words.belief_question(scale, form.levels) for scale in form.scales)
+        return tuple(
+            Dialogue(turns, f"{said}\n\n", questions) for turns, said in map(self._read, range(len(self.told)))
+        )
+
+    def implied(self, beliefs: np.ndarray, options: np.ndarray) -> np.ndarray:
+        """Return what users would choose if they were as is believed, by the domain's own model.
+
+        Parameters
+        ----------
+        beliefs
+            float[users, scales, levels]; NaN for scales without an answer. Without any, the result is NaN.
+        options
+            float[users, sets, 3, features]; the result is float[users, sets, 3].
+        """
+        probs = np.full(options.shape[:3], np.nan)
+        for user, stated in enumerate(beliefs):
+            if (known := usable_beliefs(stated)) is not None:
+                probs[user] = choices_of_levels(self.whole_domain, known, options[user])
+        return probs
+
+    def likeliest(self, probs: np.ndarray) -> np.ndarray:
+        """Return the likeliest options, int[users, sets], ties broken at random; -1 where probs are NaN."""
+        none = np.isnan(probs).any(axis=-1)
+        return np.where(none, -1, break_ties(np.where(none[..., None], 0, probs), self.keys, self.chosen.shape[1]))
+
+    def _read(self, user: int) -> tuple[tuple[words.Turn, ...], str]:
+        """Return a user's finished turns, and what they say next before a question."""
+        item, rounds = self.domain.item, self.chosen.shape[1]
+        first = "\n\n".join(filter(None, [words.instructions(item, self.domain.purpose), self.told[user]]))
+        sets = [self._question(one) for one in self.options[user]]
+        if self.asking.history == "whole":
+            past = [
+                words.past_round(item, number, *one)
+                for number, one in enumerate(zip(sets, self.chosen[user], strict=True), 1)
+            ]
+            return (), "\n\n".join([first, *past, *self._posterior(user, rounds)])
+        turns, said = [], first
+        for number in range(rounds):
+            recommended, chosen = int(self.recommended[user, number]), int(self.chosen[user, number])
+            opening = words.opening(item, "\n\n".join([said, *self._posterior(user, number)]))
+            turns.append(words.Turn(opening, sets[number], words.answer(item, recommended)))
+            said = words.feedback(item, recommended, chosen)
+        return tuple(turns), "\n\n".join([said, *self._posterior(user, rounds)])
+
+    def _posterior(self, user: int, rounds: int) -> list[str]:
+        """Return what an exact observer believes after some rounds, as a paragraph, where that is given."""
+        if self.asking.given != "posterior":
+            return []
+        seen = self.options[user, :rounds], self.chosen[user, :rounds]
+        marginals = level_marginals(self.whole_domain, *seen, on_contradiction="ignore")
+        return [words.posterior(questionnaire_of(self.whole_domain).scales, marginals)]
+
+    def _question(self, options: np.ndarray) -> str:
+        return words.question(self.domain.item, [self._describe(option) for option in options])
+
+    def _describe(self, option: np.ndarray) -> str:
+        if self.asking.show == "words":
+            return self.domain.describe(option)
+        return ", ".join(f"{one.label}: {value:.6g}" for one, value in zip(self.domain.features, option, strict=True))
+
+
+def _preferences(domain: Domain, truth: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Return what users say of themselves; truth {latent site: value[users]}."""
+    form = questionnaire_of(domain)
+    answers = np.asarray(form.answers(truth))
+    return tuple(words.preferences(form.scales, form.levels, one) for one in answers)

@@ -1,0 +1,1 @@
+"""The leaderboard: rows, ranking, and the forms it is written in."""

@@ -1,0 +1,105 @@
+"""Runs as an xarray DataTree, the format of ArviZ: answers, truth, exact answers, the skill model's posterior."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from beliefbench.leaderboard.ranking import Leaderboard, read_leaderboard
+from beliefbench.leaderboard.row import Row
+
+if TYPE_CHECKING:
+    from xarray import Dataset, DataTree
+
+
+def datatree(results: str | Path = "results/local") -> DataTree:
+    """Return all finished runs below a folder as a DataTree.
+
+    ``posterior``, ``sample_stats`` and ``learning`` at its root are those of the skill model
+    (`beliefbench.skill.storage`), where runs have users enough, among them accuracy[chain, draw, run, round]; runs of
+    another number of rounds are in ``rounds_<R>``. Below, a node for the runs that can be compared, named by their
+    domain, with
+
+    - ``predictions``: probability[agent, user, round, item, option], NaN where the agent states none or the answer
+      cannot be used, and choice[agent, user, round, item], -1 where it cannot, -2 where the user was not asked;
+    - ``observed_data``: truth[user, item];
+    - ``constant_data``: exact[user, round, item, option], the exact posterior predictive.
+
+    An item is a held-out set. `xarray.open_datatree` reads what ``beliefbench export`` writes of it.
+
+    Raises
+    ------
+    UsageError
+        Where the folder does not exist.
+
+    >>> import beliefbench as bb, tempfile
+    >>> results = tempfile.mkdtemp()
+    >>> _ = bb.run("flights", "random", users=2, rounds=1, heldout=5, results=results)
+    >>> tree = datatree(results)
+    >>> dict(tree["flights/predictions"].sizes)
+    {'agent': 1, 'user': 2, 'round': 2, 'item': 5, 'option': 3}
+    """
+    return tree_of(read_leaderboard(results), Path(results))
+
+
+def tree_of(board: Leaderboard, results: Path) -> DataTree:
+    """Return the DataTree of standings that were read from a folder."""
+    from xarray import DataTree
+
+    nodes: dict[str, Any] = {}
+    for number, tree in board.posteriors(results).items():
+        at = "" if not nodes else f"rounds_{number}/"
+        nodes |= {f"{at}{name}": node.to_dataset() for name, node in tree.children.items()}
+    for group in board.groups():
+        name = _free(group[0].fields["domain"], nodes)
+        nodes |= {f"{name}/{part}": dataset for part, dataset in _datasets(group).items()}
+    return DataTree.from_dict(nodes)
+
+
+def _free(domain: str, nodes: dict[str, Any]) -> str:
+    """Return a node's name for a domain: no slash, and not one that is there."""
+    name = re.sub(r"[^\w.-]", "_", domain)
+    taken = {node.partition("/")[0] for node in nodes}
+    return next(one for one in (name, *(f"{name}_{number}" for number in range(2, 10**6))) if one not in taken)
+
+
+def _datasets(group: list[Row]) -> dict[str, Dataset]:
+    from xarray import Dataset
+
+    answers = [row.answers() for row in group]
+    users = np.unique(np.concatenate([one.users for one in answers]))
+    stages, items = answers[0].choice.shape[1:]
+    probability = np.full((len(group), len(users), stages, items, 3), np.nan, np.float32)
+    choice = np.full((len(group), len(users), stages, items), -2, np.int8)
+    truth, exact = np.empty((len(users), items), np.int8), np.empty((len(users), stages, items, 3))
+    for number, one in enumerate(answers):
+        at = np.searchsorted(users, one.users)
+        choice[number, at], truth[at], exact[at] = one.choice, one.truth[:, 0], one.exact
+        if one.probs is not None:
+            probability[number, at] = one.probs
+    fields = group[0].fields
+    coords = {"user": users, "round": np.arange(stages), "item": np.arange(items), "option": np.arange(3)}
+    names = {"agent": [row.fields["agent"] for row in group], "run": ("agent", [row.folder.name for row in group])}
+    answered = ("agent", "user", "round", "item")
+    told = {name: str(fields[name]) for name in ("domain", "domain_version", "seed", "agreement_rule")}
+    return {
+        "predictions": Dataset(
+            {"probability": ((*answered, "option"), probability), "choice": (answered, choice)}, coords | names, told
+        ),
+        "observed_data": Dataset(
+            {"truth": (("user", "item"), truth)}, {name: coords[name] for name in ("user", "item")}
+        ),
+        "constant_data": Dataset({"exact": (("user", "round", "item", "option"), exact)}, coords),
+    }
+
+
+def compressed(tree: DataTree) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the encoding by which a DataTree's numbers are packed without loss, for ``to_netcdf``."""
+    return {
+        node.path: {str(name): {"zlib": True} for name, value in node.data_vars.items() if value.dtype.kind != "U"}
+        for node in tree.subtree
+        if node.data_vars
+    }

@@ -1,0 +1,154 @@
+"""What stands in the cells of the tables for terminals, Markdown and LaTeX, and in the notes below them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from beliefbench.leaderboard.forms.columns import (
+    CALIBRATION,
+    NONE,
+    SKILL,
+    SKILL_NOTE,
+    UPDATING,
+    UPDATING_NOTE,
+    Column,
+    number,
+    percent,
+)
+from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE
+from beliefbench.leaderboard.row import UNVERIFIED, Row, split_verified
+
+PRIVILEGED_MARK, VERIFIED_MARK = "*", " ✓"
+REFERENCE_HEADERS = ("model", "taught", "acc 1", "acc last")
+REFERENCE_NOTE = f"Published, %: {SOURCE}; {CAVEAT}."
+SCORE_HEADERS = ("agree, %", "log score", "Brier", "KL exact", "coverage, %")
+
+
+def title_of(group: list[Row]) -> str:
+    """Return what a group of comparable rows is of, in a line."""
+    row = group[0].fields
+    sets = _count(row["heldout"], "held-out set")
+    return (
+        f"{row['domain']} (version {row['domain_version']}): {_count(group[0].population, 'user')}, "
+        f"{_count(len(group[0].rounds) - 1, 'round')}, {sets}, seed {row['seed']}"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def agent_of(row: Row) -> str:
+    """Return a row's agent, with a mark where it is told the truth."""
+    return row.fields["agent"] + PRIVILEGED_MARK * row.fields["privileged"]
+
+
+def accuracies(row: Row) -> list[str]:
+    """Return the accuracy after each round, in percent."""
+    return [percent(one["accuracy"]) for one in row.rounds]
+
+
+def accuracy_interval(row: Row) -> str:
+    """Return the 95% interval of the accuracy after the last round, in percent."""
+    return f"{100 * row.final['accuracy_lo']:.1f}-{100 * row.final['accuracy_hi']:.1f}"
+
+
+def eces(row: Row) -> list[str]:
+    """Return the calibration error after each round, in percent."""
+    return [percent(one["ece"]) for one in row.rounds]
+
+
+def scores(row: Row) -> list[str]:
+    """Return the cells under `SCORE_HEADERS`, after the last round."""
+    final = row.final
+    scores = [number(final[name]) for name in ("log_score", "brier", "kl_exact")]
+    return [percent(final["agreement"]), *scores, percent(final["coverage"])]
+
+
+def cost_headers(group: list[Row]) -> list[str]:
+    """Return the headers of `costs`; none where nobody counts tokens."""
+    return ["tokens", "time"] if any(row.tokens is not None for row in group) else []
+
+
+def costs(row: Row) -> list[str]:
+    """Return the cells under `cost_headers`: what all answers of a run took."""
+    return [NONE if row.tokens is None else f"{row.tokens:,}", NONE if row.seconds is None else duration(row.seconds)]
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it.
+
+    >>> duration(0.25), duration(75), duration(7260)
+    ('0.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
+
+
+def _belief(name: str, row: Row) -> list[str]:
+    return [percent(one[name]) for one in row.beliefs or ()]
+
+
+BELIEF_TABLES: tuple[tuple[str, str, Callable[[Row], list[str]]], ...] = (
+    ("beliefs", "Stated beliefs: distance to the exact ones, % after round", partial(_belief, "distance")),
+    ("implied acc", "Accuracy of what stated beliefs imply, % after round", partial(_belief, "accuracy")),
+    ("consistent", "Choices that stated beliefs imply, % after round", partial(_belief, "consistency")),
+    ("stated", "Questions about the user with a usable answer, % after round", partial(_belief, "coverage")),
+)
+"""A short name, a title and the cells of each table of stated beliefs (`beliefbench.scoring.beliefs`)."""
+
+
+def diagnostic_columns(group: list[Row]) -> list[tuple[str, Sequence[Column]]]:
+    """Return the further tables of a group that was fitted: a title and the columns of each."""
+    if all(row.skill is None for row in group):
+        return []
+    last = group[0].rounds[-1]["round"]
+    return [
+        (f"Updating, after round {last}", UPDATING),
+        (f"Calibration, after round {last}", CALIBRATION),
+        ("Skill model", SKILL),
+    ]
+
+
+def cells_of(columns: Sequence[Column], row: Row) -> list[str]:
+    """Return a row's cells under columns."""
+    return [column.cell(row) for column in columns]
+
+
+def footnotes(group: list[Row]) -> list[str]:
+    """Return what is to be known of the tables of a group, a note each."""
+    notes = [
+        f"95%: interval of the accuracy after the last round, clustered by user. "
+        f"agree: share of answers that are the exact answer's (rule: {group[0].fields['agreement_rule']}). "
+        "log score and KL exact in nats an answer, lower is better. ECE of few answers is mostly noise: that of the "
+        "exact answer, which is calibrated where users are as its model says, shows how much."
+    ]
+    if diagnostic_columns(group):
+        notes += [UPDATING_NOTE, SKILL_NOTE]
+    if group[0].exact_answer:
+        notes.append(f"The exact answer: {group[0].exact_answer}.")
+    if any(row.fields["privileged"] for row in group):
+        notes.append(f"{PRIVILEGED_MARK} is told the truth about the users.")
+    if any(row.verified for row in group):
+        notes.append(
+            f"{VERIFIED_MARK.strip()} is published, and nothing of it was changed since (`beliefbench verify`)."
+        )
+    if len(split_verified(group)) > 1:
+        notes.append(f"Ranks are among all rows, those that are {UNVERIFIED} too.")
+    if not all(row.fields["probabilistic"] for row in group) or diagnostic_columns(group):
+        notes.append(f"{NONE}: there is none, such as scores of probabilities where an agent only chooses.")
+    if any(one["coverage"] < 1 for row in group for one in row.rounds):
+        notes.append("An answer that cannot be used (coverage) counts as wrong, and as a third for each option.")
+    if any(row.fields["users"] < row.population for row in group):
+        notes.append("N of M users: a random sample, asked until the 95% interval was narrow enough.")
+    if cost_headers(group):
+        notes.append(
+            "tokens: read and written; a server counts the conversation with each question, a model on this machine "
+            "reads it once and does not count it. time: spent in answers, in all sittings."
+        )
+    if any(row.beliefs for row in group):
+        notes.append("Stated beliefs: usable answers to the questionnaire about the user; distance: total variation.")
+    return notes

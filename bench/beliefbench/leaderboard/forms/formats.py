@@ -1,0 +1,53 @@
+"""Every form that a leaderboard is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from beliefbench.errors import UsageError
+from beliefbench.leaderboard.forms.latex import to_latex
+from beliefbench.leaderboard.forms.markdown import to_markdown
+from beliefbench.leaderboard.forms.terminal import to_text
+from beliefbench.leaderboard.ranking import Leaderboard
+
+
+def to_html(board: Leaderboard, reference: bool = False) -> str:
+    """Return the leaderboard as one self-contained page."""
+    from beliefbench.leaderboard.page.page import to_html as page  # templates and pictures take a while to load
+
+    return page(board, reference)
+
+
+def to_csv(board: Leaderboard) -> str:
+    """Return one line for each row and round; the fields of JSON, an empty cell where an agent has none."""
+    return board.as_frame().to_csv(index=False)
+
+
+def to_json(board: Leaderboard) -> str:
+    """Return ``{"schema": 1, "rows": [...]}``."""
+    return board.as_json() + "\n"
+
+
+FOR_PEOPLE: dict[str, Callable[..., str]] = {
+    "table": to_text,
+    "md": to_markdown,
+    "html": to_html,
+    "latex": to_latex,
+}
+FOR_PROGRAMS: dict[str, Callable[[Leaderboard], str]] = {"csv": to_csv, "json": to_json}
+
+
+def writer(form: str, reference: bool = False) -> Callable[[Leaderboard], str]:
+    """Return what writes a leaderboard in a form; ``reference``: with what others published on its domains beside it.
+
+    Raises
+    ------
+    UsageError
+        Where published figures are asked for in a form that holds runs alone.
+    """
+    if form in FOR_PEOPLE:
+        return partial(FOR_PEOPLE[form], reference=reference)
+    if reference:
+        raise UsageError(f"--format {form} holds runs alone; --reference is for {', '.join(FOR_PEOPLE)}.")
+    return FOR_PROGRAMS[form]

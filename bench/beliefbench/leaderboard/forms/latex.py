@@ -1,0 +1,82 @@
+"""The leaderboard as LaTeX: a table a group, to paste into a paper that loads booktabs."""
+
+from __future__ import annotations
+
+import re
+
+from tabulate import tabulate
+
+from beliefbench.leaderboard.forms.cells import PRIVILEGED_MARK, accuracy_interval, agent_of, title_of
+from beliefbench.leaderboard.forms.columns import SKILL, number, percent
+from beliefbench.leaderboard.ranking import Leaderboard
+from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, Published, published
+from beliefbench.leaderboard.row import UNVERIFIED, Row, split_verified
+
+_SKILL = {column.header: column.cell for column in SKILL}
+
+
+def to_latex(board: Leaderboard, reference: bool = False) -> str:
+    r"""Return a ``table`` environment for each group of comparable rows; it needs ``\usepackage{booktabs}``.
+
+    Accuracy after each round with the interval of the last, the rank's interval where the skill model knows it, the
+    share of the gap to the exact answer that is closed, ECE and KL after the last round. ``reference``: and a table of
+    what was published on the domain.
+    """
+    parts = ["% \\usepackage{booktabs}"]
+    for group in board.groups():
+        parts.append(_table(group))
+        if reference and (known := published(group[0].fields["domain"])):
+            parts.append(_reference(group[0].fields["domain"], known))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(group: list[Row]) -> str:
+    stages = [f"{one['round']}" for one in group[0].rounds]
+    headers = ["agent", *stages, "95%", "rank", "gap closed", "ECE", "KL"]
+    caption = (
+        f"{_escaped(title_of(group))}. Accuracy (\\%) after each round, with its 95\\% interval after the last, "
+        "clustered by user; rank: 95\\% interval by the skill model; gap closed: share of the way from chance to the "
+        "exact answer; ECE (\\%) and KL(exact $\\Vert$ agent) (nats an answer) after the last round."
+    )
+    if any(row.fields["privileged"] for row in group):
+        caption += f" {PRIVILEGED_MARK}: is told the truth about the users."
+    if len(split_verified(group)) > 1:
+        caption += f" Above ``{UNVERIFIED}'': published, and nothing of it was changed since; ranks are among all rows."
+    lines = []
+    for heading, rows in split_verified(group):
+        lines += [[f"{heading}:", *[""] * (len(headers) - 1)]] if heading else []
+        lines += [_line(row) for row in rows]
+    return _environment(headers, lines, 1, caption, group[0].fields["domain"])
+
+
+def _reference(domain: str, known: list[Published]) -> str:
+    caption = f"Published on {_escaped(domain)}, accuracy (\\%): {_escaped(f'{SOURCE}; {CAVEAT}')}."
+    lines = [[str(value) for value in one] for one in known]
+    return _environment(["model", "taught", "first round", "last round"], lines, 2, caption, f"{domain}-published")
+
+
+def _environment(headers: list[str], lines: list[list[str]], words: int, caption: str, name: str) -> str:
+    """Return a table environment; the first ``words`` columns are flush left, numbers flush right."""
+    body = tabulate(lines, headers=headers, tablefmt="latex_booktabs", disable_numparse=True)
+    columns = len(headers)
+    body = body.replace("{" + "l" * columns + "}", "{" + "l" * words + "r" * (columns - words) + "}", 1)
+    label = re.sub(r"[^a-z0-9-]+", "-", name.lower())
+    parts = ["\\begin{table}", "\\centering", "\\small", body, f"\\caption{{{caption}}}", f"\\label{{tab:{label}}}"]
+    return "\n".join([*parts, "\\end{table}"])
+
+
+def _line(row: Row) -> list[str]:
+    last = row.diagnostics[-1]
+    return [
+        agent_of(row),
+        *[percent(one["accuracy"]) for one in row.rounds],
+        accuracy_interval(row).replace("-", "--"),
+        _SKILL["rank"](row).replace("-", "--"),
+        number(last["gap_closed"], 2),
+        percent(row.final["ece"]),
+        number(row.final["kl_exact"]),
+    ]
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([&%$#_{}])", r"\\\1", text)

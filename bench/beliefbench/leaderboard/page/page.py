@@ -1,0 +1,289 @@
+"""The leaderboard as one HTML page that needs no network: a tab a domain, and a page an agent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from beliefbench.leaderboard.forms.cells import BELIEF_TABLES
+from beliefbench.leaderboard.page.columns import Column, rank, sections
+from beliefbench.leaderboard.page.pictures import PICTURES, exact_curve
+from beliefbench.leaderboard.page.samples import domains_of, samples_of
+from beliefbench.leaderboard.page.styles import Styles, labels_of, number, percent, slugs_of, styles_of
+from beliefbench.leaderboard.page.svg import inline_svg
+from beliefbench.leaderboard.ranking import Leaderboard
+from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, published
+from beliefbench.leaderboard.row import Row, split_verified
+from beliefbench.publishing.evidence import command_of
+from beliefbench.skill.learning import Curve
+
+TEMPLATES = Path(__file__).parent / "templates"
+CAPTIONS = {
+    "learning-curves": (
+        "Learning curves",
+        "Accuracy after each round with its 95% interval. The broad line is the exact Bayesian answer on the same "
+        "questions: nobody who knows only the choices can be better in the long run.",
+    ),
+    "reliability": (
+        "Can its probabilities be trusted?",
+        "How often the chosen option is right, at each probability that the agent gave it, with a 95% band; on the "
+        "diagonal it is as often right as it says. The bars below show where its answers lie. ECE is compared with "
+        "what a calibrated agent that is as sure would stay below, 95 times in 100.",
+    ),
+    "agreement-and-kl": (
+        "How near to the exact answer?",
+        "How often an agent names what the exact answer names, and how far its probabilities are from the exact ones.",
+    ),
+    "updates": (
+        "Does it move enough?",
+        "How the probability of what the user wants changes from round to round, against the exact answer's change: "
+        "some answers as dots, means of twelfths of them as larger ones, the middle 80% shaded, and the least-squares "
+        "line over all rounds. On the diagonal, an agent moves as far as it should.",
+    ),
+}
+
+
+def to_html(board: Leaderboard, reference: bool = False) -> str:
+    """Return the leaderboard as one self-contained HTML page.
+
+    What the skill model says is shown where ``standings`` have it (`Leaderboard.with_skill`); ``reference``: with what
+    was published on a domain below its rows.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, number=number)
+    told = _Page(board, reference).told()
+    style, script = (Markup((TEMPLATES / f"page.{kind}").read_text("utf-8")) for kind in ("css", "js"))
+    return environment.get_template("page.html").render(**told, style=style, script=script)
+
+
+class _Page:
+    """What the templates are told of standings."""
+
+    def __init__(self, board: Leaderboard, reference: bool) -> None:
+        self.board, self.reference = board, reference
+        self.groups = board.groups()
+        self.agents = list(dict.fromkeys(row.fields["agent"] for row in board.rows))
+        self.anchors = dict(zip(self.agents, (f"agent-{slug}" for slug in slugs_of(self.agents)), strict=True))
+        self.styles = styles_of(label for group in self.groups for label in labels_of(group))
+        self.titles = _titles(self.groups)
+        self.tabs = [f"domain-{slug}" for slug in slugs_of(self.titles)]
+        self.domains = domains_of(group[0].fields["domain"] for group in self.groups)
+        self.exact = [exact_curve(group) for group in self.groups]
+
+    def told(self) -> dict[str, Any]:
+        rows = self.board.rows
+        return {
+            "domains": [self.domain(place) for place in range(len(self.groups))],
+            "overview": self.overview() if len(self.groups) > 1 else None,
+            "agents": [self.agent(name) for name in self.agents],
+            "columns": _meanings(self.groups),
+            "problems": self.board.problems,
+            "source": f"{SOURCE}; {CAVEAT}.",
+            "runs": len(rows),
+            "finished": max((row.record.finished or "" for row in rows), default=""),
+            "versions": sorted({row.record.versions.get("beliefbench", "") for row in rows} - {""}),
+        }
+
+    def domain(self, place: int) -> dict[str, Any]:
+        group, title, anchor = self.groups[place], self.titles[place], self.tabs[place]
+        labels = labels_of(group)
+        label_of = {row.folder: label for row, label in zip(group, labels, strict=True)}
+        known = [(label, row.skill) for row, label in zip(group, labels, strict=True) if row.skill is not None]
+        fields = group[0].fields
+        return {
+            "title": title,
+            "anchor": anchor,
+            "name": fields["domain"],
+            "version": fields["domain_version"],
+            "asked": _asked(group),
+            "rounds": len(group[0].rounds) - 1,
+            "sections": sections(group),
+            "blocks": [
+                (heading, [self.line(row, label_of[row.folder]) for row in rows])
+                for heading, rows in split_verified(group)
+            ],
+            "exact": self.exact[place],
+            "exact_answer": group[0].exact_answer,
+            "privileged": any(row.fields["privileged"] for row in group),
+            "partial": any(row.fields["users"] < row.population for row in group),
+            "verified": any(row.verified for row in group),
+            "beats": [(label, skill.beats) for label, skill in known],
+            "curves": [(label, _curves(skill.curves)) for label, skill in known if skill.curves],
+            "beliefs": _beliefs(group, labels),
+            "pictures": list(_pictures(group, labels, anchor, self.styles)),
+            "published": published(fields["domain"]) if self.reference else [],
+            "parameters": _short_json(group[0].record.identity.domain.parameters),
+        }
+
+    def line(self, row: Row, label: str) -> dict[str, Any]:
+        return {
+            "row": row,
+            "rank": rank(row),
+            "agent": label,
+            "anchor": self.anchors[row.fields["agent"]],
+            "note": row.note,
+            "privileged": row.fields["privileged"],
+            "verified": row.verified,
+            "colour": self.styles[label].number,
+            "problems": row.skill.problems if row.skill else [],
+        }
+
+    def overview(self) -> dict[str, Any]:
+        """Return the accuracy after the last round of all agents on all domains: of each the first run of its table."""
+        lines = []
+        for agent in self.agents:
+            rows = [next((row for row in group if row.fields["agent"] == agent), None) for group in self.groups]
+            ran = [row for row in rows if row is not None]
+            gaps = [row.diagnostics[-1]["gap_closed"] for row in ran]
+            known = [gap for gap in gaps if gap is not None]
+            lines.append(
+                {
+                    "agent": agent,
+                    "anchor": self.anchors[agent],
+                    "rows": rows,
+                    "mean": sum(known) / len(known) if known else None,
+                    "known": len(known),
+                    "privileged": any(row.fields["privileged"] for row in ran),
+                    "verified": all(row.verified for row in ran),
+                    "problems": [],  # they belong to a domain
+                }
+            )
+        # Means over unlike domains cannot be compared: who ran everywhere stands first.
+        lines.sort(
+            key=lambda line: (line["mean"] is None, line["known"] < len(self.groups), -(line["mean"] or 0.0)),
+        )
+        return {
+            "domains": list(zip(self.titles, self.tabs, strict=True)),
+            "exact": [curve[-1] for curve in self.exact],
+            "privileged": any(line["privileged"] for line in lines),
+            "verified": any(line["verified"] for line in lines),
+            "whole": all(line["known"] == len(self.groups) for line in lines),
+            "blocks": split_verified(lines, itemgetter("verified")),
+        }
+
+    def agent(self, name: str) -> dict[str, Any]:
+        runs = [
+            {
+                "row": row,
+                "title": title,
+                "tab": tab,
+                "rank": rank(row),
+                "of": len(group),
+                "verified": row.verified,
+                **_provenance(row),
+            }
+            for group, title, tab in zip(self.groups, self.titles, self.tabs, strict=True)
+            for row in group
+            if row.fields["agent"] == name
+        ]
+        rows: list[Row] = [run["row"] for run in runs]
+        samples, problems = samples_of(rows, self.domains)
+        return {
+            "name": name,
+            "anchor": self.anchors[name],
+            "notes": list(dict.fromkeys(row.note for row in rows if row.note)),
+            "privileged": any(row.fields["privileged"] for row in rows),
+            "probabilistic": all(row.fields["probabilistic"] for row in rows),
+            "version": ", ".join(dict.fromkeys(row.record.agent.version for row in rows)),
+            "runs": runs,
+            "samples": samples,
+            "problems": problems,
+        }
+
+
+def _titles(groups: Sequence[list[Row]]) -> list[str]:
+    """Return what to call each group: its domain, and how much was asked where that alone would not tell."""
+    domains = [group[0].fields["domain"] for group in groups]
+    return [
+        name if domains.count(name) == 1 else f"{name}, {_asked(group)}"
+        for name, group in zip(domains, groups, strict=True)
+    ]
+
+
+def _asked(group: list[Row]) -> str:
+    fields = group[0].fields
+    counts = (
+        (group[0].population, "user"),
+        (len(group[0].rounds) - 1, "round"),
+        (fields["heldout"], "held-out set"),
+    )
+    told = ", ".join(f"{count:,} {what}{'' if count == 1 else 's'}" for count, what in counts)
+    return f"{told}, seed {fields['seed']}"
+
+
+def _pictures(group: list[Row], labels: list[str], anchor: str, styles: Styles) -> Iterator[dict[str, Any]]:
+    for name, draw in PICTURES.items():
+        figure = draw(group, styles)
+        if figure is None:
+            continue
+        title, caption = CAPTIONS[name]
+        svg = Markup(inline_svg(figure, f"{anchor}-{name}", _described(name, title, group, labels)))
+        yield {"title": title, "caption": caption, "svg": svg}
+
+
+def _described(name: str, title: str, group: list[Row], labels: list[str]) -> str:
+    """Return what a picture shows, for those who cannot see it; the tables hold the numbers."""
+    if name != "learning-curves":
+        return f"{title} {', '.join(labels)}. The numbers are in the table above."
+    ends = "; ".join(
+        f"{label} {percent(row.rounds[0]['accuracy'])} to {percent(row.final['accuracy'])}"
+        for row, label in zip(group, labels, strict=True)
+    )
+    return f"{title}: accuracy before the first and after the last round, in percent: {ends}."
+
+
+def _curves(curves: dict[str, Curve]) -> list[tuple[str, Curve, bool]]:
+    """Return curves with their names, and which of them foretells best."""
+    best = max(curves, key=lambda name: curves[name].elpd_difference)
+    return [(name, curve, name == best) for name, curve in curves.items()]
+
+
+def _beliefs(group: list[Row], labels: list[str]) -> list[dict[str, Any]]:
+    stating = [(row, label) for row, label in zip(group, labels, strict=True) if row.beliefs]
+    if not stating:
+        return []
+    return [
+        {"title": title, "rows": [(label, cells(row)) for row, label in stating]} for _, title, cells in BELIEF_TABLES
+    ]
+
+
+def _provenance(row: Row) -> dict[str, Any]:
+    record = row.record
+    settings = {name: value for name, value in record.identity.agent.items() if name not in ("name", "version")}
+    return {
+        "command": command_of(record),
+        "settings": [
+            (name, value if isinstance(value, str) else _short_json(value)) for name, value in settings.items()
+        ],
+        "facts": [
+            ("run", "/".join(row.folder.parts[-3:])),
+            ("key", record.key),
+            ("started", record.started),
+            ("finished", record.finished or ""),
+            ("sittings", str(1 + len(record.resumed))),
+            ("machine", ", ".join(f"{name} {value}" for name, value in record.machine.items())),
+            ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),
+        ],
+    }
+
+
+def _meanings(groups: Sequence[list[Row]]) -> list[Column]:
+    """Return the columns of all groups that are to be explained, each once."""
+    columns = [column for group in groups for section in sections(group) for column in section.columns]
+    return list({column.head: column for column in columns if column.meaning}.values())
+
+
+def _short_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

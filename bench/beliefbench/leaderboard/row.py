@@ -1,0 +1,128 @@
+"""A row of the leaderboard: one agent on one domain, and all that is known of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from beliefbench.running.store import RunRecord, RunStore
+from beliefbench.scoring.heldout import HeldOut, answers_of
+from beliefbench.skill.counts import Counts
+
+if TYPE_CHECKING:
+    from beliefbench.skill.summary import Skill
+
+ROW_FIELDS = (
+    "domain",
+    "domain_version",
+    "agent",
+    "users",
+    "heldout",
+    "seed",
+    "agreement_rule",
+    "probabilistic",
+    "privileged",
+    "rank",
+    "rhat",
+    "ess_bulk",
+)
+RUN_FIELDS = ("note", "tokens", "seconds", "verified")
+BELIEF_FIELDS = {
+    "distance": "belief_distance",
+    "accuracy": "belief_accuracy",
+    "consistency": "belief_consistency",
+    "coverage": "belief_coverage",
+}
+SKILL_FIELDS = ("skill_accuracy", "skill_lo", "skill_hi")
+SKILL_RUN_FIELDS = ("rank_lo", "rank_hi", "best", "gain", "plateau", "ess_tail", "divergences", "pareto_k", "problems")
+UNVERIFIED = "not verified"
+
+Shown = TypeVar("Shown")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One agent on one domain: `ROW_FIELDS`, and `ROUND_FIELDS` after each round.
+
+    ``group`` holds what two rows must share to be compared; ``population`` is how many users all of its runs draw from;
+    ``note`` is the agent's own, with what else is to be known of the run; ``exact_answer`` says what the exact answer
+    rests on, where that does not go without saying; ``folder`` is the run's. ``tokens`` and ``seconds`` are what all
+    answers took, None where nobody counts tokens; ``beliefs``: `beliefbench.scoring.beliefs.score_beliefs` where it
+    states any; ``diagnostics``: `scoring.diagnostics.diagnostic_metrics`; ``counts`` is what the skill model knows of
+    it, ``skill`` what it says; ``verified``: whether it is published and its files are those that its evidence attests.
+    """
+
+    fields: dict[str, Any]
+    rounds: list[dict[str, Any]]
+    group: tuple[Any, ...]
+    population: int
+    note: str | None
+    exact_answer: str | None
+    record: RunRecord
+    folder: Path
+    tokens: int | None
+    seconds: float | None
+    beliefs: list[Mapping[str, Any]] | None
+    diagnostics: list[dict[str, Any]]
+    counts: Counts
+    verified: bool
+    skill: Skill | None = None
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The metrics after the last round."""
+        return self.rounds[-1]
+
+    def named_beliefs(self) -> list[dict[str, Any]]:
+        """Return `BELIEF_FIELDS` after each round, None where it states no beliefs."""
+        none: dict[str, Any] = dict.fromkeys(BELIEF_FIELDS)
+        rounds = [none] * len(self.rounds) if self.beliefs is None else self.beliefs
+        return [{field: one[name] for name, field in BELIEF_FIELDS.items()} for one in rounds]
+
+    def named_skill(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return `SKILL_RUN_FIELDS`, and `SKILL_FIELDS` after each round, None where the skill model says nothing."""
+        if self.skill is None:
+            return dict.fromkeys(SKILL_RUN_FIELDS), [dict.fromkeys(SKILL_FIELDS) for _ in self.rounds]
+        skill = self.skill
+        said: dict[str, Any] = {"rank_lo": skill.rank[0], "rank_hi": skill.rank[1], "best": skill.best}
+        said |= {"gain": skill.gain and skill.gain.value, "plateau": skill.plateau, "ess_tail": skill.ess_tail}
+        said |= {"divergences": skill.divergences, "pareto_k": skill.pareto_k, "problems": "; ".join(skill.problems)}
+        return said, [dict(zip(SKILL_FIELDS, one, strict=True)) for one in skill.accuracy]
+
+    def answers(self) -> HeldOut:
+        """Return its answers, read from its folder again."""
+        return answers_of(self.record, RunStore(self.folder).rows())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the ROW of ``leaderboard --format json``."""
+        return {**{name: self.fields[name] for name in ROW_FIELDS}, "rounds": self.rounds}
+
+
+def unique_labels(names: Sequence[str]) -> list[str]:
+    """Return names, each but the first of its kind with a number, so that two runs of one agent are not one.
+
+    >>> unique_labels(["first", "random", "first"])
+    ['first', 'random', 'first (2)']
+    """
+    return [
+        name if name not in names[:place] else f"{name} ({1 + names[:place].count(name)})"
+        for place, name in enumerate(names)
+    ]
+
+
+def split_verified(
+    rows: Sequence[Shown], verified: Callable[[Shown], bool] = attrgetter("verified")
+) -> list[tuple[str, list[Shown]]]:
+    """Return rows as they are shown: the verified ones, and apart from them, under a heading, the others.
+
+    There is no heading where all are alike.
+
+    >>> split_verified([1, 2, 3], verified=lambda number: number > 1), split_verified([1, 2], verified=bool)
+    ([('', [2, 3]), ('not verified', [1])], [('', [1, 2])])
+    """
+    kinds = [[row for row in rows if verified(row)], [row for row in rows if not verified(row)]]
+    headings = ("", UNVERIFIED if all(kinds) else "")
+    return [(heading, kind) for heading, kind in zip(headings, kinds, strict=True) if kind]

@@ -1,0 +1,258 @@
+"""Domains and agents by name: the built-in ones and anybody's, from all the `beliefbench.plugins.sources`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from inspect import Parameter, getdoc, signature
+from typing import Any, cast
+
+from beliefbench.agent import Agent
+from beliefbench.domain import Domain, Feature
+from beliefbench.errors import BeliefBenchError, UsageError, first_line, in_short, unknown_name
+from beliefbench.plugins.settings import parse_spec, varied_suite
+from beliefbench.plugins.sources import Kind, Source, source_of, sources
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the names that may be asked for, sorted; a suite is one name. Loads nothing.
+
+    >>> "flights" in names("domain")
+    True
+    """
+    return sorted({source.name for source in sources(kind)})
+
+
+def list_domains() -> list[str]:
+    """Return the names of the domains and suites that are installed, sorted. Loads none of them.
+
+    >>> [name for name in list_domains() if name.startswith("webshop")]
+    ['webshop']
+    """
+    return names("domain")
+
+
+def list_agents() -> list[str]:
+    """Return the names of the agents that are installed, sorted. Loads none of them.
+
+    >>> "bayesian" in list_agents()
+    True
+    """
+    return names("agent")
+
+
+def load_domain(name: str) -> Domain:
+    """Return a domain by its SPEC: ``NAME`` or ``NAME,key=value,...``; a suite's domains are ``SUITE-NAME``.
+
+    Raises
+    ------
+    UsageError
+        Where no domain has that name, it is a suite, or it does not have a setting.
+    BeliefBenchError
+        Where more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
+
+    >>> load_domain("flights").item
+    'Flight'
+    >>> load_domain("flights,user_lapse=0.2").name
+    'flights,user_lapse=0.2'
+    """
+    found = load_suite(name)
+    if len(found) > 1:
+        raise UsageError(f"'{name.strip()}' is a suite of {len(found)} domains; name one: {_listed(found)}.")
+    return found[0]
+
+
+def load_suite(name: str) -> tuple[Domain, ...]:
+    """Return the domains of a suite by its SPEC, its settings applied to each; a domain is a suite of one.
+
+    Raises as `load_domain`.
+
+    >>> [domain.name for domain in load_suite("flights-n")][:3]
+    ['flights-2', 'flights-3', 'flights']
+    """
+    spec = name.strip()
+    name, model, settings = parse_spec(spec, "domain")
+    if model is not None:
+        raise UsageError(f"domain '{spec}': a domain has no MODEL; write {name},key=value for a setting.")
+    domains = _members(name)
+    return varied_suite(spec, domains) if settings else domains
+
+
+def _members(name: str) -> tuple[Domain, ...]:
+    """Return the domain or the domains of the suite of that name; a domain of a suite by its own name."""
+    if name in names("domain"):
+        source = source_of("domain", name)
+        found = source.loaded()
+        domains = found if isinstance(found, tuple) else (found,)
+        if not domains or not all(isinstance(one, Domain) for one in domains):
+            kind = ", ".join(sorted({type(one).__name__ for one in domains})) or "empty tuple"
+            raise BeliefBenchError(
+                f"domain '{name}' ({source.origin}) is of type {kind}; expected a beliefbench.Domain, or a tuple of "
+                "them."
+            )
+        if wrong := _wrong_domains(domains, name):
+            raise BeliefBenchError(f"domain '{name}' ({source.origin}) cannot be used: {wrong}.")
+        return domains
+    for suite in _suites(name):
+        for domain in _members(suite):
+            if domain.name == name:
+                return (domain,)
+    raise unknown_name("domain", name, known_domains(name))
+
+
+def known_domains(name: str) -> list[str]:
+    """Return the names of all domains and suites, and of the domains in suites that a name begins with.
+
+    >>> [one for one in known_domains("webshop-backpack") if one.startswith("webshop-b")]
+    ['webshop-backpacks']
+    """
+    known = set(names("domain"))
+    for suite in _suites(name):
+        with suppress(BeliefBenchError):  # a suite that is broken hides no other
+            known |= {domain.name for domain in _members(suite)}
+    return sorted(known)
+
+
+def is_domain(spec: str) -> bool:
+    """Tell whether a SPEC begins with the name of a domain or a suite.
+
+    >>> is_domain("webshop-backpacks,user_lapse=0.1"), is_domain("random")
+    (True, False)
+    """
+    name = parse_spec(spec, "domain")[0]
+    return name in known_domains(name)
+
+
+def _suites(name: str) -> list[str]:
+    return [one for one in names("domain") if name.startswith(f"{one}-")]
+
+
+def _wrong_domains(domains: tuple[Domain, ...], name: str) -> str:
+    """Return what keeps domains from being used at all, or nothing; `checking.domain_contract` looks at the rest."""
+    known, seen = sources("domain"), set()
+    for domain in domains:
+        if wrong := _wrong_members(domain, texts=("name", "version", "item"), functions=("model", "draw", "describe")):
+            return wrong
+        features = domain.features
+        if not (isinstance(features, tuple) and features and all(isinstance(one, Feature) for one in features)):
+            return f"its features are {features!r}; expected a tuple of one beliefbench.Feature or more"
+        if domain.name in seen:
+            return f"two of its domains call themselves '{domain.name}'; give each a name of its own"
+        seen.add(domain.name)
+        others = [source for source in known if source.name == domain.name != name]
+        if others and not any(source.brings(domain) for source in others):
+            return _taken(others[0])
+    return ""
+
+
+def _wrong_agent(agent: Any, name: str) -> str:
+    """Return what keeps an agent from being used at all, or nothing; `checking.agent_contract` looks at the rest."""
+    functions, flags = ("identity", "begin", "predict", "observe"), ("probabilistic", "privileged")
+    if wrong := _wrong_members(agent, texts=("name", "version"), flags=flags, functions=functions):
+        return f"{wrong} (it is of type {type(agent).__name__})"
+    note, users = getattr(agent, "note", None), getattr(agent, "users_per_call", 1)
+    if not (note is None or isinstance(note, str)) or not (isinstance(users, int) and users >= 1):
+        return f"its note is {note!r} and its users_per_call {users!r}; expected some text or None, and 1 or more"
+    plain = agent.name.partition(":")[0]
+    others = [source for source in sources("agent") if source.name == plain != name]
+    return _taken(others[0]) if others else ""
+
+
+def _wrong_members(
+    thing: Any, *, texts: Sequence[str], flags: Sequence[str] = (), functions: Sequence[str] = ()
+) -> str:
+    for member in texts:
+        value = getattr(thing, member, None)
+        if not (isinstance(value, str) and value.strip()):
+            return f"its {member} is {value!r}; expected some text"
+    for member in flags:
+        value = getattr(thing, member, None)
+        if not isinstance(value, bool):
+            return f"its {member} is {value!r}; expected True or False"
+    for member in functions:
+        if not callable(getattr(thing, member, None)):
+            return f"it has no function {member}"
+    return ""
+
+
+def _taken(other: Source) -> str:
+    return (
+        f"it calls itself '{other.name}', which is another's name ({other.origin}), so that their runs could not be "
+        "told apart; give it a name of its own"
+    )
+
+
+def load_agent(spec: str, domain: Domain) -> Agent:
+    """Return an agent for a domain by its SPEC: ``NAME``, ``NAME:MODEL`` or ``NAME:MODEL,key=value,...``.
+
+    Raises
+    ------
+    UsageError
+        Where no agent has that name, or it refuses the domain, the model or an option.
+    BeliefBenchError
+        Where more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
+
+    >>> load_agent("bayesian", load_domain("flights")).name
+    'bayesian'
+    """
+    name, model, options = parse_spec(spec)
+    source, factory, takes = _factory(name)
+    given = options if model is None else {"model": model, **options}
+    for option in given:
+        if option not in takes and not any(one.kind is Parameter.VAR_KEYWORD for one in takes.values()):
+            asked = f"the model '{model}'" if option == "model" else f"the option '{option}'"
+            raise UsageError(f"agent '{spec}': {name} does not take {asked}; it takes {', '.join(takes) or 'nothing'}.")
+    missing = [option for option in _required(takes) if option not in given]
+    if missing:
+        raise UsageError(f"agent '{spec}': {name} needs {', '.join(missing)}; write {name}:MODEL or {name},key=value.")
+    try:
+        agent = factory(domain, **given)
+    except ValueError as error:
+        raise UsageError(f"agent '{spec}' cannot be made: {first_line(error)}.") from error
+    except BeliefBenchError:
+        raise
+    except (Exception, SystemExit) as error:  # anybody's factory may raise anything
+        raise BeliefBenchError(f"agent '{spec}' cannot be made: {in_short(error)}.") from error
+    if wrong := _wrong_agent(agent, name):
+        raise BeliefBenchError(f"agent '{spec}' ({source.origin}) cannot be used: {wrong}.")
+    return cast(Agent, agent)
+
+
+def stands_alone(name: str) -> bool:
+    """Tell whether an agent can be made by its name alone, with no model and no option.
+
+    >>> stands_alone("random"), stands_alone("lowest")
+    (True, False)
+    """
+    return not _required(_factory(name)[2])
+
+
+def factory_doc(name: str) -> str | None:
+    """Return what an agent's factory says of itself.
+
+    >>> factory_doc("random")
+    'Accuracy 1/3 and log score ln 3 in expectation: the floor under every other row.'
+    """
+    return getdoc(_factory(name)[1])
+
+
+def _factory(name: str) -> tuple[Source, Callable[..., Any], dict[str, Parameter]]:
+    """Return where an agent comes from, what makes it, and what that takes beside the domain."""
+    source = source_of("agent", name)
+    factory = source.loaded()
+    try:
+        return source, factory, dict(list(signature(factory).parameters.items())[1:])
+    except (TypeError, ValueError) as error:
+        raise BeliefBenchError(
+            f"agent '{name}' ({source.origin}) is of type {type(factory).__name__}; expected a factory, "
+            "factory(domain) -> agent."
+        ) from error
+
+
+def _listed(domains: tuple[Domain, ...]) -> str:
+    return ", ".join(domain.name for domain in domains)
+
+
+def _required(options: dict[str, Parameter]) -> list[str]:
+    variadic = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
+    return [name for name, one in options.items() if one.default is Parameter.empty and one.kind not in variadic]

@@ -1,0 +1,189 @@
+"""Where domains and agents come from: entry points, folders of plugin files, and functions that return sources.
+
+A source is found without being loaded, and a source that is broken fails alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from beliefbench.errors import BeliefBenchError, UsageError, in_short, unknown_name
+
+Kind = Literal["domain", "agent"]
+TABLES: dict[Kind, str] = {"domain": "DOMAINS", "agent": "AGENTS"}
+FURTHER = "beliefbench.sources"
+"""Entry points of functions without parameters that return a list of `Source`."""
+_folders: list[Path] = []
+_read: dict[Path, tuple[dict[Kind, list[Source]], list[BeliefBenchError]]] = {}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One object that may be asked for by name: where it comes from, and how it is had."""
+
+    name: str
+    origin: str
+    load: Callable[[], Any]
+    target: str
+    """What it is, so that one object under one name is not taken for two."""
+    kind: Kind = "domain"
+
+    def loaded(self) -> Any:
+        """Return the object, or raise `BeliefBenchError` where it cannot be had."""
+        try:
+            return self.load()
+        except (Exception, SystemExit) as error:  # anybody's module may raise anything, or be a script that ends
+            raise BeliefBenchError(
+                f"{self.kind} '{self.name}' ({self.origin}) cannot be loaded: {in_short(error)}."
+            ) from error
+
+    def brings(self, thing: Any) -> bool:
+        """Tell whether it is this very thing, or a suite with it; False where it cannot be had."""
+        try:
+            found = self.loaded()
+        except BeliefBenchError:
+            return False
+        return any(one is thing for one in (found if isinstance(found, tuple) else (found,)))
+
+
+def sources(kind: Kind) -> list[Source]:
+    """Return everything of a kind that may be asked for.
+
+    >>> [source.origin for source in sources("domain") if source.name == "hotels"]
+    ['beliefbench, beliefbench.domains.hotels:hotels']
+    """
+    found = [_entry_point(kind, point) for point in entry_points(group=f"beliefbench.{kind}s")]
+    found += [source for folder in _folders for source in _folder_sources(folder)[0].get(kind, [])]
+    return found + [source for source in _further_sources()[0] if source.kind == kind]
+
+
+def source_of(kind: Kind, name: str) -> Source:
+    """Return the one source of a name.
+
+    Raises
+    ------
+    UsageError
+        Where nothing has that name.
+    BeliefBenchError
+        Where more than one plugin provides it: no fault of the call, which is right as soon as one of them is gone.
+
+    >>> source_of("domain", "hotels").origin
+    'beliefbench, beliefbench.domains.hotels:hotels'
+    """
+    found = [source for source in sources(kind) if source.name == name]
+    if not found:
+        raise unknown_name(kind, name, {source.name for source in sources(kind)})
+    if len({source.target for source in found}) > 1:
+        raise BeliefBenchError(
+            f"{len(found)} plugins provide {'an' if kind == 'agent' else 'a'} {kind} '{name}' "
+            f"({'; '.join(source.origin for source in found)}); uninstall or rename all but one."
+        )
+    return found[0]
+
+
+def add_plugin_folder(folder: Path) -> None:
+    """Add the plugin files of a folder, ``*.py``, for the rest of this process.
+
+    A file names what it brings as entry points would: ``DOMAINS = {"restaurants": restaurants}`` and
+    ``AGENTS = {"regular": Regular}``.
+
+    Raises
+    ------
+    UsageError
+        Where the folder is none, or holds no plugin file.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"plugin folder '{folder}' is not a folder; name one that holds plugin files (*.py).")
+    if not _files(folder):
+        raise UsageError(f"plugin folder '{folder}' holds no plugin file (*.py).")
+    if folder.resolve() not in _folders:
+        _folders.append(folder.resolve())
+
+
+def plugin_folders() -> tuple[Path, ...]:
+    """Return the folders that were added, in that order."""
+    return tuple(_folders)
+
+
+def forget_plugin_folders() -> None:
+    """Take back what was added, and what was found there."""
+    _folders.clear()
+    _read.clear()
+
+
+def broken_sources() -> list[BeliefBenchError]:
+    """Return what is wrong with plugin files and further sources that could not be loaded, an error each."""
+    return [error for folder in _folders for error in _folder_sources(folder)[1]] + _further_sources()[1]
+
+
+def _further_sources() -> tuple[list[Source], list[BeliefBenchError]]:
+    """Return what functions registered as ``beliefbench.sources`` bring, and what is wrong with the others."""
+    found: list[Source] = []
+    broken = []
+    for point in entry_points(group=FURTHER):
+        try:
+            brought = list(point.load()())
+            if wrong := [one for one in brought if not isinstance(one, Source)]:
+                raise BeliefBenchError(
+                    f"it returned {wrong[0]!r}; expected a list of beliefbench.plugins.sources.Source"
+                )
+            found += brought
+        except (Exception, SystemExit) as error:  # anybody's function may raise anything
+            broken.append(BeliefBenchError(f"source '{point.name}' ({point.value}) brings nothing: {in_short(error)}."))
+    return found, broken
+
+
+def _entry_point(kind: Kind, point: EntryPoint) -> Source:
+    package = point.dist.name if point.dist else "unknown package"
+    return Source(point.name, f"{package}, {point.value}", point.load, point.value, kind)
+
+
+def _folder_sources(folder: Path) -> tuple[dict[Kind, list[Source]], list[BeliefBenchError]]:
+    """Return what a folder's files bring, and what is wrong with them; each file is run once a process."""
+    if folder in _read:
+        return _read[folder]
+    # Before any file is run: one that asks for a domain by name comes here again.
+    found, broken = _read[folder] = {kind: [] for kind in TABLES}, []
+    for file in _files(folder):
+        try:
+            module = _module(file)
+            for kind, table in TABLES.items():
+                found[kind] += _listed(kind, file, getattr(module, table, {}), table)
+            if not any(hasattr(module, table) for table in TABLES.values()):
+                raise BeliefBenchError('it has neither DOMAINS = {"name": domain} nor AGENTS = {"name": factory}')
+        except BeliefBenchError as error:
+            broken.append(BeliefBenchError(f"plugin file '{file}' brings nothing: {error}."))
+        except (Exception, SystemExit) as error:  # anybody's file may raise anything, or be a script that ends
+            broken.append(BeliefBenchError(f"plugin file '{file}' raised {in_short(error)}."))
+    return found, broken
+
+
+def _listed(kind: Kind, file: Path, table: Any, name: str) -> list[Source]:
+    if not isinstance(table, Mapping) or not all(isinstance(key, str) for key in table):
+        raise BeliefBenchError(f"{name} is {table!r}; expected a dict from names to objects")
+    return [Source(key, str(file), partial(_same, value), f"{file}:{key}", kind) for key, value in table.items()]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _module(file: Path) -> ModuleType:
+    name = f"beliefbench_plugin_{file.stem}"
+    module = ModuleType(name)
+    module.__file__ = str(file)
+    sys.modules[name] = module  # dataclasses and pickling look a module up by its name
+    # Not through the import system: its bytecode cache takes a file changed within a second for the old one.
+    exec(compile(file.read_bytes(), file, "exec"), module.__dict__)
+    return module
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.py") if not file.name.startswith(("_", ".")))

@@ -1,0 +1,210 @@
+"""Episodes: who the users are, what they are shown, what they choose, and what the exact answer says of it.
+
+All is drawn from the domain's own NumPyro models and from (seed, domain, user, round), so that every agent meets just
+the same users, rounds and held-out sets, on any machine. Where a domain's users were recorded, they are taken as they
+are, and the seed only says which come first.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro import handlers
+
+from beliefbench.domain import OPTIONS, Domain, Recorded
+from beliefbench.draws import in_chunks, key, keys_for, path_keys
+from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.exact.enumeration import query_values
+from beliefbench.exact.inference import expected_information, predictives
+from beliefbench.exact.latents import latent_space
+from beliefbench.protocol.protocol import Protocol, user_prior
+
+CANDIDATES = 32  # sets that a set of a given informativeness is chosen from
+
+
+class Episodes:
+    """All that happens between the users and any assistant, but for the assistant's answers.
+
+    users int[users], their numbers in the order in which they are asked (those of hypotheses or of recorded users, or
+    counted from 0 where users are drawn from a prior that is not uniform); latents {site: value[users]}, or None where
+    nobody knows what recorded users want; options float[users, rounds, 3, features]; chosen int[users, rounds];
+    heldout float[heldout, 3, features], or float[users, heldout, 3, features] where each user has their own; truth
+    int[users, heldout].
+
+    Raises
+    ------
+    UsageError
+        Where the protocol asks for what the domain does not have.
+    BeliefBenchError
+        Where the domain breaks: its model or its draw raises, or draws options of the wrong shape.
+
+    >>> import beliefbench as bb
+    >>> episodes = Episodes(bb.load_domain("flights"), Protocol(users=2, rounds=5, heldout=10))
+    >>> episodes.options.shape, episodes.truth.shape, episodes.exact.shape
+    ((2, 5, 3, 4), (2, 10), (2, 6, 10, 3))
+    """
+
+    latents: dict[str, np.ndarray] | None
+
+    def __init__(self, domain: Domain, protocol: Protocol) -> None:
+        protocol.check(domain)
+        self.domain, self.protocol = domain, protocol
+        if domain.recorded is not None:
+            self._take(domain.recorded)
+            return
+        check_draw(domain)
+        try:
+            self._simulate()
+        except BeliefBenchError:
+            raise
+        except Exception as error:  # anybody's domain may raise anything
+            raise BeliefBenchError(f"domain '{domain.name}' broke: {type(error).__name__}: {error}") from error
+
+    def _take(self, recorded: Recorded) -> None:
+        rounds, heldout = self.protocol.rounds, self.protocol.heldout
+        who = key(self.protocol.seed, self.domain.name, "users")
+        self.users = np.asarray(jax.random.permutation(who, len(recorded.chosen)))[: self.protocol.users]
+        latents = recorded.latents
+        self.latents = None if latents is None else {name: value[self.users] for name, value in latents.items()}
+        self.options, self.chosen = recorded.options[self.users, :rounds], recorded.chosen[self.users, :rounds]
+        sets = recorded.heldout[self.users] if recorded.heldout.ndim == 4 else recorded.heldout
+        self.heldout, self.truth = sets[..., :heldout, :, :], recorded.truth[self.users, :heldout]
+
+    def _simulate(self) -> None:
+        domain, protocol = self.domain, self.protocol
+        space, prior = latent_space(domain), user_prior(domain)
+        with jax.enable_x64(True):
+            who = key(protocol.seed, domain.name, "users")
+            if prior is None:
+                self.users = np.asarray(jax.random.permutation(who, space.size))[: protocol.users]
+                latents = space.values(self.users)
+            else:
+                self.users = np.arange(protocol.users)
+                draws = jax.vmap(jax.random.uniform)(keys_for(who, self.users))
+                latents = space.values(np.searchsorted(np.cumsum(prior)[:-1], draws, side="right"))
+            drawn = _draw(domain, protocol, self.users, latents)
+            if domain.information is not None:
+                rounds = _informative_rounds(domain, protocol.rounds, protocol.seed, self.users, latents)
+                drawn = (*rounds, *drawn[2:])
+            self.latents = {name: np.asarray(value) for name, value in latents.items()}
+        self.options, self.chosen, self.heldout, self.truth = drawn
+
+    @cached_property
+    def exact(self) -> np.ndarray:
+        """The exact posterior predictive at every stage, float64[users, rounds + 1, heldout, 3]."""
+        return predictives(
+            self.domain, self.options, self.chosen, self.heldout, stages="all", on_contradiction="ignore"
+        )
+
+    def latents_of(self, shard: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what some users want, for those who may know: {site: value[users]} of the places int[users].
+
+        Raises `UsageError` where nobody knows.
+        """
+        if self.latents is None:
+            raise UsageError(f"nobody knows what the recorded users of {self.domain.name} want; leave this agent out.")
+        return {name: value[shard] for name, value in self.latents.items()}
+
+    def agent_keys(self, agent: str) -> Any:
+        """Return an agent's random keys, key[users]; a user's key does not depend on the other users."""
+        return keys_for(key(self.protocol.seed, self.domain.name, "agent", agent), self.users)
+
+
+def choice_probs(domain: Domain, latents: dict[str, np.ndarray], options: np.ndarray) -> np.ndarray:
+    """Return P(choice | latents) under the users' own model, float64[users, sets, 3].
+
+    Parameters
+    ----------
+    latents
+        {site: value[users]} of all latent sites.
+    options
+        float[users, sets, 3, features].
+
+    >>> import beliefbench as bb
+    >>> flights = bb.load_domain("flights")
+    >>> loves_price = {"person": np.array([312])}  # weights 0, 0, 0, .5
+    >>> options = np.zeros((1, 1, 3, 4)); options[0, 0, 2, 3] = 1.0
+    >>> choice_probs(flights, loves_price, options).tolist()
+    [[[0.0, 0.0, 1.0]]]
+    """
+    with jax.enable_x64(True):
+        return np.asarray(_choice_probs(domain, latents, jnp.asarray(options)))
+
+
+@partial(jax.jit, static_argnames="domain")
+def _choice_probs(domain: Domain, latents: Any, options: Any) -> Any:
+    return jax.vmap(lambda values, sets: query_values(domain.user_model, values, sets))(latents, options)
+
+
+def check_draw(domain: Domain) -> None:
+    """Raise `BeliefBenchError` where a domain draws sets of another shape than float[sets, 3, features]."""
+    expected = (1, OPTIONS, len(domain.features))
+    try:
+        shape = jax.eval_shape(lambda at: domain.draw(at, 1), key(0)).shape
+    except Exception as error:  # anybody's draw may raise anything
+        raise BeliefBenchError(f"domain '{domain.name}': draw raised {type(error).__name__}: {error}") from error
+    if shape != expected:
+        raise BeliefBenchError(
+            f"domain '{domain.name}': draw(key, 1) gave shape {list(shape)}; expected {list(expected)}, "
+            "float[sets, 3, features]."
+        )
+
+
+def _draw(domain: Domain, protocol: Protocol, users: np.ndarray, latents: Any) -> tuple[np.ndarray, ...]:
+    """Draw (options, chosen, heldout, truth); fewer rounds, sets or users are the first of more."""
+    seed, rounds, heldout = protocol.seed, protocol.rounds, protocol.heldout
+    of_draws, of_choices = (path_keys(key(seed, domain.name), users, range(rounds), [what]) for what in (0, 1))
+    owners = (users,) if domain.heldout == "own" else ()
+    of_sets = path_keys(key(seed, domain.name, "held-out"), *owners, range(heldout))
+    of_truth = path_keys(key(seed, domain.name, "held-out", "truth"), users, range(heldout))
+
+    drawn = in_chunks(partial(_draw_sets, domain, 1), np.concatenate([of_draws, of_sets]))[:, 0]
+    options = drawn[: len(of_draws)].reshape(len(users), rounds, *drawn.shape[1:])
+    sets = drawn[len(of_draws) :].reshape(*(len(one) for one in owners), heldout, *drawn.shape[1:])
+    asked = np.broadcast_to(sets, (len(users), *sets.shape[-3:]))
+    return options, _choices(domain, latents, options, of_choices), sets, _choices(domain, latents, asked, of_truth)
+
+
+def _informative_rounds(domain: Domain, rounds: int, seed: int, users: np.ndarray, latents: Any) -> tuple[Any, Any]:
+    """Draw (options, chosen) round by round: of several sets, the one that is expected to tell what it should."""
+    # As many rounds as there will be from the first, so that one shape is compiled.
+    options = np.zeros((len(users), rounds, OPTIONS, len(domain.features)))
+    chosen = np.zeros((len(users), rounds), np.int64)
+    for number in range(rounds):
+        of_draws, of_choices = (path_keys(key(seed, domain.name), users, [number], [what]) for what in (0, 1))
+        candidates = in_chunks(partial(_draw_sets, domain, CANDIDATES), of_draws)
+        seen = np.broadcast_to(np.arange(rounds) < number, chosen.shape)
+        gain = expected_information(domain, options, chosen, candidates, seen=seen, on_contradiction="ignore")
+        # Rounded, so that the last bit of a sum does not decide between sets that tell equally much.
+        nearest = abs(gain - domain.information).round(9).argmin(axis=1)
+        options[:, number] = candidates[np.arange(len(users)), nearest]
+        chosen[:, number] = _choices(domain, latents, options[:, number : number + 1], of_choices)[:, 0]
+    return options, chosen
+
+
+def _choices(domain: Domain, latents: Any, options: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Let users choose, int[users, sets]: from options float[users, sets, 3, features], by a key a user and set."""
+    users, sets = options.shape[:2]
+    if not sets:
+        return np.empty((users, 0), np.int64)
+    each = {name: np.repeat(np.asarray(value), sets, axis=0) for name, value in latents.items()}
+    flat = options.reshape(users * sets, *options.shape[2:])
+    return in_chunks(partial(_choose, domain), each, flat, keys).reshape(users, sets)
+
+
+@partial(jax.jit, static_argnames=("domain", "sets"))
+def _draw_sets(domain: Domain, sets: int, keys: Any) -> Any:
+    return jax.vmap(lambda at: domain.draw(jax.random.wrap_key_data(at), sets))(keys)
+
+
+@partial(jax.jit, static_argnames="domain")
+def _choose(domain: Domain, latents: Any, options: Any, keys: Any) -> Any:
+    def choose(values: Any, one_set: Any, at: Any) -> Any:
+        model = handlers.seed(handlers.substitute(domain.user_model, data=values), jax.random.wrap_key_data(at))
+        return handlers.trace(model).get_trace(one_set[None])["choice"]["value"][0]
+
+    return jax.vmap(choose)(latents, options, keys)

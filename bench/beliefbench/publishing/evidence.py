@@ -1,0 +1,181 @@
+"""What lies beside a published run: digests of its files, its metrics, and the command that makes it again."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from beliefbench.checking.results import CheckFailedError
+from beliefbench.errors import BeliefBenchError, first_line
+from beliefbench.running.packing import exact_file, exact_file_of
+from beliefbench.running.store import DamagedFileError, RunRecord, RunStore
+from beliefbench.scoring.heldout import answers_of
+from beliefbench.scoring.scores import score, score_beliefs_of_run
+
+FILE = "evidence.json"
+SAME = 1e-9  # metrics that differ by less are the same, summed in another order
+
+
+class Evidence(BaseModel):
+    """The contents of evidence.json."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    files: dict[str, str]
+    """SHA-256 of each file that the run consists of, by its path from the run's folder."""
+    answers: int
+    """How many rows there are."""
+    rounds: list[dict[str, float | None]]
+    """The metrics after each round, as the published rows give them (`recomputed`)."""
+    command: str
+    """What makes the run again."""
+    beliefbench: str
+    """The version that published it."""
+
+    def as_bytes(self) -> bytes:
+        """Return the file's contents."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+def evidence_of(record: RunRecord, rows: pa.Table, files: Mapping[str, bytes]) -> Evidence:
+    """Return the evidence for a run: its record, its rows as they are read back, and the contents of its files."""
+    return Evidence(
+        files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        answers=rows.num_rows,
+        rounds=recomputed(record, rows),
+        command=command_of(record),
+        beliefbench=version("beliefbench"),
+    )
+
+
+def read_evidence(folder: Path) -> Evidence | None:
+    """Return the evidence in a run's folder, None where there is none; raise `DamagedFileError` where it is broken."""
+    file = folder / FILE
+    if not file.exists():
+        return None
+    try:
+        return Evidence.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise DamagedFileError(f"{file} is not evidence that this version reads ({first_line(error)}).") from error
+
+
+def verified(folder: Path) -> bool:
+    """Tell whether a run is published and its files are those that its evidence attests, metrics recomputed.
+
+    It is cheap and asks no domain: it shows that nothing was edited since the run was published, not that what was
+    published is true, which `beliefbench.publishing.verify.verify_run` is for.
+
+    >>> verified(Path("nowhere"))
+    False
+    """
+    try:
+        record = RunStore(folder).record()
+        if record is None or not (folder / FILE).exists():
+            return False
+        rows = RunStore(folder).rows()
+        return attested(folder, rows.num_rows, recomputed(record, rows))
+    except (BeliefBenchError, OSError):
+        return False
+
+
+def attested(folder: Path, answers: int, rounds: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a run is `verified`, given how many rows it has and their metrics (`metrics_of`)."""
+    try:
+        evidence = read_evidence(folder)
+        if evidence is None:
+            return False
+        check_files(folder, evidence)
+        check_metrics(evidence, answers, rounds)
+    except (BeliefBenchError, CheckFailedError, OSError):
+        return False
+    return True
+
+
+def check_files(folder: Path, evidence: Evidence) -> str:
+    """Return a sentence where a run's files are those of its evidence; raise `CheckFailedError` where one is not."""
+    _check_named(evidence, "run.json", "rows.parquet")
+    for name, digest in evidence.files.items():
+        if not (folder / name).is_file():
+            raise CheckFailedError(f"{name} is missing.")
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            raise CheckFailedError(f"{name} was changed: its SHA-256 is not that of {FILE}.")
+    exact = exact_file_of(pq.read_schema(folder / "rows.parquet"))
+    if exact is not None:
+        _check_named(evidence, relative(exact_file(folder, exact), folder))
+    return f"{', '.join(Path(name).name for name in evidence.files)} are those of {FILE}."
+
+
+def check_metrics(evidence: Evidence, answers: int, found: Sequence[Mapping[str, Any]]) -> str:
+    """Return a sentence where recomputed metrics are those of the evidence; raise `CheckFailedError` where not."""
+    if len(found) != len(evidence.rounds) or evidence.answers != answers:
+        raise CheckFailedError(
+            f"{FILE} is of {evidence.answers:,} rows and {len(evidence.rounds)} stages, not of these."
+        )
+    for stage, (said, one) in enumerate(zip(evidence.rounds, found, strict=True)):
+        for name, value in said.items():
+            if name not in one or not _same(value, one[name]):
+                raise CheckFailedError(f"{name} after round {stage} is {one.get(name)}; {FILE} says {value}.")
+    return f"those of {len(found)} stages, recomputed from the rows, are those of {FILE}."
+
+
+def recomputed(record: RunRecord, rows: pa.Table) -> list[dict[str, Any]]:
+    """Return the metrics after each round of a finished run, from its rows."""
+    answers = answers_of(record, rows)
+    return metrics_of(score(answers), score_beliefs_of_run(rows, answers.choice.shape))
+
+
+def metrics_of(
+    rounds: Sequence[Mapping[str, Any]], beliefs: Sequence[Mapping[str, Any]] | None
+) -> list[dict[str, Any]]:
+    """Return metrics as evidence names them: those of the answers, and those of stated beliefs as ``belief_...``.
+
+    >>> metrics_of([{"round": 0, "accuracy": 0.5}], [{"coverage": 1.0}])
+    [{'round': 0, 'accuracy': 0.5, 'belief_coverage': 1.0}]
+    """
+    return [
+        {**one, **{f"belief_{name}": value for name, value in stated.items()}}
+        for one, stated in zip(rounds, beliefs or [{}] * len(rounds), strict=True)
+    ]
+
+
+def command_of(record: RunRecord) -> str:
+    """Return the command that makes a run again; where nobody wrote its SPEC down, by the agent's name."""
+    identity = record.identity
+    command = ["beliefbench", "run", "--domain", identity.domain.name, "--agent", record.spec or record.agent.name]
+    for name in ("users", "rounds", "heldout", "seed"):
+        command += [f"--{name}", str(getattr(identity, name))]
+    if identity.stopping:
+        command += ["--until-width", str(identity.stopping["width"])]
+    return shlex.join(command)
+
+
+def relative(file: Path, folder: Path) -> str:
+    """Return a file's path from a folder, as evidence names it.
+
+    >>> relative(Path("out/flights/exact.parquet"), Path("out/flights/bayesian/0123"))
+    '../../exact.parquet'
+    """
+    return Path(os.path.relpath(file, folder)).as_posix()
+
+
+def _check_named(evidence: Evidence, *names: str) -> None:
+    missing = [name for name in names if name not in evidence.files]
+    if missing:
+        raise CheckFailedError(f"{FILE} does not attest {', '.join(missing)}.")
+
+
+def _same(said: float | None, found: float | None) -> bool:
+    if said is None or found is None:
+        return said is found
+    return math.isclose(said, found, rel_tol=0, abs_tol=SAME)

@@ -1,0 +1,121 @@
+"""What a run's rows must hold by its seed: users, what they want, and the exact answers, all worked out anew."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from beliefbench.checking.results import CheckFailedError
+from beliefbench.domain import Domain
+from beliefbench.protocol.episodes import Episodes
+from beliefbench.protocol.protocol import Protocol
+from beliefbench.protocol.stopping import UntilWidth, order_of_users
+from beliefbench.publishing.layout import Layout
+from beliefbench.running.harness import episodes_of
+from beliefbench.running.packing import TOLERANCE
+from beliefbench.running.store import RunIdentity, RunRecord
+
+
+class Recomputed:
+    """A run's rows beside the episodes of its seed; ``rows`` are whole (`Layout.check`)."""
+
+    def __init__(self, record: RunRecord, rows: pa.Table, domain: Domain) -> None:
+        self.record, self.rows, self.domain = record, rows, domain
+        self.layout = Layout.of(record)
+
+    @property
+    def protocol(self) -> Protocol:
+        """The run's protocol."""
+        identity = self.record.identity
+        return Protocol(identity.users, identity.rounds, identity.heldout, identity.seed)
+
+    @property
+    def episodes(self) -> Episodes:
+        """All users' episodes."""
+        return episodes_of(self.domain, self.protocol)
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """The places in the episodes of the users who were asked, by their numbers: int[users]."""
+        asked = np.arange(self.record.identity.users)
+        if self.record.identity.stopping:
+            asked = self._order[: self.layout.users]
+        return asked[np.argsort(self.episodes.users[asked])]
+
+    @property
+    def _order(self) -> np.ndarray:
+        identity = self.record.identity
+        return order_of_users(identity.seed, self.domain.name, identity.users)
+
+    def check_domain(self) -> str:
+        """Return a sentence if the installed domain is the run's; raise `CheckFailedError` if it is not."""
+        here, theirs = self.domain.identity(), self.record.identity.domain
+        for name, said in theirs.model_dump().items():
+            if here[name] != said:
+                raise CheckFailedError(f"its {name} is {said!r} in run.json, and {here[name]!r} here.")
+        return f"{theirs.name}, version {theirs.version}, with the same parameters, is installed."
+
+    def check_users(self) -> str:
+        """Return a sentence where the users are those of the seed; raise `CheckFailedError` where they are not."""
+        expected = self.episodes.users[self.places]
+        found = self.layout.columns(self.rows, "user")[0][:, 0]
+        for what, which in (
+            ("is in the rows and not among them", np.setdiff1d(found, expected)),
+            ("is missing", np.setdiff1d(expected, found)),
+        ):
+            if len(which):
+                raise CheckFailedError(f"the users are not those of seed {self.protocol.seed}: user {which[0]} {what}.")
+        return f"{len(found)} users are those of seed {self.protocol.seed}."
+
+    def check_truth(self) -> str:
+        """Return a sentence where users want what they want by the seed; raise `CheckFailedError` where they do not."""
+        layout, episodes = self.layout, self.episodes
+        expected = episodes.truth[self.places][:, np.maximum(layout.question, 0)]
+        expected[:, layout.own] = episodes.chosen[self.places][:, layout.stage[layout.own]]
+        (found,) = layout.columns(self.rows, "truth")
+        if wrong := int((found != expected).sum()):
+            raise CheckFailedError(
+                f"what users want differs from seed {self.protocol.seed}'s in {wrong:,} of {found.size:,} rows."
+            )
+        return f"what users want, in rounds and of held-out sets, is that of seed {self.protocol.seed}."
+
+    def check_exact(self) -> str:
+        """Return a sentence where the exact answers are right; raise `CheckFailedError` where they are not."""
+        layout = self.layout
+        asked = ~layout.own
+        expected = self.episodes.exact[self.places][:, layout.stage[asked], layout.question[asked]]
+        exact = layout.options(self.rows, "exact")
+        gap = abs(exact[:, asked] - expected)
+        if not np.isnan(exact[:, layout.own]).all() or np.isnan(gap).any():
+            raise CheckFailedError("exact answers stand beside rounds' own sets, or are missing beside held-out sets.")
+        if (wrong := (gap > TOLERANCE + 1e-9).any(axis=-1)).any():
+            raise CheckFailedError(
+                f"{wrong.sum():,} of {wrong.size:,} exact answers are off, by up to {gap.max():.4f}."
+            )
+        return f"{wrong.size:,} exact answers, worked out anew, differ by {gap.max():.1e} at most."
+
+    def check_stopping(self) -> str:
+        """Return a sentence where the run ended when its rule says; raise `CheckFailedError` where it did not."""
+        identity, asked = self.record.identity, self.layout.users
+        rule = stopping_of(identity)
+        if rule is None:
+            return "all users were asked."
+        if rule.identity() != identity.stopping:
+            raise CheckFailedError("it stopped by a rule that this version does not know.")
+        choice, truth = self.layout.columns(self.rows, "choice", "truth")
+        last = (self.layout.stage == self.layout.rounds) & ~self.layout.own
+        accuracy = dict(zip(self.places.tolist(), (choice == truth)[:, last].mean(axis=1), strict=True))
+        in_order = np.array([accuracy[place] for place in self._order[:asked].tolist()])
+        looks = rule.looks(identity.users)
+        ended = next((look for look in looks if look >= asked or rule.enough(in_order[:look])), asked)
+        enough = asked == looks[-1] or rule.enough(in_order)
+        if asked not in looks or ended != asked or not enough:
+            raise CheckFailedError(f"it ended after {asked} users, which its rule (width {rule.width}) does not say.")
+        return f"it ended after {asked} users, as its rule (width {rule.width}) says."
+
+
+def stopping_of(identity: RunIdentity) -> UntilWidth | None:
+    """Return the rule by which a run stopped; None where all users were asked."""
+    return UntilWidth(float(identity.stopping["width"])) if identity.stopping else None

@@ -1,0 +1,126 @@
+"""Asking an agent again what it was asked: what digests cannot show is whether answers were ever given by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from beliefbench.checking.results import CheckFailedError
+from beliefbench.errors import BeliefBenchError
+from beliefbench.plugins.names import load_agent
+from beliefbench.publishing.recompute import Recomputed, stopping_of
+from beliefbench.running.answering import Job, run_identity, shards_of
+from beliefbench.running.executors.registry import open_executor
+from beliefbench.running.packing import PROBS
+
+FURTHEST = 5e-3
+"""The most by which a probability may differ: executors differ by 1e-3, 16-bit floats by half of that, GPUs by more."""
+MARGIN = 1e-2
+"""Options whose probabilities differ by no more than this may change places."""
+CHANGED = 0.01
+"""The share of choices that may differ where no probability tells how near they were."""
+
+
+class CannotAskError(BeliefBenchError):
+    """The agent that answered cannot be had here."""
+
+
+@dataclass(frozen=True)
+class RerunAnswers:
+    """Answers to the rows of some users, asked again: choice int[users, rows of a user], probs float[..., 3] or NaN."""
+
+    choice: np.ndarray
+    probs: np.ndarray
+
+
+def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
+    """Ask a run's agent, ``job`` of `job_of`, again on ``number`` of its users; return a sentence on what differs.
+
+    A conversation goes on from the agent's own recommendations. So where one differs that was nearly a tie, what the
+    same user was asked later is another question, and is not compared.
+
+    Raises
+    ------
+    CheckFailedError
+        Where its answers are others.
+    """
+    for flag in ("probabilistic", "privileged"):
+        said, here = getattr(run.record.agent, flag), getattr(job.agent, flag)
+        if said != here:
+            raise CheckFailedError(f"run.json says that {job.agent.name} has {flag} = {said}, and it is {here}.")
+    at = np.sort(np.random.default_rng(seed).permutation(run.layout.users)[:number])
+    again = _ask(run, job, run.places[at])
+    layout = run.layout
+    choice = layout.columns(run.rows, "choice")[0][at]
+    probs = layout.options(run.rows, "prob")[at]
+    changed = again.choice != choice
+    parted = np.cumsum(changed[:, layout.own], axis=1) > 0  # [users, rounds]: it went another way in this round
+    compared = np.ones(changed.shape, bool)
+    later = layout.stage > 0
+    compared[:, later] = ~parted[:, layout.stage[later] - 1]
+    gap = np.where(compared, abs(again.probs - probs).max(axis=-1), np.nan)
+    furthest = 0.0 if np.isnan(gap).all() else float(np.nanmax(gap))
+    margin = _of(again.choice, again.probs) - _of(choice, again.probs)
+    clear = compared & changed & (np.nan_to_num(margin, nan=np.inf) > MARGIN)
+    share = float(changed[compared].mean())
+    unlike = compared & (np.isnan(again.probs).all(axis=-1) != np.isnan(probs).all(axis=-1))
+    found = f"{len(at)} users asked again (--seed {seed}): {share:.2%} of {compared.sum():,} choices differ"
+    others = share > CHANGED
+    if job.agent.probabilistic:
+        found = f"{found}, and probabilities by {furthest:.1e} at most"
+        others = furthest > FURTHEST or bool(clear.any() or unlike.any())
+    if others:
+        raise CheckFailedError(f"{found}; these are not the answers of {job.agent.name}.")
+    return f"{found}."
+
+
+def job_of(run: Recomputed) -> Job:
+    """Return what asks a run's agent again.
+
+    Raises
+    ------
+    CannotAskError
+        Where the agent cannot be loaded here, asks a server, or is not the one that answered.
+    """
+    record = run.record
+    spec = record.spec or record.agent.name
+    try:
+        agent = load_agent(spec, run.domain)
+    except BeliefBenchError as error:
+        raise CannotAskError(f"the agent cannot be asked again here: {error}") from error
+    if getattr(agent, "cost", None) is not None:
+        raise CannotAskError(f"'{spec}' asks a server, and nobody can tell whether it serves the same model still.")
+    job = Job(run.domain, agent, run.protocol, stopping=stopping_of(record.identity))
+    here, theirs = run_identity(job).agent, record.identity.agent
+    if here != theirs:
+        differ = ", ".join(sorted(name for name in {*here, *theirs} if here.get(name) != theirs.get(name)))
+        raise CannotAskError(f"'{spec}' is another agent here than the one that answered: its {differ} differ.")
+    return job
+
+
+def _ask(run: Recomputed, job: Job, places: np.ndarray) -> RerunAnswers:
+    """Ask the users at some places everything, from the beginning."""
+    layout, stages = run.layout, run.layout.rounds + 1
+    answered = np.ones((len(run.episodes.users), stages), bool)
+    answered[places] = False
+    rows = (len(places), len(layout.stage))
+    choice, probs = np.empty(rows, int), np.empty((*rows, 3))
+    with open_executor("local") as executor:
+        executor.check(job)
+        nothing = np.full(answered.shape, -1)
+        for shard, answers in executor.ask(job, shards_of(job, run.episodes, answered, nothing, executor.slots())):
+            users = np.array([int(np.flatnonzero(places == place)[0]) for place in shard.places])
+            here = np.flatnonzero(layout.stage == answers.stage)
+            here = np.concatenate([here[~layout.own[here]], here[layout.own[here]]])  # as they are asked: own set last
+            at = np.ix_(users, here)
+            choice[at] = answers.choice(len(users))
+            stated = np.stack([answers.columns[name].to_numpy() for name in PROBS], axis=-1)
+            probs[at] = stated.reshape(len(users), -1, len(PROBS))
+    return RerunAnswers(choice, probs)
+
+
+def _of(choice: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """Return the probabilities of choices, NaN where there is none."""
+    named = np.take_along_axis(probs, np.maximum(choice, 0)[..., None], axis=-1)[..., 0]
+    return np.where(choice >= 0, named, np.nan)

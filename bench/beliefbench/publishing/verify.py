@@ -1,0 +1,208 @@
+"""``beliefbench verify``: what a run's files show of it, recomputed where it can be, and what they cannot show here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from beliefbench.checking.results import CheckFailedError, CheckResult, run_check
+from beliefbench.domain import Domain
+from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.plugins.names import load_domain
+from beliefbench.publishing.answers import check_answers
+from beliefbench.publishing.evidence import (
+    FILE,
+    Evidence,
+    check_files,
+    check_metrics,
+    command_of,
+    read_evidence,
+    recomputed,
+)
+from beliefbench.publishing.layout import Layout
+from beliefbench.publishing.publish import exact_name
+from beliefbench.publishing.recompute import Recomputed
+from beliefbench.publishing.rerun import CannotAskError, check_rerun, job_of
+from beliefbench.running.packing import exact_file_of
+from beliefbench.running.store import RunRecord, RunStore, run_folder, run_key
+
+Made = TypeVar("Made")
+FILES = ("run.json", "rows.parquet", FILE)
+
+
+@dataclass
+class Report:
+    """What was found of the run in a folder.
+
+    ``left_out``: what could not be checked and why, a sentence each; no failure.
+    """
+
+    folder: Path
+    findings: list[CheckResult] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    key: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """True where nothing that was checked is wrong."""
+        return all(result.passed for result in self.findings)
+
+    def lines(self) -> list[str]:
+        """Return the report, a line a finding."""
+        return [
+            str(self.folder),
+            *(f"  {result.line()}" for result in self.findings),
+            *(f"  --    {one}" for one in self.left_out),
+        ]
+
+    def holds(self, check: str, attempt: Callable[[], str]) -> bool:
+        """Make a check, note what it found, and tell whether it holds."""
+        self.findings.append(run_check(check, attempt))
+        return self.findings[-1].passed
+
+    def read(self, check: str, attempt: Callable[[], Made | None]) -> Made | None:
+        """Return what can be read; None, and a finding, where it cannot be; None alone where there is none."""
+        got: list[Made | None] = []
+
+        def keep() -> str:
+            got.append(attempt())
+            return ""
+
+        result = run_check(check, keep)
+        if not result.passed:
+            self.findings.append(result)
+        return got[0] if got else None
+
+
+def verify_all(root: Path, rerun: int = 0, seed: int | None = None) -> Iterator[Report]:
+    """Yield the report of each run below a folder, or in it; parameters as in `verify_run`.
+
+    Raises
+    ------
+    UsageError
+        Where there is none.
+    """
+    folders = sorted({file.parent for name in FILES for file in root.rglob(name)})
+    if not folders:
+        raise UsageError(f"there is no run in '{root}'; name a folder that holds published or local runs.")
+    met: dict[str, Path] = {}
+    for folder in folders:
+        report = verify_run(folder, rerun, seed)
+        if report.key is not None and (first := met.setdefault(report.key, folder)) != folder:
+            report.findings.append(CheckResult("duplicate", False, f"the same run lies in {first}."))
+        yield report
+
+
+def verify_run(folder: Path, rerun: int = 0, seed: int | None = None) -> Report:
+    """Return what is found of the run in a folder.
+
+    Parameters
+    ----------
+    rerun
+        On how many of its users to ask its agent again.
+    seed
+        Of the choice of those users; where None, one that nobody can foresee.
+
+    >>> import beliefbench as bb, tempfile
+    >>> done = bb.run("flights", "random", users=3, rounds=1, heldout=4, results=tempfile.mkdtemp())
+    >>> report = verify_run(done.folder)
+    >>> report.passed, report.left_out
+    (True, ['nothing attests its files: there is no evidence.json, since it is not published.'])
+    """
+    report = Report(folder)
+    store = RunStore(folder)
+    record = report.read("run.json", partial(_record, store))
+    evidence = report.read(FILE, partial(read_evidence, folder))
+    if evidence is not None:
+        report.holds("files", partial(check_files, folder, evidence))
+    elif not (folder / FILE).exists():
+        packed = report.read("rows.parquet", partial(_packed, store))
+        if packed:
+            report.findings.append(
+                CheckResult(FILE, False, "it is missing, and the rows are those of a published run.")
+            )
+        else:
+            report.left_out.append(f"nothing attests its files: there is no {FILE}, since it is not published.")
+    if record is None:
+        return report
+    report.key = record.key
+    report.holds("key", partial(_check_key, folder, record))
+    rows = report.read("rows.parquet", store.rows)
+    if rows is None or not report.holds("rows", partial(Layout.of(record).check, rows)):
+        report.left_out.append("nothing was recomputed, since its rows are not whole.")
+        return report
+    report.holds("answers", partial(check_answers, record, rows))
+    if evidence is not None:
+        report.holds("metrics", partial(_check_evidence, folder, evidence, record, rows))
+    _recompute(report, record, rows, rerun, secrets.randbelow(2**32) if seed is None else seed)
+    return report
+
+
+def _recompute(report: Report, record: RunRecord, rows: pa.Table, rerun: int, seed: int) -> None:
+    name = record.identity.domain.name
+    try:
+        domain: Domain = load_domain(name)
+    except BeliefBenchError as error:
+        report.left_out.append(f"users, held-out sets and exact answers were not recomputed: {error}")
+        return
+    run = Recomputed(record, rows, domain)
+    if not report.holds("domain", run.check_domain):
+        report.left_out.append(f"users, held-out sets and exact answers were not recomputed: it is another {name}.")
+        return
+    if not report.holds("users", run.check_users):
+        report.left_out.append("what they were shown and what they want was not compared, since they are others.")
+        return
+    report.holds("truth", run.check_truth)
+    report.holds("exact answers", run.check_exact)
+    report.holds("stopping", run.check_stopping)
+    if not rerun:
+        return
+    try:
+        job = job_of(run)
+    except CannotAskError as error:
+        report.left_out.append(str(error))
+        return
+    report.holds("agent", partial(check_rerun, run, job, rerun, seed))
+
+
+def _record(store: RunStore) -> RunRecord:
+    record = store.record()
+    if record is None:
+        raise CheckFailedError("it is missing.")
+    if record.finished is None or not store.rows_file.exists():
+        raise CheckFailedError("the run is not finished, or its rows are missing.")
+    return record
+
+
+def _packed(store: RunStore) -> bool:
+    return store.rows_file.exists() and exact_file_of(pq.read_schema(store.rows_file)) is not None
+
+
+def _check_key(folder: Path, record: RunRecord) -> str:
+    key = run_key(record.identity.json_values())
+    if record.key != key:
+        raise CheckFailedError("run.json was edited: its identity does not have the key that stands in it.")
+    for name in ("name", "version"):
+        if getattr(record.agent, name) != record.identity.agent.get(name):
+            raise CheckFailedError(f"run.json was edited: its agent and its identity differ in the {name}.")
+    root = folder.resolve().parents[2]
+    expected = run_folder(root, record.identity.domain.name, record.agent.name, key)
+    if folder.resolve() != expected:
+        raise CheckFailedError(f"it lies in the wrong folder; expected it in {expected.relative_to(root).as_posix()}.")
+    return f"{key[:16]}, and its folder, follow from its identity."
+
+
+def _check_evidence(folder: Path, evidence: Evidence, record: RunRecord, rows: pa.Table) -> str:
+    named = exact_file_of(pq.read_schema(folder / "rows.parquet"))
+    if named not in (None, exact_name(record)):
+        raise CheckFailedError(f"its rows name the exact answers {named}; expected {exact_name(record)}.")
+    if evidence.command != command_of(record):
+        raise CheckFailedError(f"{FILE} names another command than run.json: {command_of(record)}")
+    return check_metrics(evidence, rows.num_rows, recomputed(record, rows))

@@ -1,0 +1,100 @@
+"""From the texts and weights of released files to a domain's features and hypotheses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+import jax
+import numpy as np
+from numpyro import handlers
+
+from beliefbench.domain import Domain
+from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.exact.latents import latent_space
+from beliefbench.plugins.names import load_suite, names
+
+
+def domain_of(features: Sequence[str], item: str, where: str) -> Domain:
+    """Return the installed domain that has these features in this order, and this item word.
+
+    Parameters
+    ----------
+    where
+        The file and line, for the error.
+
+    Raises
+    ------
+    UsageError
+        Where there is none; a feature that no domain has is named.
+    """
+    known: set[str] = set()
+    for name in names("domain"):
+        if "/" in name:  # imported itself
+            continue
+        try:
+            domains = load_suite(name)
+        except BeliefBenchError:  # a plugin that is broken is none that a file could belong to
+            continue
+        for domain in domains:
+            own = [feature.name for feature in domain.features]
+            if own == list(features) and domain.item == item:
+                return domain
+            if domain.item == item:
+                known.update(own)
+    unknown = [name for name in features if name not in known]
+    if unknown and known:
+        raise UsageError(f"{where}: unknown feature '{unknown[0]}'; a {item.lower()} has {', '.join(sorted(known))}.")
+    raise UsageError(f"{where}: no installed domain of a {item} has the features {', '.join(features)} in this order.")
+
+
+def values_of(domain: Domain, text: str) -> np.ndarray | None:
+    """Return the features that a text describes, float64[features], or None where the domain would not say so.
+
+    >>> import beliefbench as bb
+    >>> text = "distance to downtown: 1 miles, price: $100, rating: 1 stars, amenities: free parking and free breakfast"
+    >>> values_of(bb.load_domain("hotels"), text).tolist()
+    [0.1, 0.0, 0.0, 0.5]
+    """
+    found = _pattern(domain).fullmatch(text)
+    if found is None:
+        return None
+    shown = zip(domain.features, found.groups(), strict=True)
+    values = np.array([feature.grid[[feature.show(v) for v in feature.grid].index(part)] for feature, part in shown])
+    return values if domain.describe(values) == text else None
+
+
+@lru_cache(maxsize=16)
+def _pattern(domain: Domain) -> re.Pattern[str]:
+    """Return what matches the texts of a domain, a group a feature; a value's text may hold commas."""
+    parts = []
+    for feature in domain.features:
+        texts = sorted((feature.show(value) for value in feature.grid), key=len, reverse=True)
+        parts.append(f"{re.escape(feature.label)}: ({'|'.join(map(re.escape, texts))})")
+    return re.compile(", ".join(parts))
+
+
+def hypotheses_of(domain: Domain, weights: np.ndarray) -> np.ndarray:
+    """Return the hypothesis whose ``weights`` these are, int[users], of float[users, features]; -1 where none is.
+
+    >>> import beliefbench as bb
+    >>> hypotheses_of(bb.load_domain("flights"), np.array([[-1, -1, -1, -1], [1, 1, 1, 1], [0, 0, 0, 0]])).tolist()
+    [0, 623, -1]
+    """
+    numbers = {row.tobytes(): number for number, row in enumerate(_weights(domain))}
+    return np.array([numbers.get(row.tobytes(), -1) for row in np.asarray(weights, dtype=float).round(6) + 0.0])
+
+
+@lru_cache(maxsize=2)
+def _weights(domain: Domain) -> np.ndarray:
+    """Return the ``weights`` site of every hypothesis, float64[hypotheses, features]."""
+    space = latent_space(domain)
+    set_, unasked = np.zeros((1, 3, len(domain.features))), np.zeros(1, int)
+
+    def one(values: dict[str, jax.Array]) -> jax.Array:
+        model = handlers.substitute(domain.model, data=values)
+        return handlers.trace(model).get_trace(set_, unasked)["weights"]["value"]
+
+    with jax.enable_x64(True):
+        return np.asarray(jax.jit(jax.vmap(one))(space.values(np.arange(space.size)))).round(6) + 0.0

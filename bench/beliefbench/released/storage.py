@@ -1,0 +1,95 @@
+"""The folder of imported data: recorded users and catalogues, a file or a folder for each domain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from beliefbench.choice_models.catalogue import Catalogue
+from beliefbench.errors import BeliefBenchError
+from beliefbench.folders import data_folder
+from beliefbench.running.store import write_atomically
+
+USERS, PRODUCTS = "released", "products"
+INTERACTION, HELDOUT = "interaction.jsonl", "heldout.jsonl"
+
+
+class RecordedUsers(BaseModel):
+    """What was imported of one domain: what its users were shown, what they chose, and where that was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    name: str
+    """Its domain is ``released/<name>``."""
+    base: str
+    """The domain whose features and texts these are."""
+    sources: dict[str, str]
+    """{file name: SHA-256}."""
+    options: list[list[list[list[float]]]]
+    """[users][rounds][3][features]."""
+    chosen: list[list[int]]
+    heldout: list[list[list[float]]] | None
+    """[sets][3][features], the same for all; None: the last round of each user is held out."""
+    truth: list[list[int]] | None
+    """[users][sets]."""
+    hypotheses: list[int] | None
+    """The hypothesis of ``base`` that each user is; None for people, whom nobody knows."""
+    lapse: list[float] | None
+    """For people: the share of choices made at random, fitted on all the others."""
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return options, chosen, heldout and truth as `beliefbench.Recorded` has them."""
+        options, chosen = np.array(self.options, dtype=float), np.array(self.chosen)
+        if self.heldout is None or self.truth is None:
+            return options[:, :-1], chosen[:, :-1], options[:, -1:], chosen[:, -1:]
+        return options, chosen, np.array(self.heldout, dtype=float), np.array(self.truth)
+
+
+def record_files() -> list[Path]:
+    """Return the files of imported users, one a domain."""
+    return sorted((data_folder() / USERS).glob("*.json"))
+
+
+def shopper_folders() -> list[Path]:
+    """Return the folders of imported shoppers, one a domain, each with an interaction and a held-out file."""
+    return sorted(file.parent for file in (data_folder() / USERS).glob(f"*/{HELDOUT}"))
+
+
+def product_files() -> list[Path]:
+    """Return the files of imported catalogues, one a domain."""
+    return sorted((data_folder() / PRODUCTS).glob("*.json"))
+
+
+def read_record(file: Path) -> RecordedUsers:
+    """Return the users in a file. Raises `BeliefBenchError` where it cannot be read."""
+    try:
+        return RecordedUsers.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise BeliefBenchError(f"imported data '{file}' cannot be read; run `beliefbench import` again.") from error
+
+
+def write_record(record: RecordedUsers) -> Path:
+    """Write users into the folder of imported data; return the file."""
+    file = data_folder() / USERS / f"{record.name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, (record.model_dump_json() + "\n").encode())
+    return file
+
+
+def write_shoppers(name: str, interaction: Path, heldout: Path) -> None:
+    """Copy the files of shoppers into the folder of imported data; the held-out file last, which makes them whole."""
+    folder = data_folder() / USERS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / INTERACTION, interaction.read_bytes())
+    write_atomically(folder / HELDOUT, heldout.read_bytes())
+
+
+def write_products(name: str, catalogue: Catalogue) -> None:
+    """Write a catalogue into the folder of imported data."""
+    file = data_folder() / PRODUCTS / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, (catalogue.model_dump_json(exclude_none=True) + "\n").encode())

@@ -1,0 +1,235 @@
+"""Asking: what some users meet, as a value that any process can be handed, and an agent's answers to all of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pyarrow as pa
+
+from beliefbench.agent import Agent, Brief, Prediction, break_ties
+from beliefbench.domain import OPTIONS, Domain
+from beliefbench.errors import BeliefBenchError
+from beliefbench.exact.questionnaire import choices_of_levels, level_marginals, usable_beliefs
+from beliefbench.protocol.episodes import Episodes
+from beliefbench.protocol.protocol import Protocol
+from beliefbench.protocol.stopping import UntilWidth
+from beliefbench.running.store import ROWS, SCHEMA, DomainIdentity, RunIdentity
+
+USERS_PER_CALL = 1024
+OTHERS = ("user", "stage", "question", "truth", *(f"exact_{option}" for option in range(OPTIONS)))
+ANSWERS = pa.schema([field for field in ROWS if field.name not in OTHERS])
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: an agent that is asked on a domain by a protocol.
+
+    ``specs`` are the SPECs of the domain (or of its suite) and of the agent, by which another process can load them;
+    None where they were given as objects. ``stopping`` says when enough users were asked; None: all are.
+    """
+
+    domain: Domain
+    agent: Agent
+    protocol: Protocol
+    specs: tuple[str, str] | None = None
+    stopping: UntilWidth | None = None
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """After how many users the run may end."""
+        users = self.protocol.users
+        return self.stopping.looks(users) if self.stopping else (users,)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Users who are asked about together, and all that they meet.
+
+    places int[users], theirs in the episodes; users int[users], their numbers; keys uint32[users, ...], the data of the
+    agent's random keys; options float[users, rounds, 3, features]; chosen int[users, rounds]; heldout
+    float[heldout, 3, features], or float[users, heldout, 3, features]; truth {site: value[users]}, for privileged
+    agents only; answered bool[rounds + 1], the stages that need not be asked; recommended int[users, rounds + 1], what
+    was recommended at those.
+    """
+
+    places: np.ndarray
+    users: np.ndarray
+    keys: np.ndarray
+    options: np.ndarray
+    chosen: np.ndarray
+    heldout: np.ndarray
+    truth: Mapping[str, np.ndarray] | None
+    answered: np.ndarray
+    recommended: np.ndarray
+
+    def after(self, answers: Answers) -> Shard:
+        """Return the shard when it has answered one more stage."""
+        answered, recommended = self.answered.copy(), self.recommended.copy()
+        answered[answers.stage] = True
+        recommended[:, answers.stage] = answers.choice(len(self.users))[:, -1]
+        return replace(self, answered=answered, recommended=recommended)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a shard answered at one stage: the columns `ANSWERS`, set by set and user by user, and the time it took."""
+
+    stage: int
+    columns: pa.Table
+    seconds: float
+
+    def choice(self, users: int) -> np.ndarray:
+        """Return the choices, int[users, sets]."""
+        return self.columns["choice"].to_numpy().reshape(users, -1)
+
+
+def run_identity(job: Job) -> RunIdentity:
+    """Return everything a run's rows depend on."""
+    agent = job.agent
+    return RunIdentity(
+        schema=SCHEMA,
+        domain=DomainIdentity(**job.domain.identity()),
+        agent={"name": agent.name, "version": agent.version, **agent.identity()},
+        stopping=job.stopping.identity() if job.stopping else None,
+        **job.protocol.identity(),
+    )
+
+
+def shards_of(
+    job: Job, episodes: Episodes, answered: np.ndarray, recommended: np.ndarray, slots: int
+) -> Iterator[Shard]:
+    """Yield the shards of all users with something left to answer, small enough for a call, and one a slot at least.
+
+    answered bool[users, rounds + 1]; recommended int[users, rounds + 1]. Users who miss the same stages go together.
+    """
+    keys = np.asarray(jax.random.key_data(episodes.agent_keys(job.agent.name)))
+    most = getattr(job.agent, "users_per_call", USERS_PER_CALL)
+    for pattern in np.unique(answered[~answered.all(axis=1)], axis=0):
+        waiting = np.flatnonzero((answered == pattern).all(axis=1))
+        size = min(most, -(-len(waiting) // slots))
+        for places in (waiting[at : at + size] for at in range(0, len(waiting), size)):
+            yield Shard(
+                places=places,
+                users=episodes.users[places],
+                keys=keys[places],
+                options=episodes.options[places],
+                chosen=episodes.chosen[places],
+                heldout=episodes.heldout[places] if episodes.heldout.ndim == 4 else episodes.heldout,
+                truth=episodes.latents_of(places) if job.agent.privileged else None,
+                answered=pattern,
+                recommended=recommended[places],
+            )
+
+
+def ask(job: Job, shard: Shard) -> Iterator[Answers]:
+    """Ask a shard at every stage that it has not answered, the stages between replayed; yield each when it is answered.
+
+    Raises
+    ------
+    BeliefBenchError
+        Where the agent breaks.
+    """
+    agent, users, stages = job.agent, np.arange(len(shard.users)), len(shard.answered)
+    try:
+        # Copies of all, since an agent may spoil what it is handed, and what came from another process is read-only.
+        truth = None if shard.truth is None else {name: value.copy() for name, value in shard.truth.items()}
+        state = agent.begin(Brief.of(job.domain), jax.random.wrap_key_data(jnp.asarray(shard.keys)), truth)
+        for stage in range(stages):
+            recommended = shard.recommended[:, stage].copy()
+            if not shard.answered[stage]:
+                questions = questions_at(shard, users, stage)
+                shape = questions.shape[:2]
+                started = time.perf_counter()
+                answers = agent.predict(state, questions)
+                seconds = time.perf_counter() - started
+                check_answers(answers, shape, agent)
+                recommended = answers.choice[:, -1].copy()
+                implied = _implied(job.domain, shard, stage, questions, answers.beliefs)
+                yield Answers(stage, pa.table({**_columns(answers), **implied}, schema=ANSWERS), seconds)
+            if stage + 1 < stages:
+                options, chosen = shard.options[:, stage].copy(), shard.chosen[:, stage].copy()
+                state = agent.observe(state, options, recommended, chosen)
+    except BeliefBenchError:
+        raise
+    except Exception as error:
+        raise BeliefBenchError(
+            f"agent '{agent.name}' broke on {job.domain.name}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def questions_at(met: Episodes | Shard, places: np.ndarray, stage: int) -> np.ndarray:
+    """Return what is asked at a stage: the held-out sets, then the next round's own set where there is a next round."""
+    sets = met.heldout[places] if met.heldout.ndim == 4 else met.heldout
+    heldout = np.broadcast_to(sets, (len(places), *sets.shape[-3:]))
+    return np.concatenate([heldout, met.options[places, stage : stage + 1]], axis=1)
+
+
+def check_answers(answers: Prediction, shape: tuple[int, ...], agent: Agent) -> None:
+    """Raise `BeliefBenchError` where answers for ``shape`` = (users, sets) are not what the agent contract says."""
+    choice, probs = np.asarray(answers.choice), answers.probs
+    who = f"agent '{agent.name}' broke its contract:"
+    if choice.shape != shape or not np.issubdtype(choice.dtype, np.integer):
+        raise BeliefBenchError(f"{who} choice is {choice.dtype}{list(choice.shape)}; expected int{list(shape)}.")
+    if choice.min() < -1 or choice.max() >= OPTIONS:
+        raise BeliefBenchError(f"{who} choices are 0, 1, 2, or -1 for none; got {choice.min()} to {choice.max()}.")
+    if (probs is not None) != agent.probabilistic:
+        raise BeliefBenchError(f"{who} probabilistic is {agent.probabilistic}, but probs is {type(probs).__name__}.")
+    if answers.beliefs is not None:
+        beliefs = np.asarray(answers.beliefs)
+        if beliefs.ndim != 3 or len(beliefs) != shape[0]:
+            raise BeliefBenchError(f"{who} beliefs have shape {list(beliefs.shape)}; expected [users, scales, levels].")
+        usable = beliefs[~np.isnan(beliefs).any(axis=-1)]
+        if (usable < 0).any() or (abs(usable.sum(axis=-1) - 1) > 1e-6).any():
+            raise BeliefBenchError(f"{who} beliefs must be numbers of 0 or more that sum to 1 for each scale, or NaN.")
+    if probs is None:
+        return
+    if np.shape(probs) != (*shape, OPTIONS):
+        raise BeliefBenchError(f"{who} probs have shape {list(np.shape(probs))}; expected {[*shape, OPTIONS]}.")
+    given = probs[choice >= 0]
+    if not (np.isfinite(given).all() and (given >= 0).all() and (abs(given.sum(axis=-1) - 1) < 1e-6).all()):
+        raise BeliefBenchError(f"{who} probs must be numbers of 0 or more that sum to 1 for each set.")
+
+
+def _columns(answers: Prediction) -> dict[str, pa.Array]:
+    """Return what an agent answered; ``beliefs`` aside, set by set and user by user."""
+    shape = answers.choice.shape
+    none = [None] * answers.choice.size
+    probs = np.full((*shape, OPTIONS), np.nan) if answers.probs is None else np.array(answers.probs, np.float64)
+    probs[answers.choice < 0] = np.nan
+    columns: dict[str, Any] = {
+        "choice": answers.choice.ravel(),
+        **{f"prob_{option}": probs[..., option].ravel() for option in range(OPTIONS)},
+    }
+    for name in ("tokens", "text", "seconds", "bounded"):
+        value = getattr(answers, name)
+        columns[name] = none if value is None else np.ravel(value)
+    return {name: pa.array(value, type=ROWS.field(name).type, from_pandas=True) for name, value in columns.items()}
+
+
+def _implied(
+    domain: Domain, shard: Shard, stage: int, questions: np.ndarray, stated: np.ndarray | None
+) -> dict[str, pa.Array]:
+    """Return stated beliefs, the exact ones beside them, and the options that the stated ones imply."""
+    users, sets = questions.shape[:2]
+    by_beliefs: list[int | None] = [None] * (users * sets)
+    beliefs: list[Any] = [None] * (users * sets)
+    exact: list[Any] = [None] * (users * sets)
+    for user, of_user in enumerate(stated if stated is not None else ()):
+        first = slice(user * sets, user * sets + 1)
+        usable = usable_beliefs(np.asarray(of_user, np.float64))
+        seen = shard.options[user, :stage], shard.chosen[user, :stage]
+        exact[first] = [level_marginals(domain, *seen, on_contradiction="ignore").tolist()]
+        beliefs[first] = [np.asarray(of_user, np.float64).tolist()]
+        options = np.full(sets, -1)
+        if usable is not None:
+            keys = jax.random.wrap_key_data(jnp.asarray(shard.keys[[user]]))
+            options = break_ties(choices_of_levels(domain, usable, questions[user])[None], keys, stage)[0]
+        by_beliefs[user * sets : (user + 1) * sets] = options.tolist()
+    columns = {"by_beliefs": by_beliefs, "beliefs": beliefs, "exact_beliefs": exact}
+    return {name: pa.array(value, type=ROWS.field(name).type) for name, value in columns.items()}

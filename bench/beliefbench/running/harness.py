@@ -1,0 +1,263 @@
+"""The harness: asks an agent all that the protocol asks, writes each answer once, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from beliefbench.agent import Agent
+from beliefbench.domain import OPTIONS, Domain
+from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.plugins.names import load_agent, load_domain
+from beliefbench.protocol.episodes import Episodes
+from beliefbench.protocol.protocol import Protocol
+from beliefbench.protocol.stopping import UntilWidth, order_of_users
+from beliefbench.running.answering import Answers, Job, run_identity, shards_of
+from beliefbench.running.executors.base import Executor
+from beliefbench.running.executors.base import Name as ExecutorName
+from beliefbench.running.executors.registry import open_executor
+from beliefbench.running.provenance import installed_versions, now
+from beliefbench.running.store import (
+    OWN_SET,
+    ROWS,
+    SCHEMA,
+    AgentRecord,
+    RunIdentity,
+    RunRecord,
+    RunStore,
+    Session,
+    prepare_results,
+    run_folder,
+    run_key,
+)
+
+Progress = Callable[[int, int], None]
+"""Called with (answers done, answers in all), in units of one user at one stage."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: where it lies, and its record."""
+
+    folder: Path
+    record: RunRecord
+    reused: bool
+    """True: it was finished before, and nothing was asked."""
+    damaged: tuple[Path, ...] = ()
+    """Files that could not be read and were set aside; their answers were asked again."""
+
+    @property
+    def units(self) -> int:
+        """How many users were asked, times the stages of each."""
+        identity = self.record.identity
+        return (self.record.asked or identity.users) * (identity.rounds + 1)
+
+    def rows(self) -> pa.Table:
+        """Return its answers; `beliefbench.running.store.ROWS` tells the columns."""
+        return RunStore(self.folder).rows()
+
+
+def run(
+    domain: Domain | str,
+    agent: Agent | str,
+    *,
+    users: int | None = None,
+    rounds: int | None = None,
+    heldout: int | None = None,
+    seed: int = 0,
+    results: str | Path = "results/local",
+    progress: Progress | None = None,
+    executor: ExecutorName = "local",
+    until_width: float | None = None,
+) -> Run:
+    """Run an agent on a domain, or finish or reuse the run where it was begun before.
+
+    Parameters
+    ----------
+    domain, agent
+        Names (an agent's SPEC), or the objects themselves.
+    users
+        How many; all there are, 1,000 at most, where None.
+    rounds, heldout
+        Rounds a user and held-out sets a stage; 5 and 100, or as many as were recorded, where None.
+    seed
+        Of all draws.
+    results
+        The folder that runs are kept in.
+    progress
+        Called as ``progress(done, total)`` after each call of the agent.
+    executor
+        Where the agent is asked: ``"local"``, in this process; ``"ray"``, by the workers of a Ray cluster, which load
+        the domain and the agent by their names. The rows are the same.
+    until_width
+        Ask users in a fixed random order, only until the 95% interval of the accuracy after the last round is narrower
+        than this share (`beliefbench.protocol.stopping`); a run that ends so is another run than one of all users.
+
+    Raises
+    ------
+    UsageError
+        Where a name is unknown, a number out of range, the folder cannot hold results, or objects cannot be sent to
+        the executor.
+    BeliefBenchError
+        Where the agent breaks, or the executor does; what was answered before stays and is not asked again.
+
+    >>> import tempfile
+    >>> done = run("flights", "random", users=2, rounds=1, heldout=3, results=tempfile.mkdtemp())
+    >>> done.rows().num_rows  # 2 users x (3 + 1 at stage 0, 3 at stage 1)
+    14
+    """
+    specs = (domain, agent) if isinstance(domain, str) and isinstance(agent, str) else None
+    domain = load_domain(domain) if isinstance(domain, str) else domain
+    agent = load_agent(agent, domain) if isinstance(agent, str) else agent
+    protocol = Protocol.of(domain, users=users, rounds=rounds, heldout=heldout, seed=seed)
+    with open_executor(executor) as where:
+        job = Job(domain, agent, protocol, specs, None if until_width is None else UntilWidth(until_width))
+        return execute(job, where, Path(results), progress)
+
+
+def execute(job: Job, executor: Executor, results: Path, progress: Progress | None = None) -> Run:
+    """Do a job as `run` does it, by an executor that is open."""
+    executor.check(job)
+    if job.agent.privileged and job.domain.recorded is not None and job.domain.recorded.latents is None:
+        raise UsageError(f"nobody knows what the recorded users of {job.domain.name} want; leave this agent out.")
+    prepare_results(results)
+    identity = run_identity(job)
+    store = RunStore(run_folder(results, job.domain.name, job.agent.name, run_key(identity.json_values())))
+    with store.held():
+        damaged = store.quarantine_damaged([users * identity.rows_per_user for users in job.looks])
+        begun = store.record()
+        if begun and begun.finished and store.rows_file.exists():
+            return Run(store.folder, begun, reused=True)
+        record = _resumed(begun, executor) if begun else _new_record(identity, job, executor)
+        store.write_record(record)
+        if not store.rows_file.exists():
+            _ask_all(job, executor, store, progress or (lambda done, total: None))
+        asked = len(pa.compute.unique(store.rows()["user"])) if job.stopping else None
+        record = store.finish(record.model_copy(update={"finished": now(), "asked": asked}))
+    return Run(store.folder, record, reused=False, damaged=tuple(damaged))
+
+
+@lru_cache(maxsize=2)
+def episodes_of(domain: Domain, protocol: Protocol) -> Episodes:
+    """Return the episodes of a protocol, drawn once for all agents."""
+    return Episodes(domain, protocol)
+
+
+def _ask_all(job: Job, executor: Executor, store: RunStore, progress: Progress) -> None:
+    """Ask the users of one look after the other, until the last or until the stopping rule has enough."""
+    episodes = episodes_of(job.domain, job.protocol)
+    users = job.protocol.users
+    order = order_of_users(job.protocol.seed, job.domain.name, users) if job.stopping else np.arange(users)
+    for look in job.looks:
+        _ask_some(job, executor, store, progress, episodes, order[:look])
+        if job.stopping and job.stopping.enough(_final_accuracy(episodes, store.rows())):
+            return
+
+
+def _ask_some(
+    job: Job, executor: Executor, store: RunStore, progress: Progress, episodes: Episodes, places: np.ndarray
+) -> None:
+    """Ask the users at some places in the episodes what they have not answered yet."""
+    answered, recommended = answered_so_far(episodes, store.rows())
+    wanted = np.isin(np.arange(len(answered)), places)
+    done, total = int(answered[wanted].sum()), answered[wanted].size
+    progress(done, total)
+    if done == total:
+        return
+    shards = shards_of(job, episodes, answered | ~wanted[:, None], recommended, executor.slots())
+    for shard, answers in executor.ask(job, shards):
+        name = f"{answers.stage:03d}-{shard.users[0]:07d}"
+        store.write_part(name, _rows(episodes, shard.places, answers), answers.seconds)
+        done += len(shard.users)
+        progress(done, total)
+
+
+def _final_accuracy(episodes: Episodes, rows: pa.Table) -> np.ndarray:
+    """Return the accuracy after the last round of each user who was asked, float[users]."""
+    user, stage, question, choice, truth = (
+        rows[name].to_numpy() for name in ("user", "stage", "question", "choice", "truth")
+    )
+    last = (stage == episodes.protocol.rounds) & (question != OWN_SET)
+    users, number = np.unique(user[last], return_inverse=True)
+    right = np.bincount(number, (choice == truth)[last], minlength=len(users))
+    return right / episodes.protocol.heldout
+
+
+def answered_so_far(episodes: Episodes, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return which users have answered which stages, bool[users, stages], and what was recommended, int likewise."""
+    protocol, stages = episodes.protocol, episodes.protocol.rounds + 1
+    position = {int(user): at for at, user in enumerate(episodes.users)}
+    user = np.array([position[int(one)] for one in rows["user"].to_numpy()], dtype=int)
+    stage, question, choice = (rows[name].to_numpy() for name in ("stage", "question", "choice"))
+    answers = np.zeros((protocol.users, stages), dtype=int)
+    np.add.at(answers, (user, stage), 1)
+    recommended = np.full((protocol.users, stages), -1)
+    own = question == OWN_SET
+    recommended[user[own], stage[own]] = choice[own]
+    return answers == protocol.heldout + (np.arange(stages) < protocol.rounds), recommended
+
+
+def _rows(episodes: Episodes, places: np.ndarray, answers: Answers) -> pa.Table:
+    heldout, stage = episodes.protocol.heldout, answers.stage
+    users, sets = len(places), answers.columns.num_rows // len(places)
+    own = episodes.chosen[places, stage : stage + 1]
+    exact = np.full((users, sets, OPTIONS), np.nan)
+    exact[:, :heldout] = _exact(episodes)[places, stage]
+    columns = {
+        "user": np.repeat(episodes.users[places], sets),
+        "stage": np.full(users * sets, stage),
+        "question": np.tile(np.r_[np.arange(heldout), [OWN_SET] * (sets - heldout)].astype(int), users),
+        "truth": np.concatenate([episodes.truth[places], own], axis=1).ravel(),
+        **{f"exact_{option}": exact[..., option].ravel() for option in range(OPTIONS)},
+    }
+    arrays = [
+        pa.array(columns[field.name], type=field.type, from_pandas=True)
+        if field.name in columns
+        else answers.columns[field.name]
+        for field in ROWS
+    ]
+    return pa.Table.from_arrays(arrays, schema=ROWS)
+
+
+def _exact(episodes: Episodes) -> np.ndarray:
+    try:
+        return episodes.exact
+    except BeliefBenchError:
+        raise
+    except Exception as error:  # anybody's model may raise anything
+        raise BeliefBenchError(f"domain '{episodes.domain.name}' broke: {type(error).__name__}: {error}") from error
+
+
+def _new_record(identity: RunIdentity, job: Job, executor: Executor) -> RunRecord:
+    agent = job.agent
+    return RunRecord(
+        schema_version=SCHEMA,
+        key=run_key(identity.json_values()),
+        identity=identity,
+        agent=AgentRecord(
+            name=agent.name,
+            version=agent.version,
+            probabilistic=agent.probabilistic,
+            privileged=agent.privileged,
+            note=getattr(agent, "note", None),
+        ),
+        spec=job.specs[1] if job.specs else None,
+        **_session(executor).model_dump(),
+    )
+
+
+def _resumed(record: RunRecord, executor: Executor) -> RunRecord:
+    return record.model_copy(update={"finished": None, "resumed": [*record.resumed, _session(executor)]})
+
+
+def _session(executor: Executor) -> Session:
+    machine = {"system": platform.platform(), "processor": platform.machine(), "cores": str(os.cpu_count())}
+    machine["executor"] = executor.name
+    return Session(started=now(), versions=installed_versions(), machine=machine)

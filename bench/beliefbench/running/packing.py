@@ -1,0 +1,205 @@
+"""Rows in 16 bits: what a published run's files hold, and how rows are read out of them.
+
+Of an answer's three probabilities the smaller ones are kept as 16-bit floats, and the largest is null: it is what they
+leave of 1, shared evenly where several are largest. So probabilities sum to 1, and what was a tie is one and nothing
+else is, whatever was rounded. No probability moves by more than `TOLERANCE`.
+
+The exact answers are the same for every agent, and as large as all else. They lie once in the domain's folder, in a
+file that the rows name in their metadata.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+TOLERANCE = 2.0**-11
+"""The most by which packing moves a probability: two steps of a 16-bit float below 1/2."""
+TIE = 1e-9  # probabilities this close to the largest tie with it, as in `beliefbench.scoring.metrics.agreement`
+
+OPTIONS = range(3)
+PROBS, EXACT = ([f"{kind}_{option}" for option in OPTIONS] for kind in ("prob", "exact"))
+KEYS = ["user", "stage", "question"]
+DROPPED = ["text", "seconds"]
+BELIEFS = pa.list_(pa.list_(pa.float16()))
+EXACT_FILE = b"exact_answers"
+EXACT_NAME = r"exact-[0-9a-f]{16}\.parquet"
+
+
+def pack_probs(probs: np.ndarray) -> np.ndarray:
+    """Return probabilities as they are kept: float16[answers, 3], NaN for the largest; float[answers, 3] -> that.
+
+    >>> pack_probs(np.array([[0.25, 0.5, 0.25], [0.4, 0.4, 0.2]])).tolist()
+    [[0.25, nan, 0.25], [nan, nan, 0.199951171875]]
+    """
+    best = probs >= probs.max(axis=-1, keepdims=True) - TIE
+    kept = np.where(best, 0, probs).astype(np.float16)
+    close = ~best & (kept >= _left(kept, best) - TIE)  # rounding would make a tie of it, or more
+    kept = np.where(close, np.nextafter(kept, np.float16(0)), kept)
+    return np.where(best, np.float16(np.nan), kept)
+
+
+def unpack_probs(kept: np.ndarray) -> np.ndarray:
+    """Return the probabilities, float64[answers, 3], of what `pack_probs` gave.
+
+    >>> unpack_probs(pack_probs(np.array([[0.25, 0.5, 0.25], [1 / 3, 1 / 3, 1 / 3]]))).round(4).tolist()
+    [[0.25, 0.5, 0.25], [0.3333, 0.3333, 0.3333]]
+    """
+    best = np.isnan(kept)
+    smaller = np.where(best, 0, kept)
+    return np.where(best, _left(smaller, best), smaller)
+
+
+def _left(smaller: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """Return what the smaller probabilities leave to each of the best, float64[answers, 1]."""
+    return (1 - smaller.astype(np.float64).sum(axis=-1, keepdims=True)) / np.maximum(best.sum(-1, keepdims=True), 1)
+
+
+def pack_rows(rows: pa.Table, exact_file: str) -> pa.Table:
+    """Return a run's rows as they are published; ``exact_file`` is the name of the file of their exact answers.
+
+    Left out are what the agent said and how long each answer took, and columns that are null throughout.
+    """
+    rows = _sorted(rows)
+    columns = {name: rows[name] for name in rows.column_names if name not in (*PROBS, *EXACT, *DROPPED)}
+    columns = {name: column for name, column in columns.items() if column.null_count < len(column)}
+    probs = _options(rows, PROBS)
+    if not np.isnan(probs).all():
+        usable = ~np.isnan(probs).any(axis=-1)
+        columns |= _columns(PROBS, pack_probs(probs), usable)
+    for name in ("beliefs", "exact_beliefs"):
+        if name in columns:
+            columns[name] = columns[name].cast(BELIEFS)
+    return pa.table(columns).replace_schema_metadata({EXACT_FILE: exact_file})
+
+
+def pack_exact(rows: pa.Table) -> pa.Table:
+    """Return the exact answers in a run's rows, as they are published."""
+    rows = _sorted(rows.filter(pa.compute.is_valid(rows[EXACT[0]])))
+    kept = pack_probs(_options(rows, EXACT))
+    return pa.table({name: rows[name] for name in KEYS} | _columns(EXACT, kept, np.ones(len(kept), bool)))
+
+
+def exact_file_of(rows: pa.Schema) -> str | None:
+    """Return the name of the file of the exact answers of rows, given their schema; None where they are not packed.
+
+    Raises
+    ------
+    ValueError
+        Where it is the name of something else.
+    """
+    name = (rows.metadata or {}).get(EXACT_FILE)
+    if name is not None and not re.fullmatch(EXACT_NAME, name.decode(errors="replace")):
+        raise ValueError(f"it names {name.decode(errors='replace')!r} as the file of its exact answers")
+    return None if name is None else name.decode()
+
+
+def exact_file(folder: Path, name: str) -> Path:
+    """Return where the exact answers of the run in a folder lie, ``<results>/<domain>/<agent>/<key>``.
+
+    >>> exact_file(Path("out/flights/bayesian/0123"), "exact-4567.parquet").as_posix()
+    'out/flights/exact-4567.parquet'
+    """
+    return folder.parent.parent / name
+
+
+def unpack_from(rows: pa.Table, file: Path) -> pa.Table:
+    """Return the rows that a file holds, read as a table; those of a run that is not published as they are.
+
+    Raises
+    ------
+    ValueError
+        Where the file of the exact answers is not there.
+    """
+    name = exact_file_of(rows.schema)
+    if name is None:
+        return rows
+    exact = exact_file(file.parent, name)
+    if not exact.is_file():
+        raise ValueError(
+            f"its exact answers lie in {exact}, which is not there; move it along, unless these rows are another run's"
+        )
+    return unpack_rows(rows, pq.read_table(exact, partitioning=None))
+
+
+def unpack_rows(rows: pa.Table, exact: pa.Table) -> pa.Table:
+    """Return the columns of `beliefbench.running.store.ROWS` that published rows and their exact answers hold, in 64
+    bits.
+
+    Raises
+    ------
+    ValueError
+        Where they are not what `pack_rows` and `pack_exact` gave.
+    """
+    _check_types(rows, [*KEYS, "choice"], [name for name in PROBS if PROBS[0] in rows.column_names])
+    _check_types(exact, KEYS, EXACT)
+    if PROBS[0] in rows.column_names:
+        usable = rows["choice"].to_numpy() >= 0
+        probs = unpack_probs(_options(rows, PROBS))
+        for option, name in enumerate(PROBS):
+            column = pa.array(probs[:, option], mask=~usable)
+            rows = rows.set_column(rows.column_names.index(name), name, column)
+    known, wanted = numbers_of(exact), numbers_of(rows)
+    order = np.argsort(known)
+    at = order[np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)]
+    answers = unpack_probs(_options(exact, EXACT))[at]
+    for option, name in enumerate(EXACT):
+        rows = rows.append_column(name, pa.array(answers[:, option], mask=known[at] != wanted))
+    return rows
+
+
+def row_numbers(user: np.ndarray, stage: np.ndarray, question: np.ndarray) -> np.ndarray:
+    """Return a number for each row that no other user, stage or question has, int64[rows], in the order of rows.
+
+    >>> row_numbers(np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([5, -1, 0])).argsort().tolist()
+    [0, 1, 2]
+    """
+    return (user.astype(np.int64) << 40) + (stage.astype(np.int64) << 24) + question + 1
+
+
+def numbers_of(rows: pa.Table) -> np.ndarray:
+    """Return the `row_numbers` of rows."""
+    return row_numbers(*(rows[name].to_numpy() for name in KEYS))
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """Return a packed table as the bytes of a Parquet file."""
+    sink = pa.BufferOutputStream()
+    halves = [field.name for field in table.schema if field.type == pa.float16()]
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=22,
+        row_group_size=max(1, table.num_rows),
+        use_dictionary=False,
+        use_byte_stream_split=halves,
+    )
+    return sink.getvalue().to_pybytes()
+
+
+def _check_types(table: pa.Table, integers: list[str], halves: list[str]) -> None:
+    """Raise ValueError where a table without such columns was packed by something else."""
+    for name in (*integers, *halves):
+        column = table[name]
+        whole = pa.types.is_integer(column.type) and column.null_count == 0
+        if not (whole if name in integers else pa.types.is_float16(column.type)) or not table.num_rows:
+            raise ValueError(f"column {name} holds {column.type}, {column.null_count} of {len(column)} null")
+
+
+def _sorted(rows: pa.Table) -> pa.Table:
+    return rows.sort_by([(name, "ascending") for name in KEYS])
+
+
+def _options(rows: pa.Table, names: list[str]) -> np.ndarray:
+    """Return three columns as float[rows, 3], NaN where they are null."""
+    return np.stack([rows[name].to_numpy() for name in names], axis=-1)
+
+
+def _columns(names: list[str], kept: np.ndarray, usable: np.ndarray) -> dict[str, pa.Array]:
+    null = np.isnan(kept) | ~usable[:, None]
+    return {name: pa.array(kept[:, option], mask=null[:, option]) for option, name in enumerate(names)}

@@ -1,0 +1,310 @@
+"""Runs on disk: ``<results>/<domain>/<agent>/<key>/`` with ``run.json`` and ``rows.parquet``.
+
+While a run is under way its answers lie in ``parts/``, one file for the users that were asked together at one stage;
+finishing it sorts them into ``rows.parquet``. Every write is atomic: a file is there whole, or not at all. What is in
+``rows.parquet`` depends on the run's identity alone, not on when, where, or in how many sittings it was made.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.running.packing import unpack_from
+
+SCHEMA: Literal[1] = 1
+OWN_SET = -1  # the `question` of a round's own set, whose answer is the recommendation
+
+BELIEFS = pa.list_(pa.list_(pa.float64()))
+ROWS = pa.schema(
+    [
+        pa.field("user", pa.int32(), nullable=False),
+        pa.field("stage", pa.int16(), nullable=False),
+        pa.field("question", pa.int32(), nullable=False),
+        pa.field("truth", pa.int8(), nullable=False),
+        pa.field("choice", pa.int8(), nullable=False),
+        *[pa.field(f"prob_{option}", pa.float64()) for option in range(3)],
+        *[pa.field(f"exact_{option}", pa.float64()) for option in range(3)],
+        pa.field("tokens", pa.int32()),
+        pa.field("text", pa.string()),
+        pa.field("seconds", pa.float64()),
+        pa.field("bounded", pa.bool_()),
+        pa.field("by_beliefs", pa.int8()),
+        pa.field("beliefs", BELIEFS),
+        pa.field("exact_beliefs", BELIEFS),
+    ]
+)
+"""The columns of an answer; null where there is none.
+
+prob_*: the agent's probabilities, exact_*: the exact ones, of held-out sets. bounded: whether an option has the most
+probability that it could have. by_beliefs: the option that the agent's stated beliefs imply, -1 where they cannot be
+used. beliefs, exact_beliefs: what it says and what is known of the user by then, [scales][levels]; they belong to a
+stage, and stand with the first of its answers.
+"""
+
+
+class AgentRecord(BaseModel):
+    """An agent as run.json knows it."""
+
+    name: str
+    version: str
+    probabilistic: bool
+    privileged: bool
+    note: str | None = None
+
+
+class DomainIdentity(BaseModel):
+    """What identifies a domain's numbers."""
+
+    name: str
+    version: str
+    parameters: dict[str, Any]
+
+
+class RunIdentity(BaseModel):
+    """Everything that a run's rows depend on; ``agent`` holds whatever the agent says of itself."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: Literal[1] = Field(alias="schema")
+    domain: DomainIdentity
+    agent: dict[str, Any]
+    seed: int
+    users: int
+    rounds: int
+    heldout: int
+    stopping: dict[str, Any] | None
+
+    @property
+    def rows_per_user(self) -> int:
+        """How many rows a finished run has of a user: all held-out answers, and a recommendation a round."""
+        return (self.rounds + 1) * self.heldout + self.rounds
+
+    def json_values(self) -> dict[str, Any]:
+        """Return the identity as the JSON values that `run_key` hashes."""
+        return self.model_dump(by_alias=True)
+
+
+class Session(BaseModel):
+    """One stretch of work on a run: when it began (ISO 8601, UTC), with what versions, on what machine."""
+
+    started: str
+    versions: dict[str, str]
+    machine: dict[str, str]
+
+
+class RunRecord(Session):
+    """The contents of run.json: what was run, and the first sitting. Times are ISO 8601 in UTC."""
+
+    schema_version: Literal[1]
+    key: str
+    identity: RunIdentity
+    agent: AgentRecord
+    resumed: list[Session] = []
+    """Later sittings, where it was stopped and went on."""
+    finished: str | None = None
+    seconds: float | None = None
+    """Time spent in the agent's answers, over all sittings; None until finished."""
+    spec: str | None = None
+    """The SPEC that the agent was named by; None where it was given as an object."""
+    asked: int | None = None
+    """How many of the users were asked, where a stopping rule says; None until finished, or where all are."""
+
+
+class DamagedFileError(BeliefBenchError):
+    """A file of a run cannot be read."""
+
+
+def run_key(identity: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of an identity's canonical JSON, 64 hexadecimal digits.
+
+    >>> run_key({"b": 1, "a": 2}) == run_key({"a": 2, "b": 1})
+    True
+    """
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def run_folder(results: Path, domain: str, agent: str, key: str) -> Path:
+    """Return where a run lives; letters that file systems dislike become hyphens.
+
+    >>> run_folder(Path("results"), "flights", "prompted:smollm2", "0123456789abcdef0").as_posix()
+    'results/flights/prompted-smollm2/0123456789abcdef'
+    """
+    domain_folder, agent_folder = (re.sub(r"[^\w.+=-]+", "-", name).strip("-.") for name in (domain, agent))
+    return results / domain_folder / agent_folder / key[:16]
+
+
+def prepare_results(results: Path) -> None:
+    """Make the results folder, or raise `UsageError` where it cannot hold results."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        probe = results / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"results folder '{results}' is a file or lies below one; name a folder.") from error
+    except OSError as error:
+        raise UsageError(f"results folder '{results}' cannot be written ({error.strerror}); name another.") from error
+
+
+class RunStore:
+    """One run's folder, held by one process at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows_file = folder / "rows.parquet"
+        self.parts = folder / "parts"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder against other processes; a killed process holds nothing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise BeliefBenchError(f"another process is at work on {self.folder}; wait for it to end.") from error
+        try:
+            yield
+        finally:
+            lock.release()  # the file stays: deleting it could let two in, one by the old file and one by a new one
+
+    def record(self) -> RunRecord | None:
+        """Return run.json's contents, or None where there is none."""
+        file = self.folder / "run.json"
+        if not file.exists():
+            return None
+        try:
+            return RunRecord.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            what = f"{where}: {problem['msg']}" if where else problem["msg"]
+            raise DamagedFileError(f"{file} is not a run record that this version reads ({what}).") from error
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write run.json."""
+        write_atomically(self.folder / "run.json", (record.model_dump_json(indent=2, by_alias=True) + "\n").encode())
+
+    def write_part(self, name: str, rows: pa.Table, seconds: float) -> None:
+        """Add the answers of some users at one stage; ``seconds`` is the time they took."""
+        self.parts.mkdir(exist_ok=True)
+        _write_table(self.parts / f"{name}.parquet", rows.replace_schema_metadata({"seconds": str(seconds)}))
+
+    def rows(self) -> pa.Table:
+        """Return all answers so far.
+
+        Raises
+        ------
+        DamagedFileError
+            Naming the first file that cannot be read.
+        """
+        if self.rows_file.exists():
+            return _read_table(self.rows_file)
+        tables = [_read_table(part) for part in self._part_files()]
+        return pa.concat_tables(tables) if tables else ROWS.empty_table()
+
+    def finish(self, record: RunRecord) -> RunRecord:
+        """Sort all parts into rows.parquet, mark the run finished, and return its record."""
+        seconds = 0.0
+        for part in self._part_files():
+            seconds += float((pq.read_schema(part).metadata or {}).get(b"seconds", b"0"))
+        if not self.rows_file.exists():
+            rows = self.rows().replace_schema_metadata(None)
+            order = [("user", "ascending"), ("stage", "ascending"), ("question", "ascending")]
+            _write_table(self.rows_file, rows.sort_by(order))
+        done = record.model_copy(update={"seconds": round(seconds, 3)})
+        self.write_record(done)
+        shutil.rmtree(self.parts, ignore_errors=True)
+        return done
+
+    def quarantine_damaged(self, whole: Collection[int]) -> list[Path]:
+        """Rename files that cannot be read to ``*.damaged``, so that they are made again; return them.
+
+        ``whole``: how many rows a whole rows.parquet may have.
+        """
+        damaged = []
+        for file in [*self._part_files(), *([self.rows_file] if self.rows_file.exists() else [])]:
+            try:
+                table = _read_table(file)
+            except DamagedFileError:
+                damaged.append(file)
+                continue
+            if file == self.rows_file and table.num_rows not in whole:
+                damaged.append(file)
+        try:
+            self.record()
+        except DamagedFileError:
+            damaged.append(self.folder / "run.json")
+        for file in damaged:
+            file.rename(self.folder / f"{file.name}.damaged")
+        return damaged
+
+    def _part_files(self) -> list[Path]:
+        return sorted(self.parts.glob("*.parquet"))
+
+
+def find_runs(results: Path) -> list[RunStore]:
+    """Return the runs below a folder, in the order of their paths."""
+    return [RunStore(file.parent) for file in sorted(results.rglob("run.json"))]
+
+
+def as_rows(table: pa.Table) -> pa.Table:
+    """Return a table with all columns of `ROWS`, null where it lacks one that may be: earlier versions had fewer."""
+    for field in ROWS:
+        if field.nullable and field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(ROWS.names).cast(ROWS)
+
+
+def _read_table(file: Path) -> pa.Table:
+    try:
+        return as_rows(unpack_from(pq.read_table(file, partitioning=None), file))
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the file may be sound: it is the system that could not read it
+        raise DamagedFileError(f"{file} cannot be read ({_first_line(error)}).") from error
+
+
+def _write_table(file: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_atomically(file, sink.getvalue().to_pybytes())
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write and sync a neighbour, then rename it into place: a kill at any moment leaves the old file or the new.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "note"
+    >>> write_atomically(file, b"whole")
+    >>> file.read_bytes(), len(list(file.parent.iterdir()))
+    (b'whole', 1)
+    """
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+    draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    with draft.open("wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(file)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,32 @@
+"""Metrics beyond those of ``leaderboard --format json``: how an agent updates, and how far its probabilities can be
+trusted, after each round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from beliefbench.scoring.heldout import HeldOut
+from beliefbench.scoring.reliability import confidence_of, corp, ece_null
+from beliefbench.scoring.updating import UPDATING
+
+CALIBRATION_FIELDS = ("miscalibration", "discrimination", "uncertainty", "ece_null")
+DIAGNOSTIC_FIELDS = (*[f"{name}{end}" for name in UPDATING for end in ("", "_lo", "_hi")], *CALIBRATION_FIELDS)
+
+
+def diagnostic_metrics(answers: HeldOut) -> list[dict[str, Any]]:
+    """Return `DIAGNOSTIC_FIELDS` after each round, None where there is nothing to measure.
+
+    Each metric of `beliefbench.scoring.updating` has the ends of its 95% interval beside it, as ``_lo`` and ``_hi``;
+    the others are those of `beliefbench.scoring.reliability`.
+    """
+    rounds: list[dict[str, Any]] = [dict.fromkeys(DIAGNOSTIC_FIELDS) for _ in range(answers.choice.shape[1])]
+    for name, metric in UPDATING.items():
+        for one, estimate in zip(rounds, metric(*answers[1:]), strict=True):
+            if estimate is not None:
+                one.update(zip((name, f"{name}_lo", f"{name}_hi"), estimate, strict=True))
+    found = confidence_of(answers.probs, answers.choice, answers.truth)
+    if found is not None:
+        for stage, one in enumerate(rounds):
+            confidence, right = (values[:, stage] for values in found)
+            one.update(zip(CALIBRATION_FIELDS, (*corp(confidence, right), ece_null(confidence, right)), strict=True))
+    return rounds

@@ -1,0 +1,63 @@
+"""The held-out answers of a run as arrays, out of its rows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from beliefbench.running.store import OWN_SET, DamagedFileError, RunRecord
+
+
+class HeldOut(NamedTuple):
+    """What an agent answered to held-out sets, users in ascending order.
+
+    users int[users], their numbers; probs float[users, stages, sets, 3], or None for an agent that only chooses; choice
+    int[users, stages, sets], -1 where there was no usable answer; truth int[users, stages, sets]; exact float[users,
+    stages, sets, 3], the exact posterior predictive.
+    """
+
+    users: np.ndarray
+    probs: np.ndarray | None
+    choice: np.ndarray
+    truth: np.ndarray
+    exact: np.ndarray
+
+    @classmethod
+    def of(cls, rows: pa.Table, shape: tuple[int, int, int], probabilistic: bool) -> HeldOut:
+        """Return the held-out answers in a run's rows; ``shape`` is (users, stages, sets) of the run.
+
+        Raises
+        ------
+        DamagedFileError
+            Where the rows do not fill that shape.
+        """
+        heldout = sorted_heldout(rows, shape)
+
+        def column(name: str) -> np.ndarray:
+            return heldout[name].to_numpy().reshape(shape)
+
+        def options(kind: str) -> np.ndarray:
+            return np.stack([column(f"{kind}_{option}") for option in range(3)], axis=-1)
+
+        probs = options("prob") if probabilistic else None
+        return cls(column("user")[:, 0, 0], probs, column("choice"), column("truth"), options("exact"))
+
+
+def sorted_heldout(rows: pa.Table, shape: tuple[int, int, int]) -> pa.Table:
+    """Return the rows of held-out answers, by user, stage and question; they fill ``shape`` or `DamagedFileError`."""
+    heldout = rows.filter(pa.compute.not_equal(rows["question"], OWN_SET))
+    heldout = heldout.sort_by([(name, "ascending") for name in ("user", "stage", "question")])
+    found = tuple(len(pa.compute.unique(heldout[name])) for name in ("user", "stage", "question"))
+    if found != shape or heldout.num_rows != np.prod(shape):
+        raise DamagedFileError(
+            f"{heldout.num_rows:,} answers are not {shape[0]} users x {shape[1]} stages x {shape[2]} sets."
+        )
+    return heldout
+
+
+def answers_of(record: RunRecord, rows: pa.Table) -> HeldOut:
+    """Return what a run's rows say of the held-out sets; raise `DamagedFileError` where they are not whole."""
+    shape = (record.asked or record.identity.users, record.identity.rounds + 1, record.identity.heldout)
+    return HeldOut.of(rows, shape, record.agent.probabilistic)

@@ -1,0 +1,134 @@
+"""Can an agent's probability of its choice be trusted? CORP, and what calibration error chance alone gives.
+
+All are about two arrays [users, answers]: the probability of the chosen option, and whether it was right.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from beliefbench.scoring.metrics import ECE_BINS, Array, bins_of, usable_probs
+
+GRID = 1000
+"""Diagrams are drawn from confidences rounded to 1 / `GRID`, so that many users can be drawn again and again."""
+
+
+class Corp(NamedTuple):
+    """Brier score of the chosen option = miscalibration - discrimination + uncertainty, each at least 0.
+
+    miscalibration: what recalibration would gain, range [0, 1], 0 is ideal; discrimination: what telling easy
+    from hard questions gains over the mean, range [0, 1/4], higher is better; uncertainty: the score of the mean
+    accuracy alone, range [0, 1/4]. CORP: Dimitriadis, Gneiting and Jordan (PNAS, 2021).
+    """
+
+    miscalibration: float
+    discrimination: float
+    uncertainty: float
+
+
+def confidence_of(probs: Array | None, choice: Array, truth: Array) -> tuple[Array, Array] | None:
+    """Return the probability of each chosen option, and whether it was right; None where there are no probabilities.
+
+    float and bool, in the shape of ``choice``; an unusable answer is wrong, with a third.
+    """
+    usable = usable_probs(probs, choice)
+    if usable is None:
+        return None
+    chosen = np.maximum(choice, 0)[..., None]
+    return np.take_along_axis(usable, chosen, axis=-1)[..., 0], choice == truth
+
+
+def recalibrated(confidence: Array, right: Array, weight: Array | None = None) -> Array:
+    """Return the share right at each confidence, by pooling adjacent violators (PAV): float in the shape of ``right``.
+
+    The least-squares fit among all that do not fall as confidence rises; answers of one confidence share theirs.
+
+    >>> recalibrated(np.array([0.4, 0.6, 0.8, 0.9]), np.array([0, 1, 0, 1])).tolist()
+    [0.0, 0.5, 0.5, 1.0]
+    """
+    weight = np.ones(right.size) if weight is None else weight.ravel()
+    _, which = np.unique(np.round(confidence.ravel(), 12), return_inverse=True)
+    mass = np.bincount(which, weights=weight)
+    share = np.divide(np.bincount(which, weights=weight * right.ravel()), mass, out=np.zeros(len(mass)), where=mass > 0)
+    fitted = isotonic_regression(share, weights=np.maximum(mass, 1e-12)).x
+    return fitted[which].reshape(right.shape)
+
+
+def corp(confidence: Array, right: Array) -> Corp:
+    """Brier score of the chosen option in parts: miscalibration, discrimination and uncertainty (CORP).
+
+    Of answers float[...] and bool[...].
+
+    >>> parts = corp(np.array([0.9, 0.9, 0.9, 0.9]), np.array([True, True, False, False]))
+    >>> [round(part, 3) for part in parts]
+    [0.16, 0.0, 0.25]
+    """
+
+    def score(forecast: Array | float) -> float:
+        return float(((forecast - right) ** 2).mean())
+
+    best, mean = score(recalibrated(confidence, right)), score(float(right.mean()))
+    return Corp(score(confidence) - best, mean - best, mean)
+
+
+def ece_null(confidence: Array, right: Array, quantile: float = 0.95, draws: int = 1000, seed: int = 0) -> float | None:
+    """Expected calibration error that a calibrated agent of these confidences stays below, 95 times in 100.
+
+    By a wild cluster bootstrap: each user's errors keep or change their sign together, which leaves how answers of a
+    user depend on each other (they share what the user wants) but takes all miscalibration out (Cameron, Gelbach and
+    Miller, 2008). Range [0, 1]; None where there is one user.
+
+    Parameters
+    ----------
+    confidence, right
+        float[users, answers] and bool[users, answers].
+
+    >>> ece_null(np.full((8, 2), 0.5), np.array([[True, False]] * 8))
+    0.0
+    """
+    users = len(confidence)
+    if users < 2:
+        return None
+    which = bins_of(confidence.ravel()).reshape(confidence.shape)
+    errors = np.zeros((users, ECE_BINS))
+    np.add.at(errors, (np.arange(users)[:, None], which), confidence - right)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(draws, users))
+    return float(np.quantile(np.abs(signs @ errors).sum(axis=1) / confidence.size, quantile))
+
+
+class Diagram(NamedTuple):
+    """A reliability diagram: at confidence float[points], the recalibrated share right with its 95% band, and how many
+    answers there are; the band comes from drawing users again."""
+
+    confidence: Array
+    share: Array
+    low: Array
+    high: Array
+    answers: Array
+
+
+def diagram(confidence: Array, right: Array, draws: int = 200, seed: int = 0) -> Diagram:
+    """Return the PAV reliability diagram of answers, float[users, answers] and bool[users, answers].
+
+    >>> [values.round(2).tolist() for values in diagram(np.full((2, 2), 0.5), np.array([[True, False]] * 2))]
+    [[0.5], [0.5], [0.5], [0.5], [4]]
+    """
+    users = len(confidence)
+    level, which = np.unique(np.round(confidence * GRID) / GRID, return_inverse=True)
+    which = which.reshape(confidence.shape)
+    mass, hits = np.zeros((users, len(level))), np.zeros((users, len(level)))
+    np.add.at(mass, (np.arange(users)[:, None], which), 1.0)
+    np.add.at(hits, (np.arange(users)[:, None], which), right.astype(float))
+
+    def curve(times: Array) -> Array:
+        weight, good = times @ mass, times @ hits
+        present = weight > 0
+        share = isotonic_regression(good[present] / weight[present], weights=weight[present]).x
+        return np.interp(level, level[present], share)
+
+    again = np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=draws)
+    low, high = np.quantile([curve(times) for times in again], [0.025, 0.975], axis=0)
+    return Diagram(level, curve(np.ones(users)), low, high, mass.sum(axis=0).astype(int))

@@ -1,0 +1,99 @@
+"""How an agent moves from round to round, against the exact answer: metrics that only a gold standard allows.
+
+All take the arrays that the metrics of `beliefbench.scoring.metrics` take, and give an `Estimate` a stage, clustered by
+user; None where there is nothing to measure, such as of an agent that states no probabilities. Unusable answers count
+as uniform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from beliefbench.intervals import Estimate, clustered_ratio, clustered_slope
+from beliefbench.scoring.metrics import Array, Probs, accuracy, usable_probs
+
+Estimates = list[Estimate | None]
+
+
+def gap_closed(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estimates:
+    """(accuracy - chance) / (exact accuracy - chance): the share of the way from chance to the exact answer.
+
+    0 at chance, 1 for the exact answer, higher is better; negative below chance, above 1 for who knows more than the
+    choices tell. The exact accuracy is that of the largest posterior predictive probability on the same questions, ties
+    shared evenly. After Qiu et al. (2026), who compare with the Bayesian Assistant; the interval by the delta method.
+
+    >>> exact = np.array([[[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]]] * 2)
+    >>> first, truth = np.zeros((2, 1, 2), int), np.zeros((2, 1, 2), int)
+    >>> gap_closed(None, first, truth, exact)[0].value
+    1.0
+    """
+    chance = 1 / exact.shape[-1]
+    ideal = exact_accuracy(truth, exact) - chance
+    ours = accuracy(probs, choice, truth, exact) - chance
+    return [clustered_ratio(ours[:, stage], ideal[:, stage]) for stage in range(truth.shape[1])]
+
+
+def exact_accuracy(truth: Array, exact: Array) -> Array:
+    """Accuracy of the exact answer, float[users, stages]: it names an option of the largest posterior predictive
+    probability, each of those that tie for it (within 1e-9) equally often.
+
+    >>> exact_accuracy(np.array([[[0, 2]]]), np.array([[[[0.4, 0.4, 0.2], [0.4, 0.4, 0.2]]]])).tolist()
+    [[0.25]]
+    """
+    best = exact >= exact.max(axis=-1, keepdims=True) - 1e-9
+    return (_of(truth, best) / best.sum(axis=-1)).mean(axis=-1)
+
+
+def update_slope(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estimates:
+    """Slope of the agent's change in P(truth) on the exact answer's, from the stage before: does it move enough?
+
+    By least squares with an intercept over all users and sets. 1 is ideal; below 1 under-updates, above 1
+    over-updates; any real number; None at stage 0. On probabilities: the exact answer holds zeros, whose log-odds
+    would have to be clipped. After arXiv 2605.06915, which tells under- from over-updating.
+
+    >>> rng = np.random.default_rng(0)
+    >>> exact = rng.dirichlet([1, 1, 1], size=(4, 2, 5))
+    >>> truth = rng.integers(3, size=(4, 2, 5))
+    >>> none, half = update_slope(0.5 * exact + 0.5 / 3, exact.argmax(-1), truth, exact)
+    >>> none is None, round(half.value, 6)
+    (True, 0.5)
+    """
+    usable = usable_probs(probs, choice)
+    if usable is None:
+        return [None] * truth.shape[1]
+    ours, ideal = (np.diff(_of(truth, kind), axis=1) for kind in (usable, exact))
+    return [None, *[clustered_slope(ideal[:, step], ours[:, step]) for step in range(ours.shape[1])]]
+
+
+def martingale_score(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estimates:
+    """Slope of the next change of P(option) on P(option) now: can its next move be foretold from where it stands?
+
+    By least squares with an intercept over all users, sets and options; belongs to the stage before the change, None at
+    the last. 0 is ideal, since beliefs of a Bayesian are a martingale under their own model; negative: high
+    probabilities come down, the mark of over-confidence; positive: they go on rising; any real number. After arXiv
+    2512.02914.
+
+    >>> probs = np.array([[[[0.8, 0.1, 0.1]], [[0.6, 0.2, 0.2]]]] * 2)
+    >>> choice = np.zeros((2, 2, 1), int)
+    >>> down, none = martingale_score(probs, choice, choice, probs)
+    >>> round(down.value, 3), none is None
+    (-0.429, True)
+    """
+    usable = usable_probs(probs, choice)
+    if usable is None:
+        return [None] * truth.shape[1]
+    users, stages = choice.shape[:2]
+    flat = usable.reshape(users, stages, -1)
+    now, change = flat[:, :-1], np.diff(flat, axis=1)
+    return [*[clustered_slope(now[:, step], change[:, step]) for step in range(stages - 1)], None]
+
+
+UPDATING: dict[str, Callable[[Probs, Array, Array, Array], Estimates]] = {
+    metric.__name__: metric for metric in (gap_closed, update_slope, martingale_score)
+}
+
+
+def _of(option: Array, probs: Array) -> Array:
+    return np.take_along_axis(probs, option[..., None], axis=-1)[..., 0]

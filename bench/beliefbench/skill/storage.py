@@ -1,0 +1,107 @@
+"""Posteriors of the skill model on disk: fitted once for the same answers, and there for anybody to open with ArviZ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from beliefbench.skill import model
+from beliefbench.skill.learning import Curve, compare_curves
+from beliefbench.skill.model import Comparable
+
+if TYPE_CHECKING:
+    from xarray import DataTree
+
+FOLDER = "skill"
+
+
+def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree:
+    """Return the posterior of the skill model for groups of runs, from ``<results>/skill/`` where it was fitted before.
+
+    Nodes posterior (accuracy[chain, draw, run, round]; closed[chain, draw, agent, round]; exact[chain, draw, group,
+    round]; and the scales of `beliefbench.skill.model`) and sample_stats (diverging[chain, draw]); ``run`` holds the
+    labels, one a run. Where there are rounds enough, also learning: the fields of
+    `beliefbench.skill.learning.Curve`[run, curve]. A folder that cannot be written keeps none.
+    """
+    from xarray import open_datatree
+
+    file = results / FOLDER / f"{_key(groups, labels)}.nc"
+    try:
+        with open_datatree(file, engine="h5netcdf") as tree:
+            return tree.load()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError):  # damaged: it is made again
+        file.unlink(missing_ok=True)
+    tree = _fitted(groups, labels)
+    draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tree.to_netcdf(draft, engine="h5netcdf")
+        draft.replace(file)
+    except OSError:
+        draft.unlink(missing_ok=True)
+    return tree
+
+
+def _fitted(groups: Sequence[Comparable], labels: Sequence[str]) -> DataTree:
+    from arviz_base import from_dict
+    from xarray import Dataset
+
+    drawn = model.fit(groups)
+    posterior = {"accuracy": drawn.accuracy, **drawn.sites}
+    tree = from_dict(
+        {
+            # Single precision, before any diagnostic: what is shown is then what is stored.
+            "posterior": {name: np.asarray(value, np.float32) for name, value in posterior.items()},
+            "sample_stats": {"diverging": drawn.diverging},
+        },
+        coords={
+            "run": list(labels),
+            "agent": model.agents_of(groups),
+            "round": np.arange(drawn.accuracy.shape[-1]),
+        },
+        dims={
+            "accuracy": ["run", "round"],
+            "closed": ["agent", "round"],
+            "exact": ["group", "round"],
+        },
+    )
+    curves = [compare_curves(run) for group in groups for run in group.runs]
+    if curves[0]:
+        fields = {
+            field: (("run", "curve"), [[getattr(curve, field) for curve in run.values()] for run in curves])
+            for field in Curve._fields
+        }
+        tree["learning"] = Dataset(fields, {"run": list(labels), "curve": list(curves[0])})
+    return tree
+
+
+def curves_of(tree: DataTree, run: int) -> dict[str, Curve]:
+    """Return the learning curves of a run, by its place among all, out of what `posterior_of` gave."""
+    if "learning" not in tree:
+        return {}
+    learning = tree["learning"].to_dataset().isel(run=run).to_dataframe()
+    return {str(name): Curve(*map(float, curve)) for name, curve in learning[list(Curve._fields)].iterrows()}
+
+
+def _key(groups: Sequence[Comparable], labels: Sequence[str]) -> str:
+    """Return what tells one fit from another: the model, the runs, and their counts."""
+    digest = hashlib.sha256(
+        json.dumps(
+            [model.VERSION, list(labels), [[list(one.agents), sorted(one.privileged)] for one in groups]]
+        ).encode()
+    )
+    for group in groups:
+        for run in group.runs:
+            digest.update(np.ascontiguousarray(run.users, "<i8").tobytes())
+            for answers in (run.right, run.exact):
+                digest.update(np.ascontiguousarray(answers, "<f8").tobytes())
+            digest.update(str((run.right.shape, run.heldout)).encode())
+    return digest.hexdigest()[:16]

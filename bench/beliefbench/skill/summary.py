@@ -1,0 +1,159 @@
+"""What the leaderboard shows of the skill model, and whether ArviZ finds it sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from beliefbench.intervals import Estimate
+from beliefbench.skill.counts import MIN_USERS
+from beliefbench.skill.learning import Curve
+from beliefbench.skill.model import Comparable
+from beliefbench.skill.storage import curves_of, posterior_of
+
+SMALL_GAIN = 0.02
+"""An agent that gains less than this after the first round is said to stay on a plateau."""
+RHAT, ESS, PARETO_K = 1.01, 400, 0.7
+
+
+@dataclass(frozen=True)
+class Skill:
+    """What the skill model says of one run among those that met the same questions.
+
+    accuracy: posterior mean and 95% interval after each round, [0, 1]; rank: the 95% interval of its rank after the
+    last round; best: P(it is the best of those that are not told the truth), None for one that is; beats: P(its
+    accuracy after the last round is above that of each run), in the order of the group, 1/2 for itself; gain: from the
+    first round to the last, and plateau: P(gain < `SMALL_GAIN`), None where there are fewer than 2 rounds; curves:
+    learning curves compared (`beliefbench.skill.learning`). rhat: the largest of its accuracies; ess_bulk, ess_tail:
+    the smallest; pareto_k: the largest of the free curve and the plateau; problems: why it is not sound, nothing where
+    it is.
+    """
+
+    accuracy: list[Estimate]
+    rank: tuple[int, int]
+    best: float | None
+    beats: list[float]
+    gain: Estimate | None
+    plateau: float | None
+    curves: dict[str, Curve]
+    rhat: float
+    ess_bulk: float
+    ess_tail: float
+    divergences: int
+    pareto_k: float | None
+    problems: list[str]
+
+
+class Fit(NamedTuple):
+    """What is fitted together, all of as many rounds: groups of runs, a label a run, and at which (group, place) each
+    run stood among those that were given."""
+
+    rounds: int
+    groups: list[Comparable]
+    labels: list[str]
+    places: list[tuple[int, int]]
+
+
+def fits(groups: Sequence[Comparable], labels: Sequence[Sequence[str]]) -> list[Fit]:
+    """Return what is fitted of groups of runs: those of `MIN_USERS` users or more, unlike rounds apart."""
+    found = []
+    for stages in sorted({run.right.shape[1] for group in groups for run in group.runs}):
+        fit = Fit(stages - 1, [], [], [])
+        for number, group in enumerate(groups):
+            chosen = [
+                place
+                for place, run in enumerate(group.runs)
+                if run.right.shape[1] == stages and len(run.users) >= MIN_USERS
+            ]
+            if chosen:
+                agents = [group.agents[place] for place in chosen]
+                privileged_runs = [at for at, place in enumerate(chosen) if place in group.privileged]
+                fit.groups.append(Comparable(agents, [group.runs[place] for place in chosen], privileged_runs))
+                fit.labels.extend(labels[number][place] for place in chosen)
+                fit.places.extend((number, place) for place in chosen)
+        if fit.groups:
+            found.append(fit)
+    return found
+
+
+def skills(groups: Sequence[Comparable], labels: Sequence[Sequence[str]], results: Path) -> list[list[Skill | None]]:
+    """Return what the skill model says of each run of each group; None where a run has fewer than `MIN_USERS` users.
+
+    ``labels`` name the runs in the stored posterior, which is in a folder of results.
+    """
+    found: list[list[Skill | None]] = [[None] * len(group.runs) for group in groups]
+    for fit in fits(groups, labels):
+        for (number, place), skill in zip(fit.places, _summed(fit.groups, fit.labels, results), strict=True):
+            found[number][place] = skill
+    return found
+
+
+def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> list[Skill]:
+    from arviz_stats.sampling_diagnostics import ess, rhat
+
+    tree = posterior_of(groups, labels, results)
+    divergences = int(tree["sample_stats"]["diverging"].sum())
+    largest = rhat(tree, var_names=["accuracy"])["accuracy"].max("round").values
+    bulk, tail = (
+        ess(tree, var_names=["accuracy"], method=method)["accuracy"].min("round").values for method in ("bulk", "tail")
+    )
+    accuracy = np.asarray(tree["posterior"]["accuracy"])
+    draws = accuracy.reshape(-1, *accuracy.shape[2:]).astype(float)  # [draws, runs, rounds]
+    skills: list[Skill] = []
+    start = 0
+    for group in groups:
+        mine = slice(start, start + len(group.runs))
+        start = mine.stop
+        final = draws[:, mine, -1]
+        above = final[:, :, None] > final[:, None, :]  # [draws, runs, others]
+        rank = 1 + above.sum(axis=1)
+        rivals = [place for place in range(len(group.runs)) if place not in group.privileged]
+        highest = final[:, rivals].max(axis=1, initial=0)
+        for place in range(len(group.runs)):
+            at = mine.start + place
+            curves = curves_of(tree, at)
+            worst = max(curves[name].pareto_k for name in ("plateau", "free")) if curves else None
+            gain = draws[:, at, -1] - draws[:, at, 1] if draws.shape[-1] > 2 else None
+            beats = above[:, place].mean(axis=0)
+            beats[place] = 0.5
+            diagnosis = (float(largest[at]), float(bulk[at]), float(tail[at]), divergences, worst)
+            low, high = np.quantile(rank[:, place], [0.025, 0.975], method="nearest")
+            skills.append(
+                Skill(
+                    [_estimate(np.clip(draws[:, at, stage], 0, 1)) for stage in range(draws.shape[-1])],
+                    (int(low), int(high)),
+                    None if place in group.privileged else float((final[:, place] >= highest).mean()),
+                    beats.tolist(),
+                    None if gain is None else _estimate(gain),
+                    None if gain is None else float((gain < SMALL_GAIN).mean()),
+                    curves,
+                    *diagnosis,
+                    _problems(*diagnosis),
+                )
+            )
+    return skills
+
+
+def _estimate(draws: np.ndarray) -> Estimate:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Estimate(float(draws.mean()), float(low), float(high))
+
+
+def _problems(rhat: float, bulk: float, tail: float, divergences: int, pareto_k: float | None) -> list[str]:
+    """Return what is wrong with a fit, in a few words each.
+
+    >>> _problems(1.02, 500.0, 300.0, 0, 0.3)
+    ['R-hat 1.020', 'tail ESS 300']
+    """
+    # Written so that what is not a number, such as the R-hat of a chain that never moved, is a problem too.
+    return [
+        *([] if rhat < RHAT else [f"R-hat {rhat:.3f}"]),
+        *([] if bulk > ESS else [f"bulk ESS {bulk:.0f}"]),
+        *([] if tail > ESS else [f"tail ESS {tail:.0f}"]),
+        *([f"{divergences} divergences"] if divergences else []),
+        *([] if pareto_k is None or pareto_k < PARETO_K else [f"Pareto k {pareto_k:.2f}"]),
+    ]

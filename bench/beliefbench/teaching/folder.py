@@ -1,0 +1,102 @@
+"""The folder of a training: whose it is, and from where it goes on after a stop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.running.store import write_atomically
+
+TEACHING, LOCK = "teaching.json", ".lock"
+
+
+def is_finished(out: Path, about: dict[str, Any]) -> bool:
+    """Tell whether a folder holds this very training, finished; False where it can be begun or gone on with.
+
+    Raises
+    ------
+    UsageError
+        Where the folder holds anything else.
+    """
+    file = out / TEACHING
+    try:
+        known = json.loads(file.read_text()) if file.exists() else None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"'{file}' cannot be read; name another folder with --out.") from error
+    if known is None:
+        if out.exists() and (not out.is_dir() or any(one.name != LOCK for one in out.iterdir())):
+            raise UsageError(
+                f"'{out}' is not an empty folder, and no training was begun in it; name another with --out."
+            )
+        return False
+    different = [name for name in about if known.get(name) != about[name]]
+    if different:
+        raise UsageError(
+            f"'{out}' holds another training (other {' and '.join(different)}); name another folder with --out."
+        )
+    return "finished" in known
+
+
+@contextmanager
+def claimed(out: Path, about: dict[str, Any]) -> Iterator[None]:
+    """Take a folder for a training that is begun, or gone on with, and hold it against other processes.
+
+    Raises
+    ------
+    UsageError
+        Where the folder cannot be written.
+    BeliefBenchError
+        Where another process holds it; a killed one holds nothing.
+    """
+    lock = FileLock(out / LOCK)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+        write_atomically(out / TEACHING, as_json(about))
+    except Timeout as error:
+        raise BeliefBenchError(f"another process is teaching in '{out}'; wait for it to end.") from error
+    except OSError as error:
+        raise UsageError(f"'{out}' cannot be written ({error.strerror}); name another folder with --out.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """Return the latest checkpoint that is whole, or None: Trainer writes its own state last."""
+    whole = [
+        one.parent
+        for one in folder.glob("checkpoint-*/trainer_state.json")
+        if _is_json(one) and all(map(_is_tensors, one.parent.glob("*.safetensors")))
+    ]
+    return max(whole, key=lambda one: int(one.name.rpartition("-")[2]), default=None)
+
+
+def _is_tensors(file: Path) -> bool:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "np"):
+            return True
+    except SafetensorError:
+        return False
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        json.loads(file.read_text())
+    except ValueError:
+        return False
+    return True
+
+
+def as_json(told: dict[str, Any]) -> bytes:
+    """Return what is told as a file's content."""
+    return (json.dumps(told, indent=2) + "\n").encode()

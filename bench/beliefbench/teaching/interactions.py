@@ -1,0 +1,195 @@
+"""Lessons: simulated interactions, and what a teacher answers in them (paper, section 5).
+
+Teachers are agents of the suite, asked as the harness asks them. The oracle's answer is what the user chose, which is
+always right. Lessons are drawn under a name of their own, so that no seed of a run ever meets their rounds or sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import jax
+import numpy as np
+
+from beliefbench.domain import OPTIONS, Domain
+from beliefbench.draws import key
+from beliefbench.errors import UsageError
+from beliefbench.plugins.names import load_agent
+from beliefbench.protocol.episodes import Episodes
+from beliefbench.protocol.protocol import Protocol, population
+from beliefbench.running.answering import Job, ask, shards_of
+
+Teacher = Literal["bayesian", "oracle", "posterior"]
+Recommender = Literal["bayesian", "oracle"]
+
+MAX_INTERACTIONS = MOST_SEED = 2**16
+FIXED_USERS_UP_TO = 5_000
+MAX_VALIDATED = 5_000
+
+
+def default_recommender(teacher: Teacher) -> Recommender:
+    """Return whose recommendations stand in a teacher's conversations where nothing else is said: its own.
+
+    >>> default_recommender("posterior")
+    'bayesian'
+    """
+    return "oracle" if teacher == "oracle" else "bayesian"
+
+
+@dataclass(frozen=True)
+class TeachingTask:
+    """What is taught.
+
+    Parameters
+    ----------
+    domain
+        Where the users come from.
+    teacher
+        ``"bayesian"``: the guesses of the exact assistant, wrong ones included; ``"oracle"``: what the user chose;
+        ``"posterior"``: the whole exact predictive, beside its guesses.
+    history
+        Whose recommendations stand in the conversation; None: the teacher's (the exact assistant's for
+        ``"posterior"``).
+    users
+        How many different users; None: all. Where a domain has up to 5,000, they are the same in every interaction,
+        and all others are never taught; where it has more, every interaction has users of its own.
+    interactions, rounds, quiz, seed
+        Interactions a user, rounds of each, held-out questions at each stage, and the seed of all draws.
+    """
+
+    domain: Domain
+    teacher: Teacher = "bayesian"
+    history: Recommender | None = None
+    users: int | None = None
+    interactions: int = 10
+    rounds: int = 5
+    quiz: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        most = population(self.domain)
+        if self.users is None and most > FIXED_USERS_UP_TO:
+            raise UsageError(f"{self.domain.name} has {most:,} users; say how many are to be taught: --users N.")
+        for name, value, least, limit in (
+            ("users", self.users if self.users is not None else 1, 1, most),
+            ("interactions", self.interactions, 1, MAX_INTERACTIONS),
+            ("rounds", self.rounds, 1, 1_000),
+            ("quiz", self.quiz, 0, 10_000),
+            ("seed", self.seed, 0, MOST_SEED - 1),
+        ):
+            if not least <= value <= limit:
+                raise UsageError(f"{name} = {value}; expected {least} to {limit:,}.")
+        if self.domain.recorded is not None:
+            raise UsageError(f"the users of {self.domain.name} were recorded; teach with simulated ones.")
+
+    @property
+    def recommends(self) -> Recommender:
+        """Whose recommendations stand in the conversation."""
+        return self.history or default_recommender(self.teacher)
+
+    def taught(self) -> np.ndarray | None:
+        """Return the numbers of the users who are taught, int[users] in order; None where each interaction has others.
+
+        >>> import beliefbench as bb
+        >>> len(TeachingTask(bb.load_domain("flights"), users=500).taught())
+        500
+        """
+        size = population(self.domain)
+        if size > FIXED_USERS_UP_TO:
+            return None
+        order = np.asarray(jax.random.permutation(key(self.seed, self.domain.name, "taught users"), size))
+        return np.sort(order[: self.users])
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One interaction of each user.
+
+    users int[users]; options float[users, rounds, 3, features]; chosen int[users, rounds]; recommended int[users,
+    rounds], as it stands in the conversation; sets float[users, quiz, 3, features]. What the teacher answers at stage s
+    to the quiz and then to the next round's own set: answers int[users, rounds + 1, quiz + 1] (the last stage has no
+    own set: -1), and probs float[users, rounds + 1, quiz + 1, 3], None where it teaches no probabilities.
+    """
+
+    users: np.ndarray
+    options: np.ndarray
+    chosen: np.ndarray
+    recommended: np.ndarray
+    sets: np.ndarray
+    answers: np.ndarray
+    probs: np.ndarray | None
+
+
+def lessons(course: TeachingTask) -> Iterator[Lesson]:
+    """Yield the lessons of a course, one an interaction."""
+    domain = replace(course.domain, name=f"{course.domain.name} (teaching)")
+    taught = course.taught()
+    users = population(domain) if taught is not None else course.users or 0
+    for number in range(course.interactions):
+        protocol = Protocol(users, course.rounds, max(1, course.quiz), course.seed * MAX_INTERACTIONS + number)
+        yield _lesson(course, Episodes(domain, protocol), taught)
+
+
+def validation_batch(course: TeachingTask, users: int) -> tuple[Lesson, bool]:
+    """Return one more lesson to test a student with, and whether its users are ones the course never teaches.
+
+    ``users`` is how many at most. Where the course teaches everybody, they are met again with other rounds and sets.
+    """
+    if not 1 <= users <= MAX_VALIDATED:
+        raise UsageError(f"validate = {users}; expected 1 to {MAX_VALIDATED:,} users, or 0 for no validation.")
+    domain = replace(course.domain, name=f"{course.domain.name} (examination)")
+    taught = course.taught()
+    size = population(domain)
+    others = None if taught is None else np.setdiff1d(np.arange(size), taught)
+    held_out = others is None or len(others) > 0
+    protocol = Protocol(users if others is None else size, course.rounds, max(1, course.quiz), course.seed)
+    episodes = Episodes(domain, protocol)
+    if others is None:
+        return _lesson(course, episodes, None), True
+    known = others if held_out else np.arange(size)
+    met = episodes.users[np.isin(episodes.users, known)][:users]  # in the episodes' own order, which is random
+    return _lesson(course, episodes, np.sort(met)), held_out
+
+
+def _lesson(course: TeachingTask, episodes: Episodes, taught: np.ndarray | None) -> Lesson:
+    order = np.argsort(episodes.users)
+    places = order if taught is None else order[np.isin(episodes.users[order], taught)]
+    right = np.full((len(places), course.rounds + 1, episodes.protocol.heldout + 1), -1)
+    right[:, :, :-1] = episodes.truth[places, None]
+    right[:, :-1, -1] = episodes.chosen[places]
+    guesses, probs = right, None
+    if (course.teacher, course.recommends) != ("oracle", "oracle"):
+        guesses, probs = _exact_answers(episodes, places)
+    answers = right if course.teacher == "oracle" else guesses
+    recommended = (right if course.recommends == "oracle" else guesses)[:, :-1, -1]
+    asked = slice(episodes.protocol.heldout - course.quiz, None)
+    sets = episodes.heldout[places] if episodes.heldout.ndim == 4 else episodes.heldout
+    return Lesson(
+        users=episodes.users[places],
+        options=episodes.options[places],
+        chosen=episodes.chosen[places],
+        recommended=recommended,
+        sets=np.broadcast_to(sets, (len(places), *sets.shape[-3:]))[:, : course.quiz],
+        answers=answers[:, :, asked],
+        probs=probs[:, :, asked] if probs is not None and course.teacher == "posterior" else None,
+    )
+
+
+def _exact_answers(episodes: Episodes, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the exact assistant answers at every stage: its guesses and its probabilities."""
+    protocol, domain = episodes.protocol, episodes.domain
+    shape = (protocol.users, protocol.rounds + 1, protocol.heldout + 1)
+    guesses, probs = np.full(shape, -1), np.full((*shape, OPTIONS), np.nan)
+    answered = np.ones(shape[:2], dtype=bool)
+    answered[places] = False
+    job = Job(domain, load_agent("bayesian", domain), protocol)
+    for shard in shards_of(job, episodes, answered, np.full(shape[:2], -1), slots=1):
+        for found in ask(job, shard):
+            columns = found.columns
+            size = columns.num_rows // len(shard.places)
+            each = np.stack([columns[f"prob_{option}"].to_numpy() for option in range(OPTIONS)], axis=-1)
+            guesses[shard.places, found.stage, :size] = found.choice(len(shard.places))
+            probs[shard.places, found.stage, :size] = each.reshape(len(shard.places), size, OPTIONS)
+    return guesses[places], probs[places]

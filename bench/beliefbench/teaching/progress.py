@@ -1,0 +1,52 @@
+"""What a person sees of a training: a bar, the loss, and what validation found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+
+if TYPE_CHECKING:
+    from beliefbench.teaching.trainer import Progress
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
+    """Show a training while it runs; hold what it is to call after each step."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("steps"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[loss]}"),
+    )
+    bars = Bars(*columns, console=console)
+    bar = bars.add_task("", total=None, loss="")
+
+    def on_progress(progress: Progress) -> None:
+        bars.start()  # no sooner: what is wrong with a call is said without a bar
+        bars.update(bar, completed=progress.step, total=progress.steps)
+        if progress.loss is not None:
+            bars.update(bar, loss=f"loss {progress.loss:.3f}")
+        if found := progress.validation:
+            agreement, distance = 100 * found["agreement"], found["kl_exact"]
+            console.print(f"step {progress.step}: agreement {agreement:.1f}%, KL from exact {distance:.3f} nats")
+
+    try:
+        yield on_progress
+    finally:
+        if bars.live.is_started:
+            bars.stop()

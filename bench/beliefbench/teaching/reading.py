@@ -1,0 +1,141 @@
+"""Reading teaching data: one conversation a line, the authors' or ours (``beliefbench.teaching.records``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from beliefbench.errors import UsageError
+from beliefbench.language.dialogue import Message
+from beliefbench.language.words import answer
+
+OPTIONS = 3
+ABOUT = ".about.json"
+"""What follows a data file's name in that of the file beside it, which says what it was made from."""
+
+
+class _Said(BaseModel):
+    role: Literal["user", "assistant"]
+    content: str = Field(min_length=1)
+    answer: str | None = None
+    probs: tuple[float, float, float] | None = None
+
+    @model_validator(mode="after")
+    def _is_a_distribution(self) -> _Said:
+        if self.probs is not None and (min(self.probs) < 0 or abs(sum(self.probs) - 1) > 1e-3):
+            raise ValueError("probs are 0 or more and sum to 1")
+        return self
+
+
+class _Line(BaseModel):
+    messages: list[_Said] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _takes_turns(self) -> _Line:
+        if any(said.role != ("user", "assistant")[at % 2] for at, said in enumerate(self.messages)):
+            raise ValueError("user and assistant take turns, the user first")
+        if self.messages[-1].role != "assistant":
+            raise ValueError("the last message is the assistant's")
+        return self
+
+
+@dataclass(frozen=True)
+class TaughtTurn:
+    """An assistant's message to learn from: ``at``, its place among the messages; ``answers``, what it could be, and
+    their probabilities ``probs``; for a hard answer, one and 1.
+    """
+
+    at: int
+    answers: tuple[str, ...]
+    probs: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What was said, and which messages are to be learnt from."""
+
+    messages: tuple[Message, ...]
+    taught: tuple[TaughtTurn, ...]
+
+
+def conversations(file: Path, every_turn: bool | None = None) -> Iterator[Conversation]:
+    """Yield the conversations of a file of teaching data.
+
+    Parameters
+    ----------
+    every_turn
+        Whether every answer is learnt from, or the last alone, as where a file holds every prefix of an interaction.
+        Where None, as the file was made (``--whole``); the last alone where nothing beside it says.
+
+    Raises
+    ------
+    UsageError
+        Where the file cannot be read or a line is not in the format, naming it.
+    """
+    every = is_whole(file) if every_turn is None else every_turn
+    empty = True
+    try:
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    yield _conversation(line, every)
+                except ValueError as error:
+                    raise UsageError(
+                        f"'{file}', line {number}: {_why(error)}; expected "
+                        '{"messages": [{"role": "user"|"assistant", "content": ...}, ...]}.'
+                    ) from error
+                empty = False
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"'{file}' cannot be read ({error}); name a file of teaching data.") from error
+    if empty:
+        raise UsageError(f"'{file}' is empty; name a file of teaching data, as `beliefbench teach data` writes them.")
+
+
+def about(file: Path) -> dict[str, Any]:
+    """Return what the file beside a data file says that it was made from; nothing where there is none.
+
+    Raises
+    ------
+    UsageError
+        Where it cannot be read.
+    """
+    beside = file.with_name(file.name + ABOUT)
+    try:
+        return dict(json.loads(beside.read_text(encoding="utf-8"))) if beside.exists() else {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"'{beside}' cannot be read; remove it, or make the data again.") from error
+
+
+def is_whole(file: Path) -> bool:
+    """Tell whether a data file was made with ``--whole``: an answer a round to learn from in each conversation."""
+    return bool(about(file).get("whole", False))
+
+
+def _conversation(line: str, every_turn: bool) -> Conversation:
+    said = _Line.model_validate(json.loads(line)).messages
+    places = range(1, len(said), 2)
+    taught = tuple(_taught(at, said[at]) for at in (places if every_turn else places[-1:]))
+    return Conversation(tuple({"role": one.role, "content": one.content} for one in said), taught)
+
+
+def _taught(at: int, said: _Said) -> TaughtTurn:
+    if said.probs is None:
+        return TaughtTurn(at, (said.answer or said.content,), (1.0,))
+    item = said.content.removeprefix("The best option is ").rpartition(" ")[0]
+    answers = tuple(answer(item, option) for option in range(OPTIONS))
+    if said.content not in answers:
+        raise ValueError(f"probs go with '{answers[0]}', and not with '{said.content}'")
+    return TaughtTurn(at, answers, said.probs)
+
+
+def _why(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
+    return "not JSON" if isinstance(error, json.JSONDecodeError) else str(error)

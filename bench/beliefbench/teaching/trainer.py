@@ -1,0 +1,126 @@
+"""Hugging Face's Trainer with our targets: what a batch is, the loss, and what is told of a training as it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainerCallback
+
+from beliefbench.teaching.targets import TokenizedConversation
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is: steps done of all, and the mean loss of the latest, in nats a token; what
+    validation found, where it was just made.
+    """
+
+    step: int
+    steps: int
+    loss: float | None
+    validation: dict[str, float] | None = None
+
+
+class TargetTrainer(Trainer):
+    """The mean cross-entropy, in nats, of the targets in a batch: hard ones and distributions alike."""
+
+    loss_is_scaled_for_ga = False
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Return the loss of a batch as `collate` makes it."""
+        places, tokens, probs = (inputs.pop(name) for name in ("places", "target_tokens", "target_probs"))
+        read, at = torch.unique(places, return_inverse=True)  # logits of no other place are worked out
+        outputs = model(**inputs, logits_to_keep=read, use_cache=False)
+        rows = torch.arange(len(places), device=places.device)[:, None]
+        log_probs = torch.log_softmax(outputs.logits[rows, at].float(), dim=-1)
+        loss = -(probs * log_probs.gather(-1, tokens)).sum() / probs.sum()
+        return (loss, outputs) if return_outputs else loss
+
+
+def collate(rows: Sequence[TokenizedConversation]) -> dict[str, torch.Tensor]:
+    """Return a batch: input_ids and attention_mask int[rows, tokens]; places int[rows, targets], that of the token
+    before each; target_tokens int[rows, targets, answers] and target_probs float of the same shape, 0 where empty.
+
+    >>> from beliefbench.teaching.targets import Target
+    >>> batch = collate([
+    ...     TokenizedConversation((5, 6, 7), (Target(2, (7, 8), (0.75, 0.25)),)),
+    ...     TokenizedConversation((5, 9), (Target(1, (9,), (1.0,)),)),
+    ... ])
+    >>> batch["input_ids"].tolist(), batch["places"].tolist()
+    ([[5, 6, 7], [5, 9, 0]], [[1], [0]])
+    >>> batch["target_probs"].tolist()
+    [[[0.75, 0.25]], [[1.0, 0.0]]]
+    """
+    width, most = max(len(row.tokens) for row in rows), max(len(row.targets) for row in rows)
+    kinds = max(len(target.tokens) for row in rows for target in row.targets)
+    ids, mask = torch.zeros(2, len(rows), width, dtype=torch.long)
+    places = torch.zeros(len(rows), most, dtype=torch.long)
+    tokens = torch.zeros(len(rows), most, kinds, dtype=torch.long)
+    probs = torch.zeros(len(rows), most, kinds)
+    for number, row in enumerate(rows):
+        ids[number, : len(row.tokens)] = torch.tensor(row.tokens)
+        mask[number, : len(row.tokens)] = 1
+        for place, target in enumerate(row.targets):
+            places[number, place] = target.at - 1
+            tokens[number, place, : len(target.tokens)] = torch.tensor(target.tokens)
+            probs[number, place, : len(target.probs)] = torch.tensor(target.probs)
+    return {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "places": places,
+        "target_tokens": tokens,
+        "target_probs": probs,
+    }
+
+
+class Rows(Dataset):
+    """Conversations by number, as the Trainer wants them."""
+
+    def __init__(self, lines: Sequence[TokenizedConversation]) -> None:
+        self.lines = lines
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, number: int) -> TokenizedConversation:
+        return self.lines[number]
+
+
+class ProgressCallback(TrainerCallback):
+    """Tells of each step, and validates where the state is kept; what was found stands in a file, a line each."""
+
+    def __init__(
+        self, file: Path, measure: Callable[[Any], dict[str, float]] | None, on_progress: Callable[[Progress], None]
+    ) -> None:
+        self.file, self.measure, self.on_progress = file, measure, on_progress
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
+        if state.is_world_process_zero and "loss" in (logs or {}):
+            self.on_progress(Progress(state.global_step, state.max_steps, float(logs["loss"])))
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **more: Any) -> None:
+        if not state.global_step:
+            self.file.unlink(missing_ok=True)
+            self._validate(state, model)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **more: Any) -> None:
+        if state.global_step % args.save_steps == 0 or state.global_step == state.max_steps:
+            self._validate(state, model)
+
+    def _validate(self, state: Any, model: Any) -> None:
+        if self.measure is None or not state.is_world_process_zero:
+            return
+        model.eval()
+        found = {"step": state.global_step, **self.measure(model)}
+        model.train()
+        with self.file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(found) + "\n")
+        self.on_progress(Progress(state.global_step, state.max_steps, None, found))

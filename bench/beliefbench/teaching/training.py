@@ -1,0 +1,222 @@
+"""Teaching a language model what teaching data says, through Hugging Face's Trainer (paper, section 5).
+
+A training is a folder (`beliefbench.teaching.folder`): ``teaching.json`` says what it is (base, data,
+settings), ``checkpoints/`` is what it goes on from after a stop, ``validation.jsonl`` how it went, and at the end the
+folder itself is the model, or a LoRA adapter on the base. One process, or as many as ``accelerate launch`` starts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from accelerate import PartialState
+from transformers import AutoConfig, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.trainer import TRAINING_ARGS_NAME
+from transformers.trainer_utils import SchedulerType
+
+from beliefbench.errors import UsageError, first_line
+from beliefbench.language.chat_format import chat_format_of
+from beliefbench.language.huggingface import Weights, computes_in_bfloat16
+from beliefbench.language.loading import ends_of, read_model, read_tokenizer
+from beliefbench.running.provenance import installed_versions, now
+from beliefbench.running.store import write_atomically
+from beliefbench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
+from beliefbench.teaching.preferences import pairs, preference_trainer
+from beliefbench.teaching.reading import conversations
+from beliefbench.teaching.targets import TokenizedConversation, tokenize_conversation
+from beliefbench.teaching.trainer import Progress, ProgressCallback, Rows, TargetTrainer, collate
+from beliefbench.teaching.validation import Validation
+
+CHECKPOINTS = "checkpoints"
+VALIDATIONS = "validation.jsonl"
+EVALUATIONS = 10
+"""How often a training is validated, and its state kept."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to teach; the defaults are the paper's (section 5).
+
+    ``lora``: the rank of an adapter, or 0 to train all weights; ``batch``: conversations a step, over all processes;
+    ``at_once``: those that a process holds in memory together; ``longest``: tokens of a conversation; ``dpo``: prefer
+    the teacher's answer to each other one (`beliefbench.teaching.preferences`), where a conversation counts once for
+    each.
+    """
+
+    lora: int = 0
+    learning_rate: float = 2e-6
+    batch: int = 128
+    epochs: float = 1.0
+    warmup: float = 0.1
+    longest: int = 2048
+    at_once: int = 8
+    seed: int = 0
+    dpo: bool = False
+
+    def __post_init__(self) -> None:
+        for name, fine, wanted in (
+            ("lora", self.lora >= 0, "a rank of 1 or more, or 0 for all weights"),
+            ("learning_rate", 0 < self.learning_rate < math.inf, "a number above 0"),
+            ("batch", self.batch >= 1, "1 or more"),
+            ("epochs", 0 < self.epochs < math.inf, "a number above 0"),
+            ("warmup", 0 <= self.warmup < 1, "a share from 0 to 1"),
+            ("longest", self.longest >= 8, "8 tokens or more"),
+            ("at_once", self.at_once >= 1, "1 or more"),
+            ("seed", 0 <= self.seed < 2**32, "0 to 4,294,967,295"),
+        ):
+            if not fine:
+                raise UsageError(f"{name} = {getattr(self, name)}; expected {wanted}.")
+
+
+def teach(
+    base: Weights,
+    data: Path,
+    out: Path,
+    settings: Settings,
+    every_turn: bool | None = None,
+    validation: Validation | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> bool:
+    """Teach a model, or go on where the same teaching was stopped; tell whether anything was left to do.
+
+    Parameters
+    ----------
+    every_turn
+        As in `beliefbench.teaching.reading.conversations`.
+    told
+        Called after each step.
+
+    Raises
+    ------
+    UsageError
+        Where ``base`` is no causal model, ``data`` is not in the format, or ``out`` holds anything else.
+    """
+    about = {
+        "base": base.digest(),
+        "data": hashlib.sha256(_bytes_of(data)).hexdigest(),
+        "every_turn": every_turn,
+        "settings": asdict(settings),
+    }
+    if is_finished(out, about):
+        return False
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    set_seed(settings.seed)
+    tokenizer, model = _student(base)
+    speech = chat_format_of(tokenizer, ends_of(model, tokenizer))
+    said = list(conversations(data, every_turn))
+    lines = [tokenize_conversation(one, speech) for one in said]
+    _within(lines, settings, data)
+    if settings.lora:
+        model = _with_adapter(model, settings.lora)
+    measure = None if validation is None else partial(validation.measure, speech=speech)
+    watching: list[TrainerCallback] = [ProgressCallback(out / VALIDATIONS, measure, on_progress)]
+    if settings.dpo:
+        found = list(pairs(said))
+        arguments = _arguments(len(found), out, settings)
+        trainer = preference_trainer(model, tokenizer, found, settings.longest, arguments, callbacks=watching)
+    else:
+        trainer = TargetTrainer(
+            model=model,
+            args=TrainingArguments(
+                **_arguments(len(lines), out, settings), remove_unused_columns=False, label_names=[]
+            ),
+            train_dataset=Rows(lines),
+            data_collator=collate,
+            callbacks=watching,
+        )
+    trainer.remove_callback(PrinterCallback)
+    main = PartialState().is_main_process
+    with claimed(out, about) if main else nullcontext():
+        latest = latest_checkpoint(out / CHECKPOINTS)
+        trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+        trainer.save_model(str(out))
+        if main:
+            (out / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to trust
+            tokenizer.save_pretrained(out)
+            made = {"finished": now(), "steps": trainer.state.global_step, "versions": installed_versions()}
+            write_atomically(out / TEACHING, as_json(about | made))
+            shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    return True
+
+
+def _student(base: Weights) -> tuple[Any, Any]:
+    """Return a base's tokenizer and its weights, in float32: the steps are too small for fewer digits."""
+    if not base.gguf:
+        try:
+            config = AutoConfig.from_pretrained(base.folder, trust_remote_code=base.own_code)
+        except Exception as error:
+            raise UsageError(f"'{base.folder}' is no model that transformers knows ({first_line(error)}).") from error
+        kinds = config.architectures or []
+        if not base.own_code and not set(kinds) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
+            raise UsageError(
+                f"'{base.folder}' is no causal language model, but {' or '.join(kinds) or config.model_type}; "
+                "name one that writes text, such as a Llama or a Qwen."
+            )
+    tokenizer = read_tokenizer(base.folder, base.gguf, base.own_code)
+    return tokenizer, read_model(base.folder, base.gguf, "float32", base.own_code)
+
+
+def _arguments(examples: int, out: Path, settings: Settings) -> dict[str, Any]:
+    """Return what any of the trainers is told, as for `transformers.TrainingArguments`."""
+    processes = PartialState().num_processes
+    at_once = min(settings.at_once, settings.batch)
+    if settings.batch % (at_once * processes):
+        raise UsageError(
+            f"batch = {settings.batch}; expected a multiple of {at_once * processes}, that is of --at-once times the "
+            f"number of processes ({processes})."
+        )
+    steps = math.ceil(math.ceil(examples / settings.batch) * settings.epochs)
+    return {
+        "output_dir": str(out / CHECKPOINTS),
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": SchedulerType.COSINE,
+        "warmup_steps": math.ceil(settings.warmup * steps),
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": at_once,
+        "gradient_accumulation_steps": settings.batch // (at_once * processes),
+        "use_cpu": not torch.cuda.is_available(),
+        "bf16": computes_in_bfloat16(),
+        "save_steps": max(1, math.ceil(steps / EVALUATIONS)),
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def _within(lines: Sequence[TokenizedConversation], settings: Settings, data: Path) -> None:
+    longest = max(len(one.tokens) for one in lines)
+    if longest > settings.longest:
+        raise UsageError(
+            f"a conversation of '{data}' has {longest:,} tokens, more than --longest {settings.longest:,}; "
+            "raise it, or teach fewer rounds."
+        )
+
+
+def _with_adapter(model: Any, rank: int) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    return get_peft_model(
+        model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
+
+
+def _bytes_of(data: Path) -> bytes:
+    try:
+        return data.read_bytes()
+    except OSError as error:
+        raise UsageError(f"'{data}' cannot be read ({error.strerror}); name a file of teaching data.") from error

@@ -1,0 +1,108 @@
+"""How a student does while it is taught: agreement with the exact answer, and distance to it, beside what is taught."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beliefbench.errors import UsageError
+from beliefbench.language.alternatives import options_of
+from beliefbench.language.chat_format import ChatFormat
+from beliefbench.language.full_pass import WholeTextScorer
+from beliefbench.language.scoring import SharedPrefixScorer
+from beliefbench.language.shared_attention import can_share_prefix
+from beliefbench.plugins.names import load_domain
+from beliefbench.scoring import metrics
+from beliefbench.teaching.interactions import Lesson, TeachingTask, validation_batch
+from beliefbench.teaching.reading import about
+from beliefbench.teaching.records import asked
+
+SETS = 5
+"""Held-out sets asked at each stage."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Questions that are never taught, and what the exact assistant answers to them.
+
+    ``held_out`` tells whether their users are never taught either; else the same users meet other options.
+    """
+
+    course: TeachingTask
+    lesson: Lesson
+    held_out: bool
+
+    @classmethod
+    def of(cls, data: Path, users: int) -> Validation:
+        """Return that of a data file which tells beside it what it was made from.
+
+        Raises
+        ------
+        UsageError
+            Where nothing is told.
+        """
+        if not data.is_file():
+            raise UsageError(f"'{data}' is no file; name a file of teaching data.")
+        told = about(data)
+        try:
+            taught = told["users"]
+            course = TeachingTask(
+                load_domain(told["domain"]["name"]),
+                "posterior",
+                users=taught if isinstance(taught, int) else len(taught),
+                interactions=told["interactions"],
+                rounds=told["rounds"],
+                quiz=SETS,
+                seed=told["seed"],
+            )
+        except (KeyError, TypeError) as error:
+            raise UsageError(
+                f"nothing beside '{data}' says which users it teaches, so that none are known to be new; "
+                "give --validate 0, or make the data with `beliefbench teach data`."
+            ) from error
+        lesson, held_out = validation_batch(course, users)
+        return cls(course, lesson, held_out)
+
+    def measure(self, model: Any, speech: ChatFormat) -> dict[str, float]:
+        """Return a model's agreement (a share) and kl_exact (nats an answer), means over all stages and questions."""
+        with _scorer(model, speech) as scorer:
+            probs = self._probs(scorer)
+        exact = np.asarray(self.lesson.probs)[:, :, :SETS]
+        choice = probs.argmax(axis=-1)
+        found = {name: getattr(metrics, name)(probs, choice, choice, exact) for name in ("agreement", "kl_exact")}
+        return {name: float(np.mean(values)) for name, values in found.items()}
+
+    def _probs(self, scorer: SharedPrefixScorer | WholeTextScorer) -> np.ndarray:
+        """Return what a model answers, float64[users, stages, sets, 3]."""
+        sentences = options_of(self.course.domain.item).sentences
+        shape = (len(self.lesson.users), self.course.rounds + 1, SETS)
+        probs = np.empty((*shape, len(sentences)))
+        for user in range(shape[0]):
+            for stage in range(shape[1]):
+                dialogue = asked(self.course, self.lesson, user, stage)
+                quiz = replace(dialogue, questions=dialogue.questions[:SETS])
+                log_probs = scorer.score([quiz], sentences).log_probs[0]
+                weights = np.exp(log_probs - log_probs.max(axis=-1, keepdims=True))
+                probs[user, stage] = weights / weights.sum(axis=-1, keepdims=True)
+        return probs
+
+
+@contextmanager
+def _scorer(model: Any, speech: ChatFormat) -> Iterator[SharedPrefixScorer | WholeTextScorer]:
+    """Hold a scorer of a model that is being taught, and is as it was afterwards.
+
+    It computes in the weights' own type, without what a training wraps around a model's forward pass.
+    """
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
+    wrapped, own = model.__dict__.pop("forward", None), model.config._attn_implementation
+    try:
+        yield SharedPrefixScorer(model, speech) if can_share_prefix(model) else WholeTextScorer(model, speech)
+    finally:
+        model.set_attn_implementation(own)
+        if wrapped is not None:
+            model.forward = wrapped

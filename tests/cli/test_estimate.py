@@ -1,0 +1,109 @@
+"""What ``run --estimate`` says: counted from the protocol by hand, less what is answered, and nothing is asked."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import beliefbench as bb
+from beliefbench.agent import Cost
+from beliefbench.cli.estimate import estimates, print_estimates
+from beliefbench.protocol.protocol import Protocol
+from beliefbench.protocol.stopping import UntilWidth
+from beliefbench.running.answering import Job
+
+PROTOCOL = {"users": 10, "rounds": 2, "heldout": 5}
+ANSWERS = 10 * (6 + 6 + 5)
+
+
+class Paid:
+    """Costs a request an answer, 10 tokens for each and 100 more for each round that was told."""
+
+    name, version, probabilistic, privileged, note = "paid", "1", False, False, None
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def identity(self) -> dict[str, str]:
+        return {}
+
+    def begin(self, brief, keys, truth=None):
+        return 0
+
+    def predict(self, state, options):
+        self.asked += 1
+        return bb.Prediction(np.zeros(options.shape[:2], dtype=int))
+
+    def observe(self, state, options, recommended, chosen):
+        return state + 1
+
+    def cost(self, state, options) -> Cost:
+        answers = int(np.prod(options.shape[:2]))
+        return Cost(answers, answers * (10 + 100 * state), 0.5 * answers)
+
+
+@pytest.fixture
+def job(flights):
+    def made(agent, **more):
+        return Job(flights, agent, Protocol(**PROTOCOL), **more)
+
+    return made
+
+
+def test_it_adds_up_what_the_agent_tells_and_asks_nothing(job, tmp_path):
+    agent = Paid()
+    (one,) = estimates([job(agent)], tmp_path)
+    assert one.answers == ANSWERS
+    assert one.cost == Cost(ANSWERS, 10 * (6 * 10 + 6 * 110 + 5 * 210), 0.5 * ANSWERS)
+    assert agent.asked == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_answered_costs_nothing(job, flights, tmp_path):
+    agent = Paid()
+
+    def stop(done: int, total: int) -> None:
+        if done == 10:  # all users at stage 0
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bb.run(flights, agent, **PROTOCOL, results=tmp_path, progress=stop)
+    (one,) = estimates([job(agent)], tmp_path)
+    assert one.answers == 10 * (6 + 5)
+    assert one.cost.tokens == 10 * (6 * 110 + 5 * 210)
+    bb.run(flights, agent, **PROTOCOL, results=tmp_path)
+    (one,) = estimates([job(agent)], tmp_path)
+    assert (one.answers, one.cost) == (0, Cost())
+
+
+def test_another_agent_is_timed(job, flights, tmp_path):
+    (one,) = estimates([job(bb.load_agent("bayesian", flights))], tmp_path)
+    assert one.answers == ANSWERS
+    assert one.cost.requests == one.cost.tokens == 0
+    assert 0 < one.cost.seconds < 60
+
+
+def test_a_rule_that_may_stop_it_makes_it_a_bound(job, tmp_path):
+    found = estimates([job(Paid(), stopping=UntilWidth(0.1)), job(Paid())], tmp_path)
+    page = io.StringIO()
+    print_estimates(found, Console(file=page, width=100))
+    said = page.getvalue()
+    assert "What is left to do, at most" in said
+    assert f"{2 * ANSWERS:,}" in said
+    assert "2 min 50 s" in said  # 340 answers at half a second
+
+
+def test_the_command_asks_no_server(flights, tmp_path, monkeypatch, capsys):
+    from beliefbench.cli import main as cli
+
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")  # nobody answers there
+    arguments = ["run", "--estimate", "--domain", "flights", "--users", "4", "--rounds", "1", "--heldout", "3"]
+    arguments += ["--agent", f"endpoint:m,cache={tmp_path / 'cache'}", "--results", str(tmp_path / "results")]
+    cli.app(arguments, standalone_mode=False)
+    said = capsys.readouterr().out
+    assert "endpoint:m" in said
+    assert f"{4 * (4 + 3)}" in said
+    assert not (tmp_path / "results").exists()

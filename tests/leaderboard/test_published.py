@@ -1,0 +1,35 @@
+"""What the repository publishes: its runs, the page and the table made of them, and the README that shows it."""
+
+from pathlib import Path
+
+import pytest
+
+from beliefbench.leaderboard.forms.markdown import to_markdown
+from beliefbench.leaderboard.ranking import read_leaderboard
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def sections(markdown):
+    """The groups of a Markdown leaderboard by their titles."""
+    parts = ("\n" + markdown).split("\n**")[1:]
+    return {part.split("**")[0]: part.split("**")[1].strip() for part in parts}
+
+
+def test_the_readme_shows_the_published_table():
+    shown = sections((RESULTS / "leaderboard.md").read_text())
+    title, of_flights = next((title, text) for title, text in shown.items() if title.startswith("flights (version"))
+    assert f"**{title}**\n\n{of_flights}\n" in (RESULTS.parent / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_published_table_is_that_of_the_published_runs_which_are_as_their_evidence_says():
+    """Of the part that needs no skill model, which takes minutes to fit."""
+    board = read_leaderboard(RESULTS / "published")
+    assert len(board.rows) > 80
+    assert board.problems == []
+    assert [row.folder for row in board.rows if not row.verified] == []
+    shown, made = sections((RESULTS / "leaderboard.md").read_text()), sections(to_markdown(board))
+    assert made.keys() == shown.keys()
+    for title, text in made.items():
+        assert text.split("\n\n")[0] == shown[title].split("\n\n")[0], title
