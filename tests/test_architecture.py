@@ -112,15 +112,26 @@ def test_every_public_name_can_be_had_and_says_what_it_is():
 
 
 def test_the_first_call_of_a_fresh_process_works():
-    """Nothing depends on what was called before."""
-    calls = {
-        "posterior": "bb.posterior(f, *n)",
-        "predictive": "bb.predictive(f, *n, np.zeros((1, 3, 4)))",
-        "expected_rewards": "bb.expected_rewards(f, n[0][None], n[1][None], np.zeros((1, 3, 4)))",
-        "choice_probs": "bb.choice_probs(f, {'person': np.array([0])}, np.zeros((1, 1, 3, 4)))",
-    }
-    begin = "import beliefbench as bb, numpy as np; f = bb.load_domain('flights'); "
-    for name, call in calls.items():
-        code = f"{begin}n = np.empty((0, 3, 4)), np.empty(0, int); {call}"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{name}: {done.stderr[-600:]}"
+    """Nothing depends on what was called before: each has a process that has loaded nothing of ours."""
+    calls = (
+        "bb.posterior(f, *n)",
+        "bb.predictive(f, *n, np.zeros((1, 3, 4)))",
+        "bb.expected_rewards(f, n[0][None], n[1][None], np.zeros((1, 3, 4)))",
+        "bb.choice_probs(f, {'person': np.array([0])}, np.zeros((1, 1, 3, 4)))",
+    )
+    code = """
+import os, sys
+import numpy as np, jax, numpyro, pandas, scipy.stats
+for call in sys.argv[1:]:
+    assert not [name for name in sys.modules if name.startswith("beliefbench")]
+    if not (child := os.fork()):
+        import beliefbench as bb
+        f = bb.load_domain("flights")
+        n = np.empty((0, 3, 4)), np.empty(0, int)
+        eval(call)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"{call} failed")
+"""
+    done = subprocess.run([sys.executable, "-c", code, *calls], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-1200:]

@@ -53,7 +53,7 @@ def test_it_runs_from_the_wheel_beside_a_folder_called_bench(wheel, tmp_path, mo
         check=True,
     )
     assert Path(where.stdout.strip()) == site / "beliefbench" / "__init__.py"
-    arguments = ["run", "--domain", "flights", "--agent", "first", "--users", "3", "--heldout", "4"]
+    arguments = ["run", "--domain", "flights-2", "--agent", "first", "--users", "3", "--heldout", "4"]
     done = subprocess.run(
         [sys.executable, *module.split(" ", 1), *arguments],
         cwd=own,

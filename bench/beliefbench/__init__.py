@@ -123,8 +123,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"beliefbench.{_HOME[name]}"), name)
     else:
         raise AttributeError(f"module 'beliefbench' has no attribute '{name}'")
-    globals()[name] = value
-    return value
+    return globals().setdefault(name, value)  # `leaderboard` is a package too, which importing has put there
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,11 @@ import numpy as np
 
 CHUNK = 1024  # rows a compiled call
 
+# For what runs in milliseconds: XLA's full optimisation of a random generator takes a second each time.
+quick_jit = partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+)
+
 
 def key(seed: int, *path: str | int) -> jax.Array:
     """Return the key at ``path`` below ``seed``: ``fold_in`` applied once for each part of the path.
@@ -61,7 +66,7 @@ def path_keys(at: jax.Array, *numbers: Any) -> np.ndarray:
     return in_chunks(partial(_folded, jax.random.key_data(at)), paths.astype(np.uint32))
 
 
-@jax.jit
+@quick_jit
 def _folded(base: Any, paths: Any) -> Any:
     def fold(path: Any) -> Any:
         at = jax.random.wrap_key_data(base)
@@ -100,7 +105,7 @@ def uniform_per_set(keys: Any, stage: int, sets: int, width: int) -> np.ndarray:
     return np.asarray(_uniform_per_set(keys, stage, sets, width))
 
 
-@partial(jax.jit, static_argnames=("sets", "width"))
+@partial(quick_jit, static_argnames=("sets", "width"))
 def _uniform_per_set(keys: Any, stage: Any, sets: int, width: int) -> Any:
     set_keys = keys_for(jax.vmap(lambda one: jax.random.fold_in(one, stage))(keys), jnp.arange(sets))
     return jax.vmap(jax.vmap(lambda one: jax.random.uniform(one, (width,), jnp.float32)))(set_keys)

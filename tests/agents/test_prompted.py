@@ -113,9 +113,10 @@ def test_users_do_not_hear_each_other(brief, flights):
     assert openings == ["Your option Flight 1 is correct.", "Your option Flight 2 is incorrect. I prefer Flight 3."]
 
 
-def test_it_runs_through_the_harness(flights, tmp_path):
-    agent = scoring(flights, ScriptedModel(np.log([0.5, 0.3, 0.2])))
-    done = bb.run(flights, agent, users=3, rounds=2, heldout=4, results=tmp_path)
+def test_it_runs_through_the_harness(tmp_path):
+    domain = bb.load_domain("flights-2")
+    agent = scoring(domain, ScriptedModel(np.log([0.5, 0.3, 0.2])))
+    done = bb.run(domain, agent, users=3, rounds=2, heldout=4, results=tmp_path)
     rows = done.rows().to_pandas()
     assert len(rows) == 3 * (5 + 5 + 4)
     assert (rows["choice"] == 0).all()

@@ -11,7 +11,7 @@ import pytest
 
 from beliefbench.cli import main as cli
 
-SMALL = ("--domain", "flights", "--users", "3", "--rounds", "2", "--heldout", "4")
+SMALL = ("--domain", "flights-2", "--users", "3", "--rounds", "2", "--heldout", "4")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_run_ends_with_the_leaderboard_and_reuses_what_is_there(call):
     arguments = ("run", *SMALL, "--agent", "bayesian", "--agent", "first")
     status, out, err = call(*arguments)
     assert status == 0
-    assert "flights (version 1): 3 users, 2 rounds, 4 held-out sets, seed 0" in out
+    assert "flights-2 (version 1): 3 users, 2 rounds, 4 held-out sets, seed 0" in out
     assert "done" in err
     files = {file: file.stat().st_mtime_ns for file in Path("results").rglob("*.*") if file.is_file()}
     assert {file.name for file in files} == {"run.json", "rows.parquet", ".lock"}
@@ -101,14 +101,16 @@ def test_run_ends_with_the_leaderboard_and_reuses_what_is_there(call):
 
 
 def test_two_names_of_one_domain_are_run_once(call):
-    status, _, err = call("run", *SMALL, "--domain", "flights-4", "--agent", "first")
+    status, _, err = call(
+        "run", "--domain", "flights", "--users", "3", "--heldout", "4", "--domain", "flights-4", "--agent", "first"
+    )
     assert status == 0
     assert err.count("flights") == 1
 
 
 def test_a_domain_takes_settings(call):
     noisy = "flights-2,user_lapse=0.5"
-    status, out, _ = call("run", "--domain", noisy, "--users", "3", "--heldout", "4", "--agent", "bayesian")
+    status, out, _ = call("run", "--domain", noisy, *SMALL[2:], "--agent", "first")
     assert status == 0
     assert f"{noisy} (version 1): 3 users" in out
     status, _, err = call("run", "--domain", "flights,noise=0.5", "--agent", "first")
@@ -117,13 +119,15 @@ def test_a_domain_takes_settings(call):
 
 
 def test_an_agent_that_serves_only_some_domains_is_left_out_of_the_others(call):
-    domains = ("--domain", "flights-2", "--domain", "flights-7", "--users", "2", "--heldout", "2")
-    status, out, err = call("run", *domains, "--agent", "first", "--agent", "cheapest")
+    domains = ("--domain", "flights-3", "--domain", "flights-2", "--users", "3", "--heldout", "4")
+    agents = ("--agent", "first", "--agent", "lowest:departure_time")
+    status, out, err = call("run", *domains, *agents)
     assert status == 0
-    assert "agent 'cheapest' is left out of flights-7: agent 'cheapest' cannot be made: no feature 'price'" in err
-    assert "flights-7 (version 1)" in out
-    assert "cheapest" in out
-    status, out, err = call("run", *domains[2:], "--agent", "first", "--agent", "cheapest")
+    left_out = "agent 'lowest:departure_time' is left out of flights-2: agent 'lowest:departure_time' cannot be made: "
+    assert f"{left_out}no feature 'departure_time'" in err
+    assert "flights-2 (version 1)" in out
+    assert "lowest:departure_time" in out
+    status, out, err = call("run", *domains[2:], *agents)
     assert (status, out) == (2, "")  # where it serves none, the call is wrong
 
 
@@ -182,11 +186,14 @@ def test_a_truncated_file_is_named_and_the_rest_still_read(call):
     assert "first" in out
 
 
-@pytest.mark.slow
-def test_the_command_works_from_anywhere(tmp_path):
+@pytest.mark.parametrize(
+    "arguments",
+    [("list", "agents"), pytest.param(("run", *SMALL, "--agent", "random"), marks=pytest.mark.reference)],
+    ids=lambda arguments: arguments[0],
+)
+def test_the_command_works_from_anywhere(tmp_path, arguments):
+    """Runs of a process of its own are in the tests of the wheel too."""
     command = Path(sys.executable).with_name("beliefbench")
-    done = subprocess.run(
-        [command, "run", *SMALL, "--agent", "random"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "random" in done.stdout

@@ -95,8 +95,8 @@ def test_many_goals_are_thinned_evenly(monkeypatch):
     goods = catalogue("webshop-backpacks")
     whole, fields = goods.goals, goods.model_dump()
     for limit, at_once in ((100, 10**7), (100, 500), (10**6, 500)):
-        monkeypatch.setattr(beliefbench.choice_models.catalogue, "MOST_GOALS", limit)
-        monkeypatch.setattr(beliefbench.choice_models.catalogue, "MOST_AT_ONCE", at_once)
+        monkeypatch.setattr(beliefbench.choice_models.catalogue, "MAX_GOALS", limit)
+        monkeypatch.setattr(beliefbench.choice_models.catalogue, "MAX_AT_ONCE", at_once)
         found = Catalogue(**fields).goals
         kept = np.linspace(0, len(whole) - 1, min(limit, len(whole))).astype(int)
         assert found == tuple(whole[number] for number in kept)
@@ -248,16 +248,15 @@ def test_settings():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", [0, *(pytest.param(at, marks=pytest.mark.reference) for at in (1, 2))])
+@pytest.mark.parametrize("first", [0, *(pytest.param(at, marks=pytest.mark.reference) for at in range(1, 6))])
 def test_five_rounds_teach_what_the_benchmark_needs(first):
     """The exact answer closes 35% of the gap to somebody who knows the goal, and under 10% of sets leave one torn.
 
-    On average over each third of the categories, and so over all; the second and the third with ``-m reference``. 100
-    users a category, each with 20 held-out sets: the mean of a third, 41 to 42% at seed 0, has a standard error of 2
-    points.
+    On average over each sixth of the categories, and so over all; all but the first with ``-m reference``. 100 users a
+    category, each with 20 held-out sets: the mean of a sixth, about 41% at seed 0, has a standard error of 3 points.
     """
     closed, tied = [], []
-    for domain in map(bb.load_domain, NAMES[first::3]):
+    for domain in map(bb.load_domain, NAMES[first::6]):
         episodes = bb.Episodes(domain, bb.Protocol(users=100, rounds=5, heldout=20))
         assert episodes.heldout.shape == (100, 20, 3, len(domain.features))
         right = (episodes.exact.argmax(axis=-1) == episodes.truth[:, None]).mean(axis=(0, 2))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import gguf
 import numpy as np
 import pytest
 import torch
 import transformers
+from tokenizers import pre_tokenizers
 
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.language import words
@@ -149,6 +151,69 @@ def test_a_models_own_code_is_run_only_where_that_is_asked_for(make_model, monke
     trusted = locate(str(folder), own_code=True)
     assert folder / "own.py" in trusted.files()
     assert HuggingFaceModel(trusted, "float32").score([TALK], ANSWERS).log_probs.shape == (1, 2, 3)
+
+
+def write_gguf(file) -> np.ndarray:
+    """Write a tiny Llama as the embedded model's file is, some weights in 4 bits; return one of those, unpacked."""
+    rng = np.random.default_rng(0)
+    tokens = ["<s>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "th"]
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_block_count(2)
+    writer.add_context_length(256)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(8)
+    writer.add_rope_freq_base(1e4)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3, 3, *[1] * (len(tokens) - 2)])  # two marks, and text
+    writer.add_token_merges(["t h"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    writer.add_chat_template("{% for message in messages %}[{{ message.role }}]{{ message.content }}</s>{% endfor %}")
+    for name in ("token_embd", "output"):
+        writer.add_tensor(f"{name}.weight", rng.normal(0, 0.3, (len(tokens), 32)).astype(np.float32))
+    norms = ["output_norm", *(f"blk.{layer}.{part}_norm" for layer in (0, 1) for part in ("attn", "ffn"))]
+    for name in norms:
+        writer.add_tensor(f"{name}.weight", rng.normal(1, 0.3, 32).astype(np.float32))
+    sizes = {"attn_q": (32, 32), "attn_k": (16, 32), "attn_v": (16, 32), "attn_output": (32, 32)}
+    sizes |= {"ffn_gate": (64, 32), "ffn_down": (32, 64), "ffn_up": (64, 32)}
+    kind = gguf.GGMLQuantizationType.Q4_1
+    for layer in (0, 1):
+        for name, size in sizes.items():
+            packed = gguf.quants.quantize(rng.normal(0, 0.3, size).astype(np.float32), kind)
+            writer.add_tensor(f"blk.{layer}.{name}.weight", packed, raw_dtype=kind)
+    for write in (
+        writer.write_header_to_file,
+        writer.write_kv_data_to_file,
+        writer.write_tensors_to_file,
+        writer.close,
+    ):
+        write()
+    return gguf.quants.dequantize(packed, kind)
+
+
+def test_a_gguf_file_is_a_model_as_any_other(tmp_path):
+    """Its tokenizer, chat template and end stand in it, and its weights are unpacked."""
+    up = write_gguf(tmp_path / "tiny.gguf")
+    scorer = HuggingFaceModel(locate(str(tmp_path / "tiny.gguf")), "float32")._scorer
+    weights = scorer.model.state_dict()
+    np.testing.assert_array_equal(weights["model.layers.1.mlp.up_proj.weight"].numpy(), up)
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}
+    text = scorer.speech.render(CHAT)
+    assert text == "[user]Hello. one or two?</s>[assistant]two</s>[user]Right. five?</s>"
+    assert len(scorer.speech.encode(["the</s>"])[0]) == 3
+    assert scorer.speech.ends == {1}
+
+    def encoded(text, add_special_tokens):
+        return SimpleNamespace(input_ids=scorer.speech.encode([text])[0])
+
+    expected = naive(scorer.model, encoded, text)
+    np.testing.assert_allclose(scorer.score([TALK], ANSWERS).log_probs[0, 1], expected, atol=1e-3)
 
 
 def test_a_gguf_file_is_parsed_once_while_a_model_is_loaded(tmp_path):

@@ -264,7 +264,7 @@ def test_replies_are_the_likeliest_tokens(architecture):
         assert all(count > len(written) for count, written in zip(tokens, expected, strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_the_embedded_model_scores_as_a_full_pass_does(flights):
     agent = bb.load_agent("prompted:smollm2,dtype=float32", flights)
     scorer = agent.model.model._scorer

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from beliefbench.cli.finished import Format
 from rich.console import Console
 
 import beliefbench as bb
+from beliefbench.cli.leaderboard import Format
 from beliefbench.intervals import Estimate
 from beliefbench.leaderboard.forms.formats import FOR_PEOPLE, FOR_PROGRAMS, to_csv, to_json, writer
 from beliefbench.leaderboard.forms.markdown import to_markdown

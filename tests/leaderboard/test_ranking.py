@@ -163,14 +163,15 @@ def test_only_some_runs_can_be_asked_for(tmp_path, make_run):
 
 
 def test_the_leaderboard_is_read_in_a_fresh_process(tmp_path, make_run):
-    """Whatever else a process has imported before."""
+    """Whatever else a process has imported before; the package of its name does not hide the public function."""
     make_run(tmp_path, "hand", [[3, 8], [5, 6]])
     code = (
-        "from beliefbench.leaderboard.ranking import read_leaderboard; "
-        f"print(read_leaderboard({str(tmp_path)!r}).rows[0].final['accuracy'])"
+        "from beliefbench.leaderboard.ranking import read_leaderboard; import beliefbench; "
+        f"print(read_leaderboard({str(tmp_path)!r}).rows[0].final['accuracy'], "
+        f"beliefbench.leaderboard({str(tmp_path)!r})['accuracy'].iloc[-1])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.stdout.strip(), done.returncode) == ("0.7", 0), done.stderr
+    assert (done.stdout.strip(), done.returncode) == ("0.7 0.7", 0), done.stderr
 
 
 def test_of_a_run_that_is_published_beside_the_one_it_was_packed_from_the_published_one_counts(tmp_path):

@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,6 @@ from beliefbench.plugins.sources import add_plugin_folder, forget_plugin_folders
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "restaurants-plugin"
 SOURCES = EXAMPLE / "src" / "beliefbench_restaurants"
-
-Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -36,40 +35,57 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-@pytest.fixture
-def call(site: Path, tmp_path: Path) -> Call:
-    """``call("list")``: beliefbench as it was installed, in an empty directory."""
+def beliefbench_in(site: Path, cwd: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run beliefbench as it was installed in a folder."""
     # -P and PYTHONPATH put the installed files before the editable install of the tests' own environment.
     code = (
         f"import beliefbench; assert beliefbench.__file__.startswith({str(site)!r}); "
         "from beliefbench.cli.main import main; main()"
     )
     environment = {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "200"}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-P", "-c", code, *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-
-    return run
+    command = [sys.executable, "-P", "-c", code, *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
-def rows_of(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
-    return [line.split() for line in done.stdout.splitlines()]
+RUN = ("run", "--domain", "restaurants", "--users", "4", "--heldout", "4", "--agent", "regular")
+
+
+@pytest.fixture(scope="module")
+def run(site: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Where the installed beliefbench ran the agent beside another, and what it said."""
+    folder = tmp_path_factory.mktemp("run")
+    return folder, beliefbench_in(site, folder, *RUN, "--agent", "bayesian")
+
+
+@pytest.fixture
+def from_files() -> Iterator[list[str]]:
+    """The arguments by which the plugin's files are read, in this process."""
+    yield ["--plugins", str(SOURCES)]
+    forget_plugin_folders()
 
 
 def test_the_domain_takes_less_than_60_lines():
     assert len((SOURCES / "domain.py").read_text().splitlines()) < 60
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "last"),
-    [pytest.param("restaurants", "PyMC, sampling, rounds: 5", marks=pytest.mark.reference), ("regular", "replay")],
-)
-def test_installed_it_passes_its_check(call, tmp_path, name, last):
-    done = call("check", name)
+@pytest.mark.reference
+@pytest.mark.parametrize(("name", "last"), [("restaurants", "PyMC, sampling, rounds: 5"), ("regular", "replay")])
+def test_installed_it_passes_its_check(site, tmp_path, name, last):
+    done = beliefbench_in(site, tmp_path, "check", name)
     assert done.returncode == 0, done.stdout + done.stderr
-    record = json.loads((tmp_path / "results" / "checks" / f"{name}.json").read_text())
+    passes(tmp_path / "results" / "checks" / f"{name}.json", last)
+
+
+@pytest.mark.slow
+def test_the_agent_passes_its_check(call, from_files, tmp_path):
+    status, out, err = call("check", "regular", *from_files)
+    assert status == 0, out + err
+    passes(tmp_path / "results" / "checks" / "regular.json", "replay")
+
+
+def passes(file: Path, last: str) -> None:
+    """See that a check found nothing, and came to its end."""
+    record = json.loads(file.read_text())
     assert all(finding["passed"] for finding in record["findings"])
     assert record["findings"][-1]["check"] == last
 
@@ -88,55 +104,39 @@ def test_its_two_models_have_the_same_log_joint():
 
 
 @pytest.mark.slow
-def test_installed_it_is_listed_and_run(call, tmp_path):
-    domains = call("list", "domains")
-    assert domains.returncode == 0, domains.stderr
-    assert ["restaurants", "1", "cuisine,", "price,", "distance", "45"] in rows_of(domains)
-    assert "regular" in {row[0] for row in rows_of(call("list", "agents")) if row}
+def test_installed_it_is_listed_and_run(site, run, tmp_path):
+    listed = beliefbench_in(site, tmp_path, "list")
+    assert listed.returncode == 0, listed.stderr
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    assert ["restaurants", "1", "cuisine,", "price,", "distance", "45"] in rows
+    assert "regular" in {row[0] for row in rows if row}
 
-    agents = ("--agent", "bayesian", "--agent", "regular")
-    run = call("run", "--domain", "restaurants", *agents, "--users", "4", "--heldout", "4")
-    assert run.returncode == 0, run.stderr
-    assert "restaurants (version 1): 4 users, 5 rounds, 4 held-out sets, seed 0" in run.stdout
-    assert {file.parent.parent.name for file in tmp_path.rglob("rows.parquet")} == {"bayesian", "regular"}
+    folder, done = run
+    assert done.returncode == 0, done.stderr
+    assert "restaurants (version 1): 4 users, 5 rounds, 4 held-out sets, seed 0" in done.stdout
+    assert {file.parent.parent.name for file in folder.rglob("rows.parquet")} == {"bayesian", "regular"}
 
 
-@pytest.mark.slow
-def test_the_agent_says_why_it_refuses_a_domain_and_serves_it_by_another_feature(call):
-    small = ("run", "--domain", "flights", "--users", "2", "--heldout", "2")
-    refused = call(*small, "--agent", "regular")
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr == (
-        "beliefbench: error: agent 'regular' cannot be made: it counts the cuisine of what was chosen, and flights has "
-        "only departure_time, duration, number_of_stops, price.\n"
+def test_the_agent_says_why_it_refuses_a_domain_and_serves_it_by_another_feature(call, from_files):
+    small = ("run", "--domain", "flights-2", "--users", "2", "--heldout", "2", *from_files)
+    status, out, err = call(*small, "--agent", "regular")
+    assert (status, out) == (2, "")
+    assert err == (
+        "beliefbench: error: agent 'regular' cannot be made: it counts the cuisine of what was chosen, and flights-2 "
+        "has only duration, price.\n"
     )
-    served = call(*small, "--agent", "regular:price")
-    assert served.returncode == 0, served.stderr
-    assert "regular:price" in served.stdout
+    status, out, err = call(*small, "--agent", "regular:price")
+    assert status == 0, err
+    assert "regular:price" in out
 
 
 @pytest.mark.slow
-def test_not_packaged_it_gives_the_same_answers(call, wheel, tmp_path):
+def test_not_packaged_it_gives_the_same_answers(run, wheel, tmp_path):
     """From an environment without the plugin, whose files ``--plugins`` names."""
     bare = tmp_path / "bare"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    subprocess.run([*pip, "--target", bare, wheel], check=True)
-    arguments = ["run", "--domain", "restaurants", "--users", "4", "--heldout", "4", "--agent", "regular"]
-    code = (
-        f"import beliefbench; assert beliefbench.__file__.startswith({str(bare)!r}); "
-        "from beliefbench.cli.main import main; main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code, *arguments, "--plugins", SOURCES, "--results", "results/files"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(bare), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    zipfile.ZipFile(wheel).extractall(bare)
+    done = beliefbench_in(bare, tmp_path, *RUN, "--plugins", SOURCES)
     assert done.returncode == 0, done.stderr
-    installed = call(*arguments, "--results", "results/package")
-    assert installed.returncode == 0, installed.stderr
-    (one,), (other,) = (list((tmp_path / "results" / name).rglob("rows.parquet")) for name in ("files", "package"))
+    (one,), (other,) = (list(folder.rglob("regular/*/rows.parquet")) for folder in (tmp_path, run[0]))
     assert one.parent.name == other.parent.name  # the run's key
     assert one.read_bytes() == other.read_bytes()

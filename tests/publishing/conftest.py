@@ -1,13 +1,18 @@
-"""Small real runs, and where they lie."""
+"""Small real runs and where they lie: as they are left, published, and published false."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import beliefbench as bb
+from beliefbench.publishing.evidence import verified
+from beliefbench.publishing.publish import publish
+
+from .tampering import AGENTS, attest
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +33,35 @@ def folder_of() -> Callable[[Path, str], Path]:
         return folder
 
     return run_check
+
+
+@pytest.fixture(scope="session")
+def sound(local, folder_of, tmp_path_factory) -> Path:
+    """The runs, published; nobody changes them."""
+    out = tmp_path_factory.mktemp("published")
+    for agent in AGENTS:
+        publish(folder_of(local, agent), out)
+    return out
+
+
+@pytest.fixture
+def published(sound, tmp_path) -> Path:
+    """A copy of the published runs, in another folder."""
+    return Path(shutil.copytree(sound, tmp_path / "elsewhere"))
+
+
+@pytest.fixture
+def forged(published, folder_of) -> Callable[..., Path]:
+    """``forged(agent, change)``: a published run, changed with care: everything that can be made anew is."""
+
+    def forge(agent: str, change: Callable[[Path], None]) -> Path:
+        folder = folder_of(published, agent)
+        for other in AGENTS:
+            if other != agent:
+                shutil.rmtree(published / "flights" / other)
+        change(folder)
+        folder = attest(folder)
+        assert verified(folder)
+        return folder
+
+    return forge

@@ -20,9 +20,7 @@ def test_published_runs_keep_their_keys():
         job = Job(
             domain,
             bb.load_agent(record.spec, domain),
-            bb.Protocol.of(
-                domain, users=identity.users, rounds=identity.rounds, heldout=identity.heldout, seed=identity.seed
-            ),
+            bb.Protocol(identity.users, identity.rounds, identity.heldout, identity.seed),
         )
         key = run_key(run_identity(job).json_values())
         keys.add(key)

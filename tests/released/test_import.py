@@ -7,7 +7,6 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -18,7 +17,6 @@ from beliefbench.cli.main import app
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol
 from beliefbench.released.importing import import_path
-from beliefbench.released.people import LAPSES, fitted_lapses, log_evidence, with_lapse
 
 PEOPLE = [weights for weights in product((-1, -0.5, 0, 0.5, 1), repeat=2) if any(weights)]
 FEATURES = ["duration", "price"]
@@ -171,30 +169,6 @@ def test_people_may_contradict_everything_and_have_no_truth_to_tell(tmp_path, da
     assert "fitted for each person on all the others" in " ".join(told.stdout.split())
 
 
-def test_nobodys_own_choices_set_their_lapse(flights):
-    """Lapse 0.3 among 60 people: fitted within 0.12 (some 3 standard errors; it fails at 3 seeds in 1,000)."""
-    noisy = bb.load_domain("flights,user_lapse=0.3")
-    episodes = Episodes(noisy, Protocol(users=60, rounds=12, heldout=1))
-    lapses = fitted_lapses(flights, episodes.options, episodes.chosen)
-    assert abs(lapses - 0.3).max() < 0.12
-    changed = episodes.chosen.copy()
-    changed[0] = (changed[0] + 1) % 3
-    again = fitted_lapses(flights, episodes.options, changed)
-    assert again[0] == lapses[0]
-    assert set(lapses) <= set(LAPSES)
-
-
-def test_the_evidence_of_a_lapse_is_the_sum_over_people_written_anew(flights, people):
-    episodes = Episodes(flights, Protocol(users=3, rounds=4, heldout=1))
-    reward = np.einsum("urkf,hf->uhrk", episodes.options, people)
-    top = reward >= reward.max(axis=-1, keepdims=True) - 1e-9
-    probs = np.take_along_axis(top / top.sum(-1, keepdims=True), episodes.chosen[:, None, :, None], axis=-1)[..., 0]
-    found = log_evidence(with_lapse(flights, LAPSES), episodes.options, episodes.chosen)
-    for column, lapse in ((0, LAPSES[0]), (30, LAPSES[30])):
-        expected = np.log(((1 - lapse) * probs + lapse / 3).prod(axis=-1).mean(axis=1))
-        np.testing.assert_allclose(found[:, column], expected, rtol=1e-10)
-
-
 def change(path: list, value: object) -> Callable[[Files], None]:
     """Put a value somewhere in the files."""
 
@@ -270,53 +244,3 @@ def test_imported_data_that_is_damaged_fails_alone(files, data_folder):
     with pytest.raises(bb.BeliefBenchError, match="cannot be read"):
         bb.load_domain("released/flights-2")
     assert bb.load_domain("flights-2").name == "flights-2"
-
-
-def test_shoppers_are_imported_with_their_heldout_file(tmp_path, data_folder):
-    texts = ["Sofa, storage\\nColor: Red", "Bed, storage, soft\\nColor: Blue", "Cot, soft\\nColor: Red"]
-    texts = [text.replace("\\n", "\n") for text in texts]
-    asked = [f"Product {number}: {text}" for number, text in enumerate(texts, start=1)]
-    users, held = [], []
-    for color, attribute, chosen in (("Red", "storage", 0), ("Blue", "soft", 1), ("Red", "soft", 2)):
-        one = {"options": asked, "user_idx": chosen, "score": [float(option == chosen) for option in range(3)]}
-        goal = {"goal_attrs": [attribute], "goal_options": {"Color": color}}
-        users.append({**goal, "rounds": [one, one]})
-        held.append({**goal, "all_options": [one]})
-    for kind, lines in (("interaction", users), ("heldout", held)):
-        (tmp_path / "files" / kind / "webshop").mkdir(parents=True)
-        file = tmp_path / "files" / kind / "webshop" / "living_room_sets.jsonl"
-        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    said: list[str] = []
-    assert import_path(tmp_path / "files", said.append) == ["released/webshop-living-room-sets"]
-    assert "3 shoppers" in said[0]
-    run = bb.run("released/webshop-living-room-sets", "bayesian", results=tmp_path / "results")
-    assert run.rows().num_rows == 3 * (3 * 1 + 2)
-    (tmp_path / "files/heldout/webshop/living_room_sets.jsonl").unlink()
-    with pytest.raises(bb.UsageError, match="shoppers need their held-out file"):
-        import_path(tmp_path / "files", said.append)
-
-
-def test_products_of_webshop_are_further_categories(tmp_path, data_folder):
-    products = [
-        {
-            "asin": f"A{number}",
-            "name": f"Jug number {number}",
-            "query": "jugs",
-            "pricing": f"${number + 5}.50",
-            "customization_options": {
-                "Color": [{"value": "Red"}, {"value": "Blue"}],
-                "Size": [{"value": "S"}, {"value": "L"}],
-            },
-        }
-        for number in range(4)
-    ]
-    wanted = {f"A{number}": {"attributes": ["lid", "light", "steel"][: 2 + number % 2]} for number in range(4)}
-    (tmp_path / "items_shuffle_4.json").write_text(json.dumps(products))
-    (tmp_path / "items_ins_v2_4.json").write_text(json.dumps(wanted))
-    said: list[str] = []
-    assert import_path(tmp_path, said.append) == ["products/jugs"]
-    assert said == ["items_shuffle_4.json: 4 products in 1 categories that leave two goals or more."]
-    domain = bb.load_domain("products/jugs")
-    assert domain.parameters["goals"] == 12  # 3 pairs of attributes, 4 of values
-    assert domain.describe(np.asarray(domain.draw(jax.random.key(0), 1))[0, 0]).startswith("Jug number ")
-    assert bb.run(domain, "bayesian", users=3, heldout=2, results=tmp_path / "results").rows().num_rows == 3 * 17

@@ -1,100 +1,28 @@
-"""The paper's web-shopping users as a domain: what a text says, the goals there can be, the lapse, the exact answer."""
+"""The paper's web-shopping users as a domain: what a text says, the goals there can be, what makes no domain."""
 
 import json
 from collections.abc import Callable
-from itertools import combinations, product
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import beliefbench as bb
 from beliefbench import UsageError
 from beliefbench.checking.domain_contract import check_domain_contract
-from beliefbench.domain import Domain
-from beliefbench.protocol.episodes import choice_probs
-from beliefbench.released.files import read_interactions, read_shopper_heldout, split_option
-from beliefbench.released.offers import Offer, Wanted, read_offer, score_agreement, wanted_by
+from beliefbench.released.files import split_option
+from beliefbench.released.offers import Offer, read_offer
 from beliefbench.released.shoppers import shopper_domain
 
-# What the options of rounds are called here: texts without a description, as in the interaction files.
-TEXTS = {
-    "sofa": "Sofa of Faux-Leather\nColor: Red\nSize: L",
-    "bed": "Twin Bed 2:1 with Storage Shelf, faux leather\nColor: Blue\nSize: S\n",
-    "cot": "Cot\u2028for Two\n",
-    "bench": "Storage Bench\nStyle: modern shelf\nColor: RED",
-    "shelf": "A Shelf for STORAGE\nSize: L\nColor: green",
-    "chair": "Chair, easy to clean\nsize: s\nColor: Red",
-}
-HELD = {
-    "sofa+": "Title: Sofa\nDescription:\n- Faux leather that is easy to clean\n- Storage\nColor: Red\nSize: S",
-    "bed+": "Title: Storage Bed\nDescription:\n- With a shelf\n- Color: red\nColor: Blue\nSize: L",
-    "cot+": "Title: Cot\nDescription:\n- Storage shelf below\n\nColor: Green\n",
-}
-
-
-def user(idx: int, attrs: list[str], options: dict[str, str], rounds: list[str], held: list[str]) -> dict:
-    """A user; a set is written as three names and the number of the one taken: "sofa bed cot 0"."""
-
-    def asked(written: str) -> dict:
-        *names, chosen = written.split()
-        texts = [f"Product {place}: {(TEXTS | HELD)[name]}" for place, name in enumerate(names, 1)]
-        return {"options": texts, "user_idx": int(chosen), "score": [0.0, 0.5, 1.0]}
-
-    goal = {"idx": idx, "goal_attrs": attrs, "goal_options": options}
-    return {"rounds": [asked(one) for one in rounds], "heldout": [asked(one) for one in held], **goal}
-
-
-FIRST = user(
-    7,
-    ["faux leather", "Storage Shelf"],
-    {"color": "red", "size": "L"},
-    ["sofa bed cot 0", "bench shelf chair 1", "cot sofa shelf 2"],
-    ["sofa+ bed+ cot+ 0", "bed+ cot+ sofa+ 1", "cot+ bed+ sofa+ 2"],
+from .shoppers_by_hand import (
+    FIRST,
+    HELD,
+    SECOND,
+    TEXTS,
+    USERS,
+    build,
+    goals_by_hand,
+    read,
+    without,
 )
-SECOND = user(
-    3,
-    ["faux leather", "easy clean"],
-    {"Color": "Blue ", "size": "s"},
-    ["bed sofa cot 0", "bench chair shelf 1", "sofa cot bed 0"],
-    ["sofa+ bed+ cot+ 0", "bed+ cot+ sofa+ 2"],
-)
-THIRD = user(
-    5,
-    ["storage shelf", "easy clean"],
-    {"color": "green", "size": "l"},
-    ["shelf chair cot 0", "bed sofa shelf 2", "chair bench sofa 1"],
-    ["sofa+ bed+ cot+ 2", "bed+ sofa+ cot+ 1"],
-)
-FOURTH = user(
-    4,
-    ["storage shelf", "faux leather"],
-    {"color": "purple", "size": "s"},
-    ["bed cot sofa 0", "chair cot sofa 0", "bench cot shelf 2"],
-    ["cot+ bed+ sofa+ 0", "bed+ cot+ sofa+ 1"],
-)
-USERS = [FIRST, SECOND, THIRD, FOURTH]
-
-
-def read(folder: Path, users: list[dict], heldout: list[dict] | None = None) -> tuple:
-    """Return what the readers return of users; the held-out file has the goals too, and may have other users."""
-    folder.mkdir(exist_ok=True, parents=True)
-    rounds, held = folder / "beds.jsonl", folder / "heldout-beds.jsonl"
-    rounds.write_text("\n".join(json.dumps({**one, "heldout": None}) for one in users))
-    kept = [
-        {"all_options": one["heldout"], **{key: one[key] for key in one if key not in ("rounds", "heldout")}}
-        for one in (users if heldout is None else heldout)
-    ]
-    held.write_text("\n".join(json.dumps(one) for one in kept))
-    return read_interactions(rounds), read_shopper_heldout(held)
-
-
-def build(folder: Path, users: list[dict] = USERS, heldout: list[dict] | None = None) -> Domain:
-    return shopper_domain("released/webshop-beds", *read(folder, users, heldout))
-
-
-def without(one: dict, *keys: str) -> dict:
-    return {key: value for key, value in one.items() if key not in keys}
 
 
 def test_what_a_text_says():
@@ -171,12 +99,6 @@ def test_users_are_those_of_the_files(tmp_path):
     assert recorded.truth.tolist() == [[0, 1], [0, 2], [2, 1], [0, 1]]
 
 
-def goals_by_hand() -> list[tuple[set[str], dict[str, str]]]:
-    names = ["easy clean", "faux leather", "storage shelf"]
-    values = list(product(["blue", "green", "purple", "red"], ["l", "s"]))
-    return [(set(pair), {"color": color, "size": size}) for pair in combinations(names, 2) for color, size in values]
-
-
 def test_hypotheses_are_all_goals_of_what_anybody_wants(tmp_path):
     domain = build(tmp_path)
     assert domain.parameters["goals"] == len(goals_by_hand()) == 24
@@ -184,105 +106,6 @@ def test_hypotheses_are_all_goals_of_what_anybody_wants(tmp_path):
     cleaned = [(names, {k.lower(): v.strip().lower() for k, v in options.items()}) for names, options in wanted]
     assert sorted(domain.recorded.latents["goal"]) == sorted(goals_by_hand().index(one) for one in cleaned)
     assert domain.recorded.latents["goal"].tolist() == [goals_by_hand().index(one) for one in cleaned]
-
-
-def read_by_hand(text: str) -> tuple[list[set[str]], dict[str, str]]:
-    """Read a text anew: where the words of lines stand, and option values."""
-    spoken, values = [], {}
-    for number, line in enumerate(text.lower().strip().split("\n")):
-        head, colon, tail = line.partition(": ")
-        if number and colon and not line.startswith("-"):
-            values[head] = tail
-        else:
-            plain = line.removeprefix("title: ")
-            for mark in ",-:\u2028":
-                plain = plain.replace(mark, " ")
-            spoken.append(set(plain.split()))
-    return spoken, values
-
-
-def score_by_hand(text: str, goal: tuple[set[str], dict[str, str]]) -> int:
-    spoken, values = read_by_hand(text)
-    attributes = sum(any(set(name.split()) <= line for line in spoken) for name in goal[0])
-    return attributes + sum(values.get(kind) == value for kind, value in goal[1].items())
-
-
-def rule_by_hand(texts: list[str], goal: tuple[set[str], dict[str, str]], lapse: float) -> np.ndarray:
-    scores = np.array([score_by_hand(text, goal) for text in texts])
-    best = scores == scores.max()
-    return (1 - lapse) * best / best.sum() + lapse / 3
-
-
-def shown_in(one: dict, key: str) -> list[list[str]]:
-    return [[split_option(text, at)[1] for at, text in enumerate(a_set["options"], 1)] for a_set in one[key]]
-
-
-def test_the_exact_answer_is_that_of_brute_force(tmp_path):
-    domain = build(tmp_path)
-    episodes = bb.Episodes(domain, bb.Protocol.of(domain))
-    for place, number in enumerate(episodes.users):
-        one, lapse = USERS[number], domain.recorded.options[number, 0, 0, -1]
-        weights = np.ones(24) / 24
-        rounds = list(zip(shown_in(one, "rounds"), domain.recorded.chosen[number], strict=True))
-        for stage in range(4):
-            if stage:
-                texts, chosen = rounds[stage - 1]
-                weights *= [rule_by_hand(texts, goal, lapse)[chosen] for goal in goals_by_hand()]
-                weights /= weights.sum()
-            for at, texts in enumerate(shown_in(one, "heldout")[:2]):
-                each = np.array([rule_by_hand(texts, goal, lapse) for goal in goals_by_hand()])
-                np.testing.assert_allclose(episodes.exact[place, stage, at], weights @ each, atol=1e-12)
-
-
-def test_somebody_known_chooses_as_the_texts_say(tmp_path):
-    domain = build(tmp_path)
-    options, lapses = domain.recorded.heldout, domain.recorded.options[:, 0, 0, -1]
-    for number, goal in enumerate(goals_by_hand()):
-        found = choice_probs(domain, {"goal": np.full(4, number)}, options)
-        for place, one in enumerate(USERS):
-            expected = [rule_by_hand(texts, goal, lapses[place]) for texts in shown_in(one, "heldout")[:2]]
-            np.testing.assert_allclose(found[place], expected, atol=1e-12)
-
-
-def test_lapses_are_fitted_on_the_others_by_brute_force(tmp_path):
-    domain = build(tmp_path)
-    grid = [step / 50 for step in range(1, 50)]
-    goals = [goals_by_hand()[number] for number in domain.recorded.latents["goal"]]
-    chosen = domain.recorded.chosen
-
-    def likelihood(who: int, lapse: float) -> float:
-        sets = zip(shown_in(USERS[who], "rounds"), chosen[who], strict=True)
-        return float(np.prod([rule_by_hand(texts, goals[who], lapse)[choice] for texts, choice in sets]))
-
-    for who in range(4):
-        others = [np.prod([likelihood(other, lapse) for other in range(4) if other != who]) for lapse in grid]
-        np.testing.assert_allclose(domain.recorded.options[who, ..., -1], grid[int(np.argmax(others))])
-        np.testing.assert_allclose(domain.recorded.heldout[who, ..., -1], grid[int(np.argmax(others))])
-
-
-def test_nobodys_lapse_depends_on_their_own_choices(tmp_path):
-    def lapses(folder: Path, users: list[dict]) -> np.ndarray:
-        return build(folder, users).recorded.options[:, 0, 0, -1]
-
-    before = lapses(tmp_path / "before", USERS)
-    moved = 0
-    for who, one in enumerate(USERS):
-        for change in (1, 2):
-            rounds = [{**a_set, "user_idx": (a_set["user_idx"] + change) % 3} for a_set in one["rounds"]]
-            others = [{**one, "rounds": rounds} if place == who else other for place, other in enumerate(USERS)]
-            after = lapses(tmp_path / f"{who}-{change}", others)
-            assert after[who] == before[who]
-            moved += (np.delete(after, who) != np.delete(before, who)).any()
-    assert moved >= 4  # and it does depend on the others'
-
-
-def test_the_lapse_is_the_models_alone(tmp_path):
-    domain = build(tmp_path)
-    option = domain.recorded.options[0, 0, 0].copy()
-    text = domain.describe(option)
-    option[-1] = 0.5
-    assert domain.describe(option) == text == TEXTS["sofa"]
-    assert "takes a share of choices for random" in domain.parameters["exact_answer"]
 
 
 def test_identity_is_that_of_the_recorded(tmp_path):
@@ -321,51 +144,6 @@ def test_users_and_their_sets_are_matched_by_idx(tmp_path):
 def test_without_an_idx_or_a_goal_they_stand_in_one_order(tmp_path, keys):
     plain = build(tmp_path / "plain", heldout=[without(one, *keys) for one in USERS])
     np.testing.assert_array_equal(plain.recorded.truth, build(tmp_path / "whole").recorded.truth)
-
-
-def test_how_many_scores_the_texts_reproduce(tmp_path):
-    users, heldout = read(tmp_path, USERS)
-    goals = [goals_by_hand()[number] for number in build(tmp_path).recorded.latents["goal"]]
-    pairs = [
-        (score_by_hand(text, goal) / 4, score)
-        for one, goal in zip(USERS, goals, strict=True)
-        for key in ("rounds", "heldout")
-        for texts in shown_in(one, key)
-        for text, score in zip(texts, (0.0, 0.5, 1.0), strict=True)
-    ]
-    expected = sum(own == stored for own, stored in pairs), len(pairs)
-    assert score_agreement(users, heldout) == expected
-    assert 0 < expected[0] < expected[1] == 63
-    assert build(tmp_path).parameters["scores_reproduced"] == list(expected)
-    bare = [{**one, "heldout": [without(a_set, "score") for a_set in one["heldout"]]} for one in USERS]
-    assert score_agreement(*read(tmp_path / "bare", USERS, bare))[1] == 36
-
-
-def test_a_score_of_stored_texts_is_the_share_of_the_goal(tmp_path):
-    wanted = wanted_by(read(tmp_path, USERS)[0][0])
-    assert wanted == Wanted(("faux leather", "storage shelf"), (("color", "red"), ("size", "l")))
-    assert [read_offer(TEXTS[name]).score(wanted) for name in ("sofa", "bed", "cot", "bench", "shelf")] == [
-        0.75,
-        0.5,
-        0.0,
-        0.25,
-        0.5,
-    ]
-
-
-def test_goals_of_other_sizes(tmp_path):
-    """Goals of as many attributes and values as somebody has: here one and one besides two and two."""
-    small = {**FOURTH, "goal_attrs": ["easy clean"], "goal_options": {"style": "modern shelf"}}
-    domain = build(tmp_path, [FIRST, SECOND, THIRD, small])
-    colors, sizes, styles = 3, 2, 1
-    values = colors * sizes + colors * styles + sizes * styles
-    assert domain.parameters["goals"] == 3 * (colors + sizes + styles) + 3 * values
-    sets = build(tmp_path, [FIRST, SECOND, THIRD, small]).recorded.options
-    found = choice_probs(domain, {"goal": domain.recorded.latents["goal"]}, sets)[3]
-    lapse = sets[3, 0, 0, -1]
-    for probs, texts in zip(found, shown_in(small, "rounds"), strict=True):
-        expected = rule_by_hand(texts, ({"easy clean"}, {"style": "modern shelf"}), lapse)
-        np.testing.assert_allclose(probs, expected, atol=1e-12)
 
 
 def test_goals_without_attributes_or_without_options(tmp_path):

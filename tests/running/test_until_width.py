@@ -12,13 +12,14 @@ from beliefbench.protocol.protocol import Protocol
 from beliefbench.protocol.stopping import UntilWidth, order_of_users
 from beliefbench.running.answering import Job, run_identity
 
-PROTOCOL = {"users": 300, "rounds": 1, "heldout": 20}
-LOOKS = (48, 72, 108, 162, 243, 300)
+DOMAIN = "flights-3"
+PROTOCOL = {"users": 124, "rounds": 1, "heldout": 20}
+LOOKS = (48, 72, 108, 124)
 
 
 @pytest.fixture(scope="module")
 def domain() -> bb.Domain:
-    return bb.load_domain("flights")
+    return bb.load_domain(DOMAIN)
 
 
 def final_accuracy(rows) -> np.ndarray:
@@ -29,8 +30,8 @@ def final_accuracy(rows) -> np.ndarray:
 
 def asked_first() -> list[int]:
     """The users in the order in which they are asked."""
-    episodes = bb.Episodes(bb.load_domain("flights"), Protocol(**PROTOCOL))
-    return episodes.users[order_of_users(0, "flights", PROTOCOL["users"])].tolist()
+    episodes = bb.Episodes(bb.load_domain(DOMAIN), Protocol(**PROTOCOL))
+    return episodes.users[order_of_users(0, DOMAIN, PROTOCOL["users"])].tolist()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def whole(domain, tmp_path_factory):
     return bb.run(domain, "random", **PROTOCOL, results=tmp_path_factory.mktemp("whole")).rows().to_pandas()
 
 
-@pytest.mark.parametrize("width", [0.2, 0.05, 0.02])
+@pytest.mark.parametrize("width", [0.2, 0.045, 0.02])
 def test_it_ends_at_the_first_look_that_is_narrow_enough(domain, whole, tmp_path, width):
     """Worked out anew from a run of all users, whose answers those of the stopped run are."""
     accuracy = final_accuracy(whole)
@@ -57,15 +58,15 @@ def test_the_widths_above_stop_at_different_looks(whole):
     accuracy = final_accuracy(whole)
     widths = {look: np.subtract(*clustered_interval(accuracy[:look])[::-1]) for look in LOOKS}
     assert widths[48] < 0.2
-    assert widths[48] >= 0.05 > widths[243]
-    assert widths[243] >= 0.02
+    assert widths[72] >= 0.045 > widths[108]
+    assert widths[124] >= 0.02
 
 
 def test_a_stopped_process_goes_on_and_asks_the_same(domain, tmp_path, monkeypatch):
     """It is stopped in its second look."""
     agent = bb.load_agent("random", domain)
     agent.users_per_call = 20
-    settings = {**PROTOCOL, "until_width": 0.05}
+    settings = {**PROTOCOL, "until_width": 0.045}
     whole = bb.run(domain, agent, **settings, results=tmp_path / "whole").rows()
     calls = 0
 
@@ -99,8 +100,8 @@ def test_it_stands_beside_runs_of_all_users_and_says_how_many_it_asked(domain, t
     bb.run(domain, "random", **PROTOCOL, results=tmp_path, until_width=0.2)
     (group,) = read_leaderboard(tmp_path).groups()
     notes = {row.fields["agent"]: (row.fields["users"], row.note) for row in group}
-    assert notes == {"first": (300, None), "random": (48, "48 of 300 users")}
-    assert all(row.population == 300 for row in group)
+    assert notes == {"first": (124, None), "random": (48, "48 of 124 users")}
+    assert all(row.population == 124 for row in group)
 
 
 @pytest.mark.parametrize("width", [0.0, 1.0, -0.1, float("nan")])

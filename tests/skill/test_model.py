@@ -139,8 +139,10 @@ def test_the_posterior_is_that_of_pymc(groups):
 
 
 @pytest.mark.slow
-def test_an_agent_that_does_alike_elsewhere_is_believed_where_it_does_not():
+def test_an_agent_that_does_alike_elsewhere_is_believed_where_it_does_not(monkeypatch):
     """Closes all of the gap on five domains, and nothing on a sixth: there it stays where it was seen."""
+    for name, value in {"CHAINS": 1, "WARMUP": 400, "DRAWS": 800}.items():  # the mean is sure to a tenth of its error
+        monkeypatch.setattr(model, name, value)
     rng = np.random.default_rng(6)
     groups = [
         Comparable(["learner", "guesser"], simulated(rng, np.array([[share], [1 / 3]]), 300, exact=[0.8]))
@@ -152,16 +154,19 @@ def test_an_agent_that_does_alike_elsewhere_is_believed_where_it_does_not():
 
 
 @pytest.mark.slow
-def test_intervals_cover_known_accuracies(monkeypatch):
-    """1,000 simulated runs: 125 agents on 8 domains, 60 users each.
+@pytest.mark.parametrize(
+    ("agents", "domains", "least", "most"),
+    [(50, 4, 0.9, 0.99), pytest.param(125, 8, 0.93, 0.97, marks=pytest.mark.reference)],
+)
+def test_intervals_cover_known_accuracies(monkeypatch, agents, domains, least, most):
+    """200 simulated runs, 1,000 where a minute matters less: agents on domains, 60 users each.
 
     Declared failure rate: were the cover 95%, the share of 1,000 independent intervals would lie within 93 and 97 all
-    but 4 times in 1,000.
+    but 4 times in 1,000, and that of 200 within 90 and 99 all but 2 times in 1,000.
     """
     for name, value in {"CHAINS": 1, "WARMUP": 400, "DRAWS": 800}.items():  # enough for a quantile of each
         monkeypatch.setattr(model, name, value)
     rng = np.random.default_rng(4)
-    agents, domains = 125, 8
     closed, exact = rng.uniform(0, 1, size=(agents, 1)), rng.uniform(0.6, 0.9, size=domains)
     truth = 1 / 3 + closed * (exact - 1 / 3) + rng.normal(0, 0.05, size=(agents, domains))
     groups = []
@@ -170,4 +175,4 @@ def test_intervals_cover_known_accuracies(monkeypatch):
         groups.append(Comparable([f"agent {agent}" for agent in range(agents)], runs))
     drawn = fit(groups).accuracy.reshape(800, domains, agents)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    assert 0.93 <= ((low < truth.T) & (high > truth.T)).mean() <= 0.97
+    assert least <= ((low < truth.T) & (high > truth.T)).mean() <= most

@@ -18,24 +18,26 @@ import beliefbench as bb
 from beliefbench.errors import UsageError
 from beliefbench.language.chat_format import chat_format_of
 from beliefbench.language.prompts import Conversations, PromptStyle
+from beliefbench.students import student as students
 from beliefbench.students.auxiliary_heads import Lesson
 from beliefbench.students.interactions import Source
-from beliefbench.students.student import Settings, new_student, teach_student
+from beliefbench.students.student import BATCH, Settings, new_student, teach_student
 from beliefbench.students.token_writer import Writer
 from beliefbench.students.vocabulary import END, PhraseVocabulary
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+# All draws are of BATCH interactions, as those of a teaching are: each domain's are compiled once.
 TAUGHT = ("oracle-taught", "bayesian-taught", "posterior-taught")
-COMMAND = (
-    sys.executable,
-    "-c",
-    "from beliefbench.cli.main import main; main()",
-    "teach",
-    "student",
-    "--domain",
-    "flights-2",
-)
+TEACH = ("teach", "student", "--domain", "flights-2")
+SMALL = {"hidden_size": 32, "intermediate_size": 64}
+CHILD = f"""
+from beliefbench.cli.main import main
+from beliefbench.students import student
+student.SHAPE |= {SMALL}
+student.EXAMINED = {BATCH}
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def conversations(domain, drawn, stage):
 def test_what_is_taught_is_what_the_tokenizer_makes_of_the_words(flights, history):
     tokenizer = PhraseVocabulary.of(flights).tokenizer()
     speech = chat_format_of(tokenizer, frozenset())
-    drawn = Source(flights, "posterior", history).draw("teaching", 0, users=8)
+    drawn = Source(flights, "posterior", history).draw("teaching", 0, BATCH)
     written = Writer(flights, tokenizer).write(drawn)
     assert (drawn.chosen != drawn.recommended).any() == (history == "bayesian")
     for stage in range(6):
@@ -83,12 +85,12 @@ def test_other_text_is_read_by_bytes_and_comes_back(flights):
 
 def test_answers_and_beliefs_are_those_of_an_enumeration_by_hand(flights, people):
     """The paper's 624 people, their best options in integers, and Bayes' rule, in NumPy."""
-    drawn = Source(flights, "posterior", "bayesian").draw("teaching", 3, users=12)
+    drawn = Source(flights, "posterior", "bayesian").draw("teaching", 3, BATCH)
     rewards = np.einsum("usof,hf->usoh", np.rint(10 * drawn.options), np.rint(2 * people))
     best = rewards == rewards.max(axis=2, keepdims=True)
     probs = best / best.sum(axis=2, keepdims=True)
     levels = np.rint(2 * people).astype(int) + 2
-    for user in range(12):
+    for user in range(BATCH):
         likelihoods = probs[user, np.arange(6), drawn.chosen[user]]
         for stage in range(6):
             posterior = np.prod(likelihoods[:stage], axis=0) * np.ones(624)
@@ -96,7 +98,7 @@ def test_answers_and_beliefs_are_those_of_an_enumeration_by_hand(flights, people
             assert drawn.answers[user, stage] == pytest.approx(probs[user, stage] @ posterior, abs=1e-6)
             alone = likelihoods[stage] / likelihoods[stage].sum()
             for feature in range(4):
-                for found, weights in ((drawn.beliefs, posterior), (drawn.on_progress, alone)):
+                for found, weights in ((drawn.beliefs, posterior), (drawn.told, alone)):
                     marginal = np.bincount(levels[:, feature], weights, minlength=5)
                     assert found[user, stage, feature] == pytest.approx(marginal, abs=1e-6)
     assert np.take_along_axis(drawn.answers, drawn.recommended[..., None], 2) == pytest.approx(
@@ -106,7 +108,7 @@ def test_answers_and_beliefs_are_those_of_an_enumeration_by_hand(flights, people
 
 def test_teachers_differ_in_what_they_answer_alone(flights):
     soft, hard, right = (
-        Source(flights, teacher, "bayesian").draw("teaching", 1, users=64)
+        Source(flights, teacher, "bayesian").draw("teaching", 1, BATCH)
         for teacher in ("posterior", "bayesian", "oracle")
     )
     for one, other in pairwise((soft, hard, right)):
@@ -127,10 +129,10 @@ def test_teachers_differ_in_what_they_answer_alone(flights):
 
 def test_draws_depend_on_purpose_number_and_seed_alone(flights_2):
     source = Source(flights_2, "posterior", "bayesian")
-    options = source.draw("teaching", 0, 4).options
-    assert (options == source.draw("teaching", 0, 4).options).all()
-    others = (source.draw("teaching", 1, 4), source.draw("examination", 0, 4))
-    for other in (*others, Source(flights_2, "posterior", "bayesian", seed=1).draw("teaching", 0, 4)):
+    options = source.draw("teaching", 0, BATCH).options
+    assert (options == source.draw("teaching", 0, BATCH).options).all()
+    others = (source.draw("teaching", 1, BATCH), source.draw("examination", 0, BATCH))
+    for other in (*others, Source(flights_2, "posterior", "bayesian", seed=1).draw("teaching", 0, BATCH)):
         assert (options != other.options).any()
 
 
@@ -140,16 +142,17 @@ def test_domains_that_cannot_be_taught_so_are_told(name, why):
         Source(bb.load_domain(name), "oracle", "oracle")
 
 
+@pytest.mark.usefixtures("small_students")
 def test_the_loss_on_answers_is_the_plain_cross_entropy(flights_2):
     source = Source(flights_2, "posterior", "bayesian")
     tokenizer, student = new_student(source, 0)
-    drawn = source.draw("teaching", 0, 3)
+    drawn = source.draw("teaching", 0, BATCH)
     lesson = Lesson.of(drawn, Writer(flights_2, tokenizer).write(drawn))
     with torch.no_grad():
         parts = student(lesson)
     named = [tokenizer.convert_tokens_to_ids(f"The best option is Flight {option}.") for option in (1, 2, 3)]
     losses, ends = [], []
-    for user in range(3):
+    for user in range(BATCH):
         with torch.no_grad():
             log_probs = torch.log_softmax(student.model(lesson.ids[user : user + 1]).logits[0], dim=-1)
         for stage, ask in enumerate(lesson.asks[user]):
@@ -161,31 +164,42 @@ def test_the_loss_on_answers_is_the_plain_cross_entropy(flights_2):
     assert float(parts["loss"]) == pytest.approx(sum(float(part) for name, part in parts.items() if name != "loss"))
 
 
-@pytest.mark.slow
+@pytest.fixture
+def small_students(monkeypatch):
+    """Students narrower than those that are shipped, and few questions to them; `CHILD` makes the same."""
+    monkeypatch.setattr(students, "SHAPE", students.SHAPE | SMALL)
+    monkeypatch.setattr(students, "EXAMINED", BATCH)
+
+
+@pytest.mark.usefixtures("small_students")
 def test_a_student_is_a_model_as_any_other_and_a_killed_teaching_ends_with_the_same(call, tmp_path):
-    """Through the command line, three times: whole, killed for good and gone on with, and once more."""
+    """Whole, killed for good and gone on with through the command line, and once more."""
     source = Source(bb.load_domain("flights-2"), "posterior", "bayesian")
-    teach_student(source, Settings(160), tmp_path / "whole")
-    more = ["--interactions", "160", "--out", str(tmp_path / "killed")]
-    killed = subprocess.Popen([*COMMAND, *more], stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    teach_student(source, Settings(12 * BATCH), tmp_path / "whole")
+    more = ["--interactions", str(12 * BATCH), "--out", str(tmp_path / "killed")]
+    killed = subprocess.Popen(
+        [sys.executable, "-c", CHILD, *TEACH, *more],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     deadline = time.monotonic() + 120
     while not list((tmp_path / "killed").glob("checkpoints/*/trainer_state.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL, "it ended before it could be killed"
     assert not (tmp_path / "killed" / "model.safetensors").exists()
-    assert call("teach", "student", "--domain", "flights-2", *more)[0] == 0
+    assert call(*TEACH, *more)[0] == 0
     ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert "was taught already" in call("teach", "student", "--domain", "flights-2", *more)[2]
-    status, _, said = call("teach", "student", "--domain", "flights-2", *more, "--seed", "1")
+    assert "was taught already" in call(*TEACH, *more)[2]
+    status, _, said = call(*TEACH, *more, "--seed", "1")
     assert (status, said.count("\n")) == (2, 1)
     assert "holds another training (other seed)" in said
 
     agent = bb.load_agent(f"prompted:{tmp_path / 'whole'},dtype=float32", source.domain)
     tokenizer, student = new_student(source, 0)
     student.model.load_state_dict({name: weight.float() for name, weight in ours.items()})
-    drawn = source.draw("teaching", 7, 4)
+    drawn = source.draw("teaching", 21, BATCH)
     with torch.inference_mode():
         expected = student.predict(Lesson.of(drawn, Writer(source.domain, tokenizer).write(drawn))).numpy()
     heard = agent.model.ask(conversations(source.domain, drawn, 3), _options())
@@ -222,10 +236,10 @@ def test_shipped_students_were_taught_the_same_interactions():
 @pytest.mark.slow
 def test_the_posterior_taught_student_learns_from_choices(flights, tmp_path):
     """Half of the way from chance to exact after round 3 is 53.1%; the student stands at 71.4%, and with 24 users
-    the standard error is about 4 points: one seed in 100,000 fails.
+    of 5 questions each the standard error is 4.2 points: one seed in 100,000 fails.
     """
     agent = bb.load_agent("posterior-taught", flights)
-    run = bb.run(flights, agent, users=24, rounds=3, heldout=20, results=tmp_path)
+    run = bb.run(flights, agent, users=24, rounds=3, heldout=5, results=tmp_path)
     rows = run.rows().to_pandas()
     after = rows[(rows["stage"] == 3) & (rows["question"] >= 0)]
     assert (after["choice"] == after["truth"]).mean() > 0.531

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -22,6 +23,7 @@ FIRST = (
     "for me. Use your best judgment if you are unsure. Do not say you need more information.\n\n"
 )
 WHICH = "Which flight is the best option?\n\n"
+ROUNDS = 2
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +46,12 @@ def predictive(options: np.ndarray, chosen: np.ndarray, query: np.ndarray) -> np
 
 
 def course(domain, **how) -> TeachingTask:
-    return TeachingTask(domain, **{"interactions": 1, "rounds": 3, **how})
+    return TeachingTask(domain, **{"interactions": 1, "rounds": ROUNDS, **how})
 
 
+@cache
 def only(domain, **how):
+    """The one lesson of a course; each is drawn once."""
     (lesson,) = lessons(course(domain, **how))
     return lesson
 
@@ -58,7 +62,7 @@ def test_the_exact_teachers_answer_with_the_posterior_predictive(domain, teacher
     assert lesson.users.tolist() == list(range(24))
     for user in range(24):
         options, chosen = lesson.options[user], lesson.chosen[user]
-        for stage in range(4):
+        for stage in range(ROUNDS + 1):
             queries = [*lesson.sets[user], *options[stage : stage + 1]]
             for at, query in enumerate(queries):
                 expected = predictive(options[:stage], chosen[:stage], query)
@@ -66,13 +70,13 @@ def test_the_exact_teachers_answer_with_the_posterior_predictive(domain, teacher
                 assert expected[answer] >= expected.max() - 1e-9
                 if teacher == "posterior":
                     np.testing.assert_allclose(lesson.probs[user, stage, at], expected, atol=1e-9)
-    assert (lesson.recommended == lesson.answers[:, :3, -1]).all()
+    assert (lesson.recommended == lesson.answers[:, :ROUNDS, -1]).all()
     assert (lesson.probs is None) == (teacher == "bayesian")
 
 
 def test_the_oracle_is_always_right(domain):
     lesson = only(domain, teacher="oracle", quiz=2)
-    assert (lesson.answers[:, :3, -1] == lesson.chosen).all()
+    assert (lesson.answers[:, :ROUNDS, -1] == lesson.chosen).all()
     assert (lesson.recommended == lesson.chosen).all()
     for user, sets in enumerate(lesson.sets):
         for number, one in enumerate(sets):
@@ -82,7 +86,7 @@ def test_the_oracle_is_always_right(domain):
 def test_a_history_may_be_anothers(domain):
     control, bayesian = only(domain, teacher="oracle", history="bayesian"), only(domain, teacher="bayesian")
     assert (control.recommended == bayesian.recommended).all()
-    assert (control.answers[:, :3, -1] == control.chosen).all()
+    assert (control.answers[:, :ROUNDS, -1] == control.chosen).all()
     assert (control.recommended != control.chosen).any()
 
 
@@ -115,9 +119,9 @@ def by_hand(lesson, user: int, round_: int) -> list[dict]:
 def test_records_read_as_written_by_hand(domain, how):
     lesson = only(domain, **how)
     found = list(records(course(domain, **how), lesson))
-    assert len(found) == 24 * 3
+    assert len(found) == 24 * ROUNDS
     for number, record in enumerate(found):
-        user, round_ = divmod(number, 3)
+        user, round_ = divmod(number, ROUNDS)
         assert record == {"idx": user, "messages": by_hand(lesson, user, round_)}
 
 
@@ -128,7 +132,7 @@ def test_whole_interactions_hold_an_answer_a_round(domain):
     assert len(found) == 24
     others = 0
     for user, record in enumerate(found):
-        conversation = by_hand(lesson, user, 2)
+        conversation = by_hand(lesson, user, ROUNDS - 1)
         for at, message in enumerate(record["messages"]):
             assert message["role"] == conversation[at]["role"]
             if message["role"] == "user":
@@ -142,21 +146,21 @@ def test_whole_interactions_hold_an_answer_a_round(domain):
 
 
 def test_the_posterior_stands_beside_its_answer(domain):
-    lesson = only(domain, teacher="posterior", quiz=1)
-    found = list(records(course(domain, teacher="posterior", quiz=1), lesson))
-    assert len(found) == 24 * (3 + 4)
+    lesson = only(domain, teacher="posterior", quiz=2)
+    found = list(records(course(domain, teacher="posterior", quiz=2), lesson))
+    assert len(found) == 24 * (ROUNDS + 2 * (ROUNDS + 1))
     for record in found:
         (*told, taught) = record["messages"]
         assert not any("probs" in message for message in told)
         assert sum(taught["probs"]) == pytest.approx(1, abs=1e-5)
         best = int(taught["content"][-2]) - 1
         assert taught["probs"][best] == max(taught["probs"])
-    quiz = found[3]["messages"]  # the first user's, before anything is seen
+    quiz = found[ROUNDS]["messages"]  # the first user's, before anything is seen
     assert quiz[0]["content"] == FIRST + WHICH + text_of(lesson.sets[0, 0])
 
 
 def test_some_users_are_never_taught(domain):
-    how = {"users": 10, "interactions": 3, "seed": 5}
+    how = {"teacher": "oracle", "users": 10, "interactions": 3, "seed": 5}
     taught = course(domain, **how).taught()
     assert len(set(taught)) == 10
     for lesson in lessons(course(domain, **how)):
@@ -165,8 +169,8 @@ def test_some_users_are_never_taught(domain):
 
 
 def test_no_run_meets_what_is_taught_and_no_interaction_another(domain):
-    first, second = lessons(course(domain, interactions=2))
-    run = Episodes(domain, Protocol(users=24, rounds=3, heldout=1))
+    first, second = lessons(course(domain, teacher="oracle", interactions=2))
+    run = Episodes(domain, Protocol(users=24, rounds=ROUNDS, heldout=1))
     for one, other in ((first.options, second.options), (first.options, run.options[np.argsort(run.users)])):
         same = (one == other).all(axis=(2, 3)).mean()
         assert same < 0.05  # by chance: a set of flights-2 has 121**3 forms
@@ -211,7 +215,8 @@ def test_numbers_out_of_range_are_said(domain, how, says):
 
 
 def test_the_command_writes_and_says_so(call, tmp_path):
-    arguments = ["teach", "data", "--domain", "flights-2", "--interactions", "1", "--out", str(tmp_path / "data.jsonl")]
+    arguments = ["teach", "data", "--domain", "flights-2", "--teacher", "oracle", "--interactions", "1"]
+    arguments += ["--out", str(tmp_path / "data.jsonl")]
     status, _, said = call(*arguments)
     assert status == 0, said
     assert "wrote 120 records" in said

@@ -77,8 +77,8 @@ def query_values(model: Callable[..., Any], values: dict[str, Any], options: Any
     traced = _traced(model, values, options)
     if of != "reward":
         choice = traced["choice"]["fn"]
-        log_probs = [choice.log_prob(jnp.full(len(options), option)) for option in range(OPTIONS)]
-        probs = jnp.exp(jnp.stack(log_probs, axis=-1))
+        log_probs = jax.vmap(lambda option: choice.log_prob(jnp.full(len(options), option)))(jnp.arange(OPTIONS))
+        probs = jnp.exp(jnp.moveaxis(log_probs, 0, -1))
         return probs if of == "choice" else jax.scipy.special.entr(probs)
     if of not in traced:
         raise ValueError(
@@ -174,6 +174,8 @@ def _sweep_groups(
 
     def values_of(latents: dict[str, Any], asked: Any) -> Any:
         """A value of each option under each hypothesis of the block, [block, sets * 3]."""
+        if not len(asked):  # nothing is compiled for nothing
+            return jnp.zeros((block, 0))
         found = jax.vmap(lambda values: query_values(domain.model, values, jnp.concatenate([asked, nobody]), of))(
             latents
         )

@@ -1,1 +1,25 @@
-"""The leaderboard: rows, ranking, and the forms it is written in."""
+"""The leaderboard: rows, ranking, and the forms it is written in. Called, it is `beliefbench.leaderboard.ranking.leaderboard`.
+
+The public function and this package have one name, and whichever was imported last would hide the other.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _CallablePackage(ModuleType):
+    def __call__(self, results: str | Path = "results/local") -> pd.DataFrame:
+        """Return `beliefbench.leaderboard.ranking.leaderboard` of the results."""
+        from beliefbench.leaderboard.ranking import leaderboard
+
+        return leaderboard(results)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

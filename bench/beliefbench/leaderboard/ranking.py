@@ -126,7 +126,7 @@ def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
 
     board = read_leaderboard(results)
     for problem in board.problems:
-        warnings.warn(problem, stacklevel=2)
+        warnings.warn(problem, stacklevel=3)  # of who called the package
     return board.with_skill(Path(results)).as_frame()
 
 

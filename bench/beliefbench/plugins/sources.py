@@ -5,10 +5,11 @@ A source is found without being loaded, and a source that is broken fails alone.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -59,7 +60,7 @@ def sources(kind: Kind) -> list[Source]:
     >>> [source.origin for source in sources("domain") if source.name == "hotels"]
     ['beliefbench, beliefbench.domains.hotels:hotels']
     """
-    found = [_entry_point(kind, point) for point in entry_points(group=f"beliefbench.{kind}s")]
+    found = [_entry_point(kind, point) for point in _entry_points(f"beliefbench.{kind}s")]
     found += [source for folder in _folders for source in _folder_sources(folder)[0].get(kind, [])]
     return found + [source for source in _further_sources()[0] if source.kind == kind]
 
@@ -127,7 +128,7 @@ def _further_sources() -> tuple[list[Source], list[BeliefBenchError]]:
     """Return what functions registered as ``beliefbench.sources`` bring, and what is wrong with the others."""
     found: list[Source] = []
     broken = []
-    for point in entry_points(group=FURTHER):
+    for point in _entry_points(FURTHER):
         try:
             brought = list(point.load()())
             if wrong := [one for one in brought if not isinstance(one, Source)]:
@@ -140,6 +141,25 @@ def _further_sources() -> tuple[list[Source], list[BeliefBenchError]]:
     return found, broken
 
 
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    """Return the entry points of a group, looked for anew once a folder on `sys.path` has changed."""
+    return _entry_points_of(group, tuple((folder, _changed(folder)) for folder in sys.path))
+
+
+@lru_cache(maxsize=16)  # to read what all packages say of themselves takes 50 ms
+def _entry_points_of(group: str, folders: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=group))
+
+
+def _changed(folder: str) -> int:
+    """Return when a folder last changed, in ns; 0 if it is not there."""
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=512)
 def _entry_point(kind: Kind, point: EntryPoint) -> Source:
     package = point.dist.name if point.dist else "unknown package"
     return Source(point.name, f"{package}, {point.value}", point.load, point.value, kind)

@@ -16,7 +16,7 @@ import numpy as np
 from numpyro import handlers
 
 from beliefbench.domain import OPTIONS, Domain, Recorded
-from beliefbench.draws import in_chunks, key, keys_for, path_keys
+from beliefbench.draws import in_chunks, key, keys_for, path_keys, quick_jit
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.exact.enumeration import query_values
 from beliefbench.exact.inference import expected_information, predictives
@@ -135,7 +135,7 @@ def choice_probs(domain: Domain, latents: dict[str, np.ndarray], options: np.nda
         return np.asarray(_choice_probs(domain, latents, jnp.asarray(options)))
 
 
-@partial(jax.jit, static_argnames="domain")
+@partial(quick_jit, static_argnames="domain")
 def _choice_probs(domain: Domain, latents: Any, options: Any) -> Any:
     return jax.vmap(lambda values, sets: query_values(domain.user_model, values, sets))(latents, options)
 
@@ -196,12 +196,12 @@ def _choices(domain: Domain, latents: Any, options: np.ndarray, keys: np.ndarray
     return in_chunks(partial(_choose, domain), each, flat, keys).reshape(users, sets)
 
 
-@partial(jax.jit, static_argnames=("domain", "sets"))
+@partial(quick_jit, static_argnames=("domain", "sets"))
 def _draw_sets(domain: Domain, sets: int, keys: Any) -> Any:
     return jax.vmap(lambda at: domain.draw(jax.random.wrap_key_data(at), sets))(keys)
 
 
-@partial(jax.jit, static_argnames="domain")
+@partial(quick_jit, static_argnames="domain")
 def _choose(domain: Domain, latents: Any, options: Any, keys: Any) -> Any:
     def choose(values: Any, one_set: Any, at: Any) -> Any:
         model = handlers.seed(handlers.substitute(domain.user_model, data=values), jax.random.wrap_key_data(at))

@@ -143,11 +143,14 @@ def _log_determinant(scale: jax.Array, shape: tuple[int, int]) -> jax.Array:
 def fit(groups: Sequence[Comparable], seed: int = 0) -> Draws:
     """Draw from the posterior by NUTS: `CHAINS` chains of `DRAWS` draws.
 
+    >>> from unittest.mock import patch
     >>> rng = np.random.default_rng(0)
     >>> right = [rng.binomial(20, share, size=(50, 2)) for share in (0.4, 0.7)]
-    >>> drawn = fit([Comparable(["a", "b"], [Counts(np.arange(50), one, 20, exact=right[1]) for one in right])])
+    >>> groups = [Comparable(["a", "b"], [Counts(np.arange(50), one, 20, exact=right[1]) for one in right])]
+    >>> with patch.multiple("beliefbench.skill.model", CHAINS=1, WARMUP=100, DRAWS=200):  # enough for an example
+    ...     drawn = fit(groups)
     >>> drawn.accuracy.shape, bool((drawn.accuracy[..., 0, :] < drawn.accuracy[..., 1, :]).mean() > 0.99)
-    ((4, 1000, 2, 2), True)
+    ((1, 200, 2, 2), True)
     """
     stages = groups[0].runs[0].right.shape[1]
     agents = agents_of(groups)

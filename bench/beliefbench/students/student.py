@@ -111,7 +111,7 @@ def teach_student(
     set_seed(settings.seed)
     tokenizer, student = new_student(source, settings.seed)
     writer = Writer(source.domain, tokenizer)
-    validation_batch = Examination.of(source, writer)
+    validation_batch = Examination.of(source, writer, EXAMINED)
     watching = ProgressCallback(out / VALIDATIONS, validation_batch.measure, on_progress)
     trainer = trainer_of(student, Stream(source, writer, settings.steps), out / CHECKPOINTS, settings, watching)
     with claimed(out, about):
@@ -174,7 +174,7 @@ class Examination:
     lesson: Lesson
 
     @classmethod
-    def of(cls, source: Source, writer: Writer, users: int = EXAMINED) -> Examination:
+    def of(cls, source: Source, writer: Writer, users: int) -> Examination:
         """Return that of a source; whoever its teacher is."""
         exact = Source(source.domain, "posterior", "bayesian", source.rounds, source.seed)
         drawn = exact.draw("examination", 0, users)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import jax
@@ -124,7 +125,7 @@ class Lesson:
 
 def lessons(course: TeachingTask) -> Iterator[Lesson]:
     """Yield the lessons of a course, one an interaction."""
-    domain = replace(course.domain, name=f"{course.domain.name} (teaching)")
+    domain = _set_apart(course.domain, "teaching")
     taught = course.taught()
     users = population(domain) if taught is not None else course.users or 0
     for number in range(course.interactions):
@@ -139,7 +140,7 @@ def validation_batch(course: TeachingTask, users: int) -> tuple[Lesson, bool]:
     """
     if not 1 <= users <= MAX_VALIDATED:
         raise UsageError(f"validate = {users}; expected 1 to {MAX_VALIDATED:,} users, or 0 for no validation.")
-    domain = replace(course.domain, name=f"{course.domain.name} (examination)")
+    domain = _set_apart(course.domain, "examination")
     taught = course.taught()
     size = population(domain)
     others = None if taught is None else np.setdiff1d(np.arange(size), taught)
@@ -151,6 +152,12 @@ def validation_batch(course: TeachingTask, users: int) -> tuple[Lesson, bool]:
     known = others if held_out else np.arange(size)
     met = episodes.users[np.isin(episodes.users, known)][:users]  # in the episodes' own order, which is random
     return _lesson(course, episodes, np.sort(met)), held_out
+
+
+@lru_cache(maxsize=8)
+def _set_apart(domain: Domain, purpose: str) -> Domain:
+    """Return a domain whose draws are its own. The same each time: what is compiled for it is found again."""
+    return replace(domain, name=f"{domain.name} ({purpose})")
 
 
 def _lesson(course: TeachingTask, episodes: Episodes, taught: np.ndarray | None) -> Lesson:

@@ -94,7 +94,7 @@ def teach(
     ----------
     every_turn
         As in `beliefbench.teaching.reading.conversations`.
-    told
+    on_progress
         Called after each step.
 
     Raises

@@ -180,7 +180,7 @@ def serving(tmp_path_factory):
                     except OSError:
                         assert server.poll() is None, log.read_text()
                         assert time.monotonic() < until, log.read_text()
-                        time.sleep(0.5)
+                        time.sleep(0.1)
                 yield f"http://127.0.0.1:{port}/v1"
             finally:
                 server.terminate()

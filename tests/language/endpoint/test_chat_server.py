@@ -24,7 +24,7 @@ from beliefbench.language.endpoint import RetryPolicy
 
 @pytest.mark.slow
 def test_every_question_is_answered_once_whatever_goes_wrong(make, flights, server, tmp_path):
-    """64 users; two tries in five go wrong, in one of seven ways. Runs are repeated until one is finished."""
+    """32 users; two tries in five go wrong, in one of seven ways. Runs are repeated until one is finished."""
     wrong = ("429 0.05", "500", "503", "half", "wrong JSON", "no JSON", "hang")
     weights = (0.26, 0.2, 0.2, 0.12, 0.1, 0.1, 0.02)
 
@@ -36,7 +36,7 @@ def test_every_question_is_answered_once_whatever_goes_wrong(make, flights, serv
         return act
 
     server.script = script
-    settings = {"users": 64, "rounds": 1, "heldout": 2, "results": tmp_path / "results"}
+    settings = {"users": 32, "rounds": 1, "heldout": 2, "results": tmp_path / "results"}
     for _ in range(20):
         try:
             done = bb.run(
@@ -47,11 +47,11 @@ def test_every_question_is_answered_once_whatever_goes_wrong(make, flights, serv
             assert "every answer that came is kept, and running the same again" in str(error)  # noqa: PT017
     rows = done.rows().to_pandas()
     assert acts == {"answer", *wrong}
-    assert len(rows) == 64 * (2 + 1 + 2)
+    assert len(rows) == 32 * (2 + 1 + 2)
     assert (rows["choice"] >= 0).all()
     assert set(server.answered.values()) == {1}
     assert server.answered.keys() == server.asked.keys()
-    assert len(server.answered) == 2 + 64 + 64 * 2  # at stage 0 the held-out questions are the same for everyone
+    assert len(server.answered) == 2 + 32 + 32 * 2  # at stage 0 the held-out questions are the same for everyone
     assert (rows["tokens"] == 57).all()
     assert all("logprobs" in body for body in server.bodies)
 

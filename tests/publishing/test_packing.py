@@ -1,0 +1,155 @@
+"""Packing: what of a run it keeps, how far it may move a number, and how small it makes a run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from beliefbench.leaderboard.ranking import read_leaderboard
+from beliefbench.publishing.layout import Layout
+from beliefbench.publishing.publish import publish
+from beliefbench.running.packing import (
+    TOLERANCE,
+    pack_exact,
+    pack_probs,
+    pack_rows,
+    to_parquet,
+    unpack_probs,
+    unpack_rows,
+)
+from beliefbench.running.store import ROWS, RunStore
+from beliefbench.scoring.heldout import HeldOut
+from beliefbench.scoring.scores import ROUND_FIELDS, score
+
+MOVED = {"log_score": 1e-4, "brier": 1e-5, "kl_exact": 1e-4, "ece": 5e-4}
+"""The most by which packing may move a metric of 62,400 answers; docs/publishing.md says so."""
+OF_FEW = {"log_score": 1e-3, "brier": 5e-4, "kl_exact": 1e-3, "ece": 0.05}
+"""The same of 60 answers: where one falls into the next bin of ECE, that moves."""
+
+
+def tied(probs: np.ndarray) -> np.ndarray:
+    return probs >= probs.max(axis=-1, keepdims=True) - 1e-9
+
+
+@settings(max_examples=300)
+@given(arrays(np.float64, (4, 3), elements=st.one_of(st.floats(0, 1), st.sampled_from([0, 1e-7, 0.25, 0.5, 1]))))
+def test_packing_moves_no_probability_far_and_changes_no_tie(weights):
+    probs = np.where(weights.sum(-1, keepdims=True) > 0, weights, 1)
+    probs = probs / probs.sum(axis=-1, keepdims=True)
+    kept = pack_probs(probs)
+    back = unpack_probs(kept)
+    assert kept.dtype == np.float16
+    assert abs(back - probs).max() <= TOLERANCE
+    assert abs(back.sum(axis=-1) - 1).max() < 1e-12
+    assert (back >= 0).all()
+    assert (tied(back) == tied(probs)).all()
+    assert np.array_equal(pack_probs(back), kept, equal_nan=True)  # what is packed again stays as it is
+
+
+@pytest.mark.parametrize(
+    "probs",
+    [
+        [0.5001, 0.4999, 0.0],  # both round to 1/2
+        [0.33341, 0.33340, 0.33319],
+        [0.3334, 0.3333, 0.3333],
+        [1 / 3, 1 / 3, 1 / 3],
+        [0.4, 0.2, 0.4],
+        [1.0, 0.0, 0.0],
+        [1 - 3e-8, 2e-8, 1e-8],
+    ],
+)
+def test_near_ties_and_ties_stay_what_they_are(probs):
+    back = unpack_probs(pack_probs(np.array([probs])))
+    assert (tied(back) == tied(np.array([probs]))).all()
+    assert abs(back - probs).max() <= TOLERANCE
+
+
+def near(one: float | None, other: float | None, by: float) -> bool:
+    return one is other or abs(one - other) <= by
+
+
+def test_metrics_move_by_no_more_than_declared(local, folder_of, tmp_path):
+    """Choices, truth and ties are kept, so what rests on them is the same to the bit."""
+    for agent in ("bayesian", "random", "bayesian-mean"):
+        publish(folder_of(local, agent), tmp_path)
+    before, after = (
+        {row.fields["agent"]: row for row in read_leaderboard(results).rows} for results in (local, tmp_path)
+    )
+    assert set(after) == set(before) == {"bayesian", "random", "bayesian-mean"}
+    for agent, row in after.items():
+        assert row.fields == before[agent].fields
+        assert row.tokens == before[agent].tokens
+        for one, other in zip(row.rounds, before[agent].rounds, strict=True):
+            for name in ROUND_FIELDS:
+                assert near(one[name], other[name], OF_FEW.get(name, 0)), (agent, name)
+    assert max(one["kl_exact"] for one in after["bayesian"].rounds) < 1e-6
+
+
+def made_up(users: int, stages: int, heldout: int) -> pa.Table:
+    """Rows as a language model's would be, every probability another number, some answers unusable."""
+    rng = np.random.default_rng(0)
+    layout = Layout.of_shape(users, stages - 1, heldout)
+    stage, question = np.tile(layout.stage, users), np.tile(layout.question, users)
+    count, own = len(stage), np.tile(layout.own, users)
+    scores = rng.normal(scale=5, size=(2, count, 3))  # of spreads from 1/2 to 5, this takes most
+    probs, exact = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
+    unusable = rng.random(count) < 0.01
+    levels = [[0.1, 0.2, 0.3, 0.25, 0.15]] * 4
+    columns = {
+        "user": np.repeat(rng.permutation(users), len(layout.stage)),
+        "stage": stage,
+        "question": question,
+        "truth": rng.integers(3, size=count),
+        "choice": np.where(unusable, -1, probs.argmax(axis=-1)),
+        **{f"prob_{option}": np.where(unusable, np.nan, probs[:, option]) for option in range(3)},
+        **{f"exact_{option}": np.where(own, np.nan, exact[:, option]) for option in range(3)},
+        "tokens": rng.integers(10, 14, size=count),
+        "text": ["The best option is Flight 1."] * count,
+        "seconds": rng.random(count),
+        "bounded": [None] * count,
+        "by_beliefs": rng.integers(3, size=count),
+        "beliefs": [levels if one == 0 else None for one in question],
+        "exact_beliefs": [levels if one == 0 else None for one in question],
+    }
+    arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in ROWS]
+    return pa.Table.from_arrays(arrays, schema=ROWS)
+
+
+@pytest.mark.parametrize("users", [156, pytest.param(624, marks=pytest.mark.reference)])
+def test_a_language_model_on_all_of_flights_takes_2_mb_at_most(users):
+    """A quarter of flights a quarter of that: what takes the time is to write them small."""
+    rows = made_up(users, stages=6, heldout=100)
+    packed, exact = pack_rows(rows, "exact-0.parquet"), pack_exact(rows)
+    assert len(to_parquet(packed.drop_columns(["by_beliefs", "beliefs", "exact_beliefs"]))) < 1_900_000 * users / 624
+    assert len(to_parquet(exact)) < 2_000_000 * users / 624
+    read = (HeldOut.of(one, (users, 6, 100), True) for one in (rows, unpack_rows(packed, exact)))
+    before, after = map(score, read)
+    for one, other in zip(before, after, strict=True):
+        for name in ROUND_FIELDS:
+            assert near(one[name], other[name], MOVED.get(name, 0)), name
+
+
+def test_all_that_is_kept_comes_back(tmp_path):
+    rows = made_up(users=5, stages=3, heldout=4).sort_by(
+        [(name, "ascending") for name in ("user", "stage", "question")]
+    )
+    file = tmp_path / "d" / "a" / "k" / "rows.parquet"
+    file.parent.mkdir(parents=True)
+    name = "exact-0123456789abcdef.parquet"
+    file.write_bytes(to_parquet(pack_rows(rows, name)))
+    (tmp_path / "d" / name).write_bytes(to_parquet(pack_exact(rows)))
+    back = RunStore(file.parent).rows()
+    moved = [one for one in ROWS.names if one.startswith(("prob", "exact", "beliefs"))]
+    for one in ROWS.names:
+        if one in ("text", "seconds"):
+            assert back[one].null_count == back.num_rows
+        elif one in moved:
+            assert back[one].is_null().equals(rows[one].is_null())
+        else:
+            assert back[one].equals(rows[one]), one
+    beliefs = back["beliefs"].drop_null().to_pylist()
+    assert np.allclose(beliefs, rows["beliefs"].drop_null().to_pylist(), rtol=0, atol=TOLERANCE)

@@ -1,0 +1,132 @@
+"""Verifying finds what was changed after a run was published."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from beliefbench.publishing.evidence import verified
+from beliefbench.publishing.verify import verify_all, verify_run
+from beliefbench.running.packing import to_parquet
+
+from .tampering import change_rows, drop_user, edit_record, failed, flip_answer, other_seed, said, with_value
+
+
+def change_probability(folder: Path) -> None:
+    rows = pq.read_table(folder / "rows.parquet", partitioning=None)
+    given = pa.compute.and_(pa.compute.is_valid(rows["prob_1"]), pa.compute.greater_equal(rows["question"], 0))
+    at = given.to_pylist().index(True)
+    off = np.float16(rows["prob_1"][at].as_py() + 0.001)
+    change_rows(folder, lambda rows: with_value(rows, "prob_1", at, off))
+
+
+def duplicate_row(folder: Path) -> None:
+    change_rows(folder, lambda rows: pa.concat_tables([rows, rows[3:4]]))
+
+
+def drop_row(folder: Path) -> None:
+    change_rows(folder, lambda rows: rows[1:])
+
+
+def edit_run_json(folder: Path) -> None:
+    edit_record(folder, {"seconds": 0.001})
+
+
+def truncate(folder: Path) -> None:
+    content = (folder / "rows.parquet").read_bytes()
+    (folder / "rows.parquet").write_bytes(content[: len(content) // 2])
+
+
+def truncate_run_json(folder: Path) -> None:
+    content = (folder / "run.json").read_bytes()
+    (folder / "run.json").write_bytes(content[: len(content) // 2])
+
+
+def truncate_evidence(folder: Path) -> None:
+    content = (folder / "evidence.json").read_bytes()
+    (folder / "evidence.json").write_bytes(content[: len(content) // 2])
+
+
+def swap_exact_answers(folder: Path) -> None:
+    (file,) = folder.parents[1].glob("exact-*.parquet")
+    exact = pq.read_table(file)
+    file.write_bytes(to_parquet(exact.set_column(3, "exact_0", exact["exact_0"].take(np.arange(len(exact))[::-1]))))
+
+
+def lose(name: str) -> Callable[[Path], None]:
+    def remove(folder: Path) -> None:
+        (folder / name).unlink()
+
+    remove.__name__ = f"lose_{name}"
+    return remove
+
+
+def edit_metric(folder: Path) -> None:
+    evidence = json.loads((folder / "evidence.json").read_text())
+    evidence["rounds"][-1]["accuracy"] += 0.01
+    (folder / "evidence.json").write_text(json.dumps(evidence))
+
+
+@pytest.mark.parametrize(
+    ("change", "checks"),
+    [
+        (flip_answer, {"files", "metrics"}),
+        (change_probability, {"files", "metrics"}),
+        (drop_user, {"files", "rows"}),
+        (duplicate_row, {"files", "rows"}),
+        (drop_row, {"files", "rows"}),
+        (other_seed, {"files", "metrics", "users"}),
+        (edit_run_json, {"files"}),
+        (truncate, {"files", "rows.parquet"}),
+        (truncate_run_json, {"files", "run.json"}),
+        (truncate_evidence, {"evidence.json"}),
+        (swap_exact_answers, {"files", "metrics", "exact answers"}),
+        (lose("run.json"), {"files", "run.json"}),
+        (lose("rows.parquet"), {"files", "run.json"}),
+        (lose("evidence.json"), {"evidence.json"}),
+        (edit_metric, {"metrics"}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_was_changed_is_found(published, folder_of, change, checks):
+    """Each by the checks that should, and whatever is broken, the report ends."""
+    folder = folder_of(published, "bayesian")
+    change(folder)
+    report = verify_run(folder)
+    assert failed(report) >= checks, said(report)
+    assert not report.passed
+    assert not verified(folder)
+    assert not [result for result in report.findings if "raised" in result.detail], said(report)
+
+
+def test_only_what_was_changed_is_found(published, folder_of):
+    flip_answer(folder_of(published, "random"))
+    reports = {report.folder.parent.name: report for report in verify_all(published)}
+    assert {agent: report.passed for agent, report in reports.items()} == {
+        "bayesian": True,
+        "bayesian-mean": True,
+        "random": False,
+    }
+
+
+def test_sentences_say_what_is_wrong(published, folder_of):
+    folder = folder_of(published, "bayesian")
+    user = int(pq.read_table(folder / "rows.parquet", partitioning=None)["user"][0].as_py())
+    drop_row(folder)
+    report = said(verify_run(folder))
+    assert "FAIL  files: rows.parquet was changed: its SHA-256 is not that of evidence.json." in report
+    assert f"FAIL  rows: 1 answers are missing, such as user {user}, stage 0, own set." in report
+    assert "--    nothing was recomputed, since its rows are not whole." in report
+
+
+def test_a_run_that_lies_there_twice_is_found(published, folder_of):
+    shutil.copytree(published, published / "again")
+    found = [failed(report) for report in verify_all(published)]
+    assert found.count({"duplicate"}) == found.count(set()) == 3

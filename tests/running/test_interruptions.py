@@ -1,0 +1,166 @@
+"""A run goes on where it stopped, whatever stopped it: an agent that breaks, a kill, or damage to what it wrote."""
+
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import jax
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import beliefbench as bb
+from beliefbench.protocol.episodes import Episodes
+from beliefbench.protocol.protocol import Protocol
+from beliefbench.running.store import OWN_SET, RunStore
+
+from .pupil import PROTOCOL, Pupil, every_unit, sit_down
+
+# --- interruptions --------------------------------------------------------------------------------
+
+
+def answered(folder: Path) -> set[tuple[int, int]]:
+    """The (user, stage) pairs that a run has on disk."""
+    rows = RunStore(folder).rows()
+    return set(zip(rows["user"].to_pylist(), rows["stage"].to_pylist(), strict=True))
+
+
+@pytest.mark.parametrize("breaks_at", [1, 2, 5, 9])
+@pytest.mark.parametrize("users_per_call", [2, 4])
+def test_an_agent_that_breaks_loses_no_answer(
+    flights, tmp_path, make_pupil, asked, uninterrupted, breaks_at, users_per_call
+):
+    """Nine calls of two users each; it breaks in one of them, and goes on in calls of the same or another size."""
+    with pytest.raises(bb.BeliefBenchError, match=r"agent 'pupil' broke on flights: RuntimeError: the pupil is tired"):
+        bb.run(flights, make_pupil(breaks_at=breaks_at), results=tmp_path / "r", **PROTOCOL)
+    (record,) = (tmp_path / "r").rglob("run.json")
+    before = answered(record.parent)
+    assert len(before) == 2 * (breaks_at - 1)
+    assert not RunStore(record.parent).record().finished
+    asked()
+    done = bb.run(flights, make_pupil(users_per_call=users_per_call), results=tmp_path / "r", **PROTOCOL)
+    assert not done.reused
+    assert asked() == Counter(every_unit(flights) - before)
+    assert (done.folder / "rows.parquet").read_bytes() == uninterrupted
+
+
+def test_state_is_replayed_with_the_recorded_recommendations(flights, tmp_path, make_pupil):
+    with pytest.raises(bb.BeliefBenchError):
+        bb.run(flights, make_pupil(breaks_at=3, users_per_call=6), results=tmp_path, **PROTOCOL)
+    resumed = make_pupil(users_per_call=6)
+    rows = bb.run(flights, resumed, results=tmp_path, **PROTOCOL).rows().to_pandas()
+    assert resumed.calls == 1
+    keys = np.asarray(jax.random.key_data(Episodes(flights, Protocol(**PROTOCOL)).agent_keys("pupil")))
+    own = rows[rows.question == OWN_SET].set_index(["user", "stage"]).choice
+    users = Episodes(flights, Protocol(**PROTOCOL)).users
+    expected = {
+        (bytes(key).hex(), stage, own[user, stage]) for key, user in zip(keys, users, strict=True) for stage in (0, 1)
+    }
+    assert set(resumed.told) == expected
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_goes_on_where_it_stopped(flights, tmp_path, asked, uninterrupted):
+    """``kill -9``, twice, at moments drawn anew every time; then it finishes. Meanwhile nobody else gets in."""
+    results, finished = tmp_path / "r", set()
+    for sitting, parts_wanted in enumerate((random.randint(1, 3), random.randint(4, 6))):
+        process = sit_down(results, tmp_path / "notes")
+        try:
+            while len(parts := list(results.rglob("parts/*.parquet"))) < parts_wanted:
+                assert process.poll() is None, process.stderr.read().decode()
+                time.sleep(0.01)
+            folder = parts[0].parent.parent
+            if sitting == 0:
+                with pytest.raises(bb.BeliefBenchError, match="another process is at work on"):
+                    bb.run(flights, Pupil(tmp_path / "intruder"), results=results, **PROTOCOL)
+                assert not (tmp_path / "intruder").exists()
+            time.sleep(random.uniform(0, 0.3))
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+        assert process.returncode == -signal.SIGKILL
+        assert not set(asked()) & finished
+        assert answered(folder) >= finished
+        finished = answered(folder)
+        assert finished < every_unit(flights)
+    done = bb.run(flights, Pupil(tmp_path / "notes", users_per_call=3), results=results, **PROTOCOL)
+    assert asked() == Counter(every_unit(flights) - finished)
+    assert (done.folder / "rows.parquet").read_bytes() == uninterrupted
+
+
+def test_a_kill_between_the_rows_and_the_record_asks_nobody_again(flights, tmp_path, make_pupil, asked, uninterrupted):
+    done = bb.run(flights, make_pupil(), results=tmp_path / "r", **PROTOCOL)
+    asked()
+    RunStore(done.folder).write_record(done.record.model_copy(update={"finished": None, "seconds": None}))
+    again = bb.run(flights, make_pupil(), results=tmp_path / "r", **PROTOCOL)
+    assert asked() == Counter()
+    assert again.record.finished
+    assert (again.folder / "rows.parquet").read_bytes() == uninterrupted
+
+
+def test_each_sitting_is_on_record(flights, tmp_path, make_pupil):
+    with pytest.raises(bb.BeliefBenchError):
+        bb.run(flights, make_pupil(breaks_at=4), results=tmp_path, **PROTOCOL)
+    done = bb.run(flights, make_pupil(), results=tmp_path, **PROTOCOL)
+    assert len(done.record.resumed) == 1
+    assert "numpyro" in done.record.resumed[0].versions
+
+
+# --- damage to a run that is not finished, or was -------------------------------------------------
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def test_a_truncated_finished_run_is_set_aside_and_asked_again(flights, tmp_path, make_pupil, uninterrupted):
+    rows_file = bb.run(flights, make_pupil(), results=tmp_path / "r", **PROTOCOL).folder / "rows.parquet"
+    truncate(rows_file)
+    again = bb.run(flights, make_pupil(), results=tmp_path / "r", **PROTOCOL)
+    assert not again.reused
+    assert again.damaged == (rows_file,)
+    assert rows_file.read_bytes() == uninterrupted
+    assert list(rows_file.parent.glob("*.damaged"))
+
+
+@pytest.mark.parametrize("users_per_call", [1, 2, 4, 6])
+def test_truncated_answers_of_an_unfinished_run_are_asked_again_in_calls_of_any_size(
+    flights, tmp_path, make_pupil, uninterrupted, users_per_call
+):
+    """Calls 1 to 3 are the three stages of the first two users, 4 to 6 of the next; stage 1 of both is damaged."""
+    with pytest.raises(bb.BeliefBenchError):
+        bb.run(flights, make_pupil(breaks_at=8), results=tmp_path, **PROTOCOL)
+    damaged = sorted(tmp_path.rglob("parts/001-*.parquet"))
+    assert len(damaged) == 2
+    for part in damaged:
+        truncate(part)
+    done = bb.run(flights, make_pupil(users_per_call=users_per_call), results=tmp_path, **PROTOCOL)
+    assert sorted(done.damaged) == damaged
+    assert done.rows().num_rows == 6 * 14
+    assert (done.folder / "rows.parquet").read_bytes() == uninterrupted
+
+
+def test_missing_rows_of_a_finished_run_are_asked_again(flights, tmp_path, make_pupil, uninterrupted):
+    done = bb.run(flights, make_pupil(), results=tmp_path, **PROTOCOL)
+    rows = done.folder / "rows.parquet"
+    pq.write_table(pq.read_table(rows).slice(0, 5), rows)
+    again = bb.run(flights, make_pupil(), results=tmp_path, **PROTOCOL)
+    assert (again.reused, again.damaged) == (False, (rows,))
+    assert rows.read_bytes() == uninterrupted
+
+
+@pytest.mark.parametrize("content", ["{", '{"identity": {}}', '{"schema_version": 99}'])
+def test_a_garbage_record_is_made_again_and_no_answer_is_asked_again(
+    flights, tmp_path, make_pupil, uninterrupted, content
+):
+    done = bb.run(flights, make_pupil(), results=tmp_path, **PROTOCOL)
+    record = (done.folder / "run.json").read_text()
+    (done.folder / "run.json").write_text(content)
+    again = bb.run(flights, make_pupil(breaks_at=1), results=tmp_path, **PROTOCOL)
+    assert again.damaged == (done.folder / "run.json",)
+    assert (done.folder / "rows.parquet").read_bytes() == uninterrupted
+    assert json.loads((done.folder / "run.json").read_text())["identity"] == json.loads(record)["identity"]
