@@ -101,9 +101,8 @@ def test_run_ends_with_the_leaderboard_and_reuses_what_is_there(call):
 
 
 def test_two_names_of_one_domain_are_run_once(call):
-    status, _, err = call(
-        "run", "--domain", "flights", "--users", "3", "--heldout", "4", "--domain", "flights-4", "--agent", "first"
-    )
+    names = ("--domain", "flights", "--domain", "flights-4")
+    status, _, err = call("run", *names, *SMALL[2:], "--agent", "first")
     assert status == 0
     assert err.count("flights") == 1
 

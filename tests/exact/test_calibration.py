@@ -138,7 +138,7 @@ def test_the_exact_predictive_of_every_domain_is_calibrated(builtin_domains, rej
     """5,000 users a domain; one decision over all domains, stages and both statistics, a false alarm at 1% of seeds.
 
     Domains of each kind; all twenty with ``-m reference``. Users have option sets of their own where there are up to
-    5,000 hypotheses (all but three); with ``-m reference``, in flights-6 six sequences of rounds, in flights-7 and -8 one is shared, by users
+    5,000 hypotheses (all but three); in flights-6 six sequences of rounds, in flights-7 and -8 one is shared, by users
     who are as independent as ever. With sets of their own too (``OWN_SETS_UP_TO = 10**6`` and ``--timeout 0``) all
     passed at seed 0, in twenty minutes.
     """

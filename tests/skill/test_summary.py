@@ -25,13 +25,7 @@ def counts(shape, rng, users=200, heldout=40):
     return Counts(np.arange(users), right, heldout, exact)
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    return tmp_path_factory.mktemp("results")
-
-
-@pytest.fixture(scope="module")
-def groups():
+def known_groups():
     """Agents of known accuracy, one of them met by too few users; and three times 24 users, of whom the exact answer
     knows little before the first round, with an agent that is told the truth far above it."""
     rng = np.random.default_rng(0)
@@ -52,18 +46,21 @@ def said(groups, results):
     return skills(groups, [[f"{at}/{name}" for name in group.agents] for at, group in enumerate(groups)], results)
 
 
-@pytest.fixture(scope="module")
-def every(groups, results):
-    return said(groups, results)
-
-
-@pytest.fixture(scope="module")
-def privileged_runs(groups, every):
-    return dict(zip(groups[0].agents, every[0], strict=True))
-
-
 @pytest.mark.slow
-def test_ranks_and_plateaus_are_found(privileged_runs):
+def test_what_it_says_of_known_agents(tmp_path):
+    """All of it in one test: a fit takes longer than all else here, and processes that share tests would each fit."""
+    groups = known_groups()
+    every = said(groups, tmp_path)
+    privileged_runs = dict(zip(groups[0].agents, every[0], strict=True))
+    ranks_and_plateaus_are_found(privileged_runs)
+    assert privileged_runs["few"] is None  # a run of few users is left out
+    diagnostics_are_those_of_the_stored_posterior(privileged_runs, tmp_path)
+    for found in every[1:]:  # few users and an agent that is told the truth are no trouble
+        assert [skill.problems for skill in found] == [[], [], []]
+        assert found[0].rank == (1, 1)
+
+
+def ranks_and_plateaus_are_found(privileged_runs):
     assert [privileged_runs[name].rank for name in SHAPES] == [(1, 1), (2, 2), (3, 3), (4, 4)]
     assert privileged_runs["learner"].best is None  # it is told the truth, and no rival
     assert privileged_runs["coin"].best > 0.99
@@ -80,13 +77,7 @@ def test_ranks_and_plateaus_are_found(privileged_runs):
     assert privileged_runs["chance"].beats[:3] == [0, 0, 0]
 
 
-@pytest.mark.slow
-def test_a_run_of_few_users_is_left_out(privileged_runs):
-    assert privileged_runs["few"] is None
-
-
-@pytest.mark.slow
-def test_diagnostics_are_those_of_the_stored_posterior(privileged_runs, results):
+def diagnostics_are_those_of_the_stored_posterior(privileged_runs, results):
     (file,) = (results / "skill").glob("*.nc")
     with open_datatree(file, engine="h5netcdf") as tree:
         tree.load()
@@ -119,13 +110,6 @@ def test_a_posterior_is_fitted_once_and_again_where_it_is_damaged(tmp_path, monk
     ((again, _),) = said(groups, tmp_path)
     assert fits == [1, 1]
     assert again.accuracy == first.accuracy
-
-
-@pytest.mark.slow
-def test_few_users_and_an_agent_that_is_told_the_truth_are_no_trouble(every):
-    for found in every[1:]:
-        assert [skill.problems for skill in found] == [[], [], []]
-        assert found[0].rank == (1, 1)
 
 
 @pytest.mark.parametrize(("name", "best"), [("plateau", "plateau"), ("chance", "nothing"), ("learner", "free")])

@@ -1,6 +1,7 @@
-"""The leaderboard: rows, ranking, and the forms it is written in. Called, it is `beliefbench.leaderboard.ranking.leaderboard`.
+"""The leaderboard: rows, ranking, and the forms it is written in.
 
-The public function and this package have one name, and whichever was imported last would hide the other.
+The public function `beliefbench.leaderboard` and this package have one name, and importing a module of the package
+would hide the function. So the package can be called: it is the function then.
 """
 
 from __future__ import annotations
