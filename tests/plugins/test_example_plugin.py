@@ -28,7 +28,16 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     unbuilt = shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
     shutil.copytree(EXAMPLE, copy, ignore=unbuilt)  # a build leaves files where it is made
     # Without its own isolated environment, so that the test needs no network.
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-compile",
+    ]
     command = [*pip, "--no-build-isolation", "--target", site, wheel, copy]
     installed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert installed.returncode == 0, installed.stdout + installed.stderr
@@ -48,13 +57,6 @@ def beliefbench_in(site: Path, cwd: Path, *arguments: str | Path) -> subprocess.
 
 
 RUN = ("run", "--domain", "restaurants", "--users", "4", "--heldout", "4", "--agent", "regular")
-
-
-@pytest.fixture(scope="module")
-def run(site: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """Where the installed beliefbench ran the agent beside another, and what it said."""
-    folder = tmp_path_factory.mktemp("run")
-    return folder, beliefbench_in(site, folder, *RUN, "--agent", "bayesian")
 
 
 @pytest.fixture
@@ -104,17 +106,28 @@ def test_its_two_models_have_the_same_log_joint():
 
 
 @pytest.mark.slow
-def test_installed_it_is_listed_and_run(site, run, tmp_path):
+def test_installed_it_is_listed_and_run_and_not_packaged_it_gives_the_same_answers(site, wheel, tmp_path):
+    """Not packaged: from an environment without the plugin, whose files ``--plugins`` names."""
     listed = beliefbench_in(site, tmp_path, "list")
     assert listed.returncode == 0, listed.stderr
     rows = [line.split() for line in listed.stdout.splitlines()]
     assert ["restaurants", "1", "cuisine,", "price,", "distance", "45"] in rows
     assert "regular" in {row[0] for row in rows if row}
 
-    folder, done = run
+    done = beliefbench_in(site, tmp_path, *RUN, "--agent", "bayesian", "--results", "package")
     assert done.returncode == 0, done.stderr
     assert "restaurants (version 1): 4 users, 5 rounds, 4 held-out sets, seed 0" in done.stdout
-    assert {file.parent.parent.name for file in folder.rglob("rows.parquet")} == {"bayesian", "regular"}
+    package = {file.parent.parent.name: file for file in tmp_path.rglob("rows.parquet")}
+    assert set(package) == {"bayesian", "regular"}
+
+    bare = tmp_path / "bare"
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(bare)
+    done = beliefbench_in(bare, tmp_path, *RUN, "--plugins", SOURCES, "--results", "files")
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "files").rglob("rows.parquet")
+    assert file.parent.name == package["regular"].parent.name  # the run's key
+    assert file.read_bytes() == package["regular"].read_bytes()
 
 
 def test_the_agent_says_why_it_refuses_a_domain_and_serves_it_by_another_feature(call, from_files):
@@ -128,15 +141,3 @@ def test_the_agent_says_why_it_refuses_a_domain_and_serves_it_by_another_feature
     status, out, err = call(*small, "--agent", "regular:price")
     assert status == 0, err
     assert "regular:price" in out
-
-
-@pytest.mark.slow
-def test_not_packaged_it_gives_the_same_answers(run, wheel, tmp_path):
-    """From an environment without the plugin, whose files ``--plugins`` names."""
-    bare = tmp_path / "bare"
-    zipfile.ZipFile(wheel).extractall(bare)
-    done = beliefbench_in(bare, tmp_path, *RUN, "--plugins", SOURCES)
-    assert done.returncode == 0, done.stderr
-    (one,), (other,) = (list(folder.rglob("regular/*/rows.parquet")) for folder in (tmp_path, run[0]))
-    assert one.parent.name == other.parent.name  # the run's key
-    assert one.read_bytes() == other.read_bytes()
