@@ -46,7 +46,7 @@ def datatree(results: str | Path = "results/local") -> DataTree:
 
 
 def tree_of(board: Leaderboard, results: Path) -> DataTree:
-    """Return the DataTree of standings that were read from a folder."""
+    """Return the DataTree of a leaderboard that was read from a folder."""
     from xarray import DataTree
 
     nodes: dict[str, Any] = {}

@@ -70,7 +70,7 @@ class Leaderboard:
         return frame.astype(dict.fromkeys(rounds[1:], float))  # NaN, not None
 
     def with_skill(self, results: Path) -> Leaderboard:
-        """Return these standings with what the skill model says of each row that has users enough.
+        """Return this leaderboard with what the skill model says of each row that has users enough.
 
         Its posterior is taken from ``<results>/skill/``, or fitted and kept there: half a minute for a few rows.
         """
@@ -131,7 +131,7 @@ def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
 
 
 def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) -> Leaderboard:
-    """Return the standings of the runs below a folder, or of ``only`` some run folders in it.
+    """Return the leaderboard of the runs below a folder, or of ``only`` some run folders in it.
 
     Of a run that lies there as it was made and published too, the published one counts.
     """

@@ -1,4 +1,4 @@
-"""What a student is asked in its hidden layers while it is taught; the scaffold is taken down when it is done.
+"""Auxiliary heads: what a student is asked in its hidden layers while it is taught; they are removed afterwards.
 
 An answer takes several hops: read an option; find the chosen one among the three; pool the rounds; weigh the new
 options. Left to find them all at once, from the answers alone, a small model stays at chance for long. So a linear

@@ -135,7 +135,7 @@ def teach_student(
 
 
 def new_student(source: Source, seed: int) -> tuple[Any, WithAuxiliaryHeads]:
-    """Return the tokenizer and the untaught model, its scaffold around it."""
+    """Return the tokenizer and the untaught model, with its auxiliary heads."""
     book = PhraseVocabulary.of(source.domain)
     tokenizer = book.tokenizer()
     end = tokenizer.convert_tokens_to_ids(END)

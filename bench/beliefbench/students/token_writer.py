@@ -27,7 +27,7 @@ class Tokens:
 
 
 class Writer:
-    """Writes a domain's interactions in the tokens of a phrasebook."""
+    """Writes a domain's interactions in the tokens of a vocabulary."""
 
     def __init__(self, domain: Domain, tokenizer: Any) -> None:
         book = PhraseVocabulary.of(domain)

@@ -52,7 +52,7 @@ CAPTIONS = {
 def to_html(board: Leaderboard, reference: bool = False) -> str:
     """Return the leaderboard as one self-contained HTML page.
 
-    What the skill model says is shown where ``standings`` have it (`Leaderboard.with_skill`); ``reference``: with what
+    What the skill model says is shown where ``board`` has it (`Leaderboard.with_skill`); ``reference``: with what
     was published on a domain below its rows.
     """
     environment = Environment(
@@ -69,7 +69,7 @@ def to_html(board: Leaderboard, reference: bool = False) -> str:
 
 
 class _Page:
-    """What the templates are told of standings."""
+    """What the templates show of a leaderboard."""
 
     def __init__(self, board: Leaderboard, reference: bool) -> None:
         self.board, self.reference = board, reference
