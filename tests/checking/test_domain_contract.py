@@ -17,7 +17,7 @@ from beliefbench.plugins.names import names
 # Of the web shopping categories, which differ in their data alone, one; larger flights, which differ in their number of
 # features alone, among the reference tests.
 DOMAINS = sorted({bb.load_suite(name)[0].name for name in names("domain")})
-LARGER = ("flights-3", "flights-5", "flights-6", "flights-7", "flights-8")
+LARGER = ("flights", "flights-3", "flights-5", "flights-6", "flights-7", "flights-8")
 
 
 @pytest.mark.parametrize(

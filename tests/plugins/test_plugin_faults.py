@@ -12,7 +12,7 @@ from beliefbench.cli import main as cli
 from beliefbench.plugins.names import load_agent, load_domain, load_suite
 from beliefbench.plugins.sources import add_plugin_folder, broken_sources, forget_plugin_folders
 
-SMALL = ("--users", "2", "--rounds", "1", "--heldout", "2")
+SMALL = ("--users", "2", "--rounds", "2", "--heldout", "4")  # as in other tests, which then share what is compiled
 TRAINS = """
 import dataclasses
 import beliefbench as bb, jax.numpy as jnp, numpyro, numpyro.distributions as dist

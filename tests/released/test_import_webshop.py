@@ -59,4 +59,4 @@ def test_products_of_webshop_are_further_categories(tmp_path, data_folder):
     domain = bb.load_domain("products/jugs")
     assert domain.parameters["goals"] == 12  # 3 pairs of attributes, 4 of values
     assert domain.describe(np.asarray(domain.draw(jax.random.key(0), 1))[0, 0]).startswith("Jug number ")
-    assert bb.run(domain, "bayesian", users=3, heldout=2, results=tmp_path / "results").rows().num_rows == 3 * 17
+    assert bb.run(domain, "bayesian", users=3, rounds=2, heldout=2, results=tmp_path / "results").rows().num_rows == 24
