@@ -47,8 +47,10 @@ def said(groups, results):
 
 
 @pytest.mark.slow
-def test_what_it_says_of_known_agents(tmp_path):
+def test_what_it_says_of_known_agents(tmp_path, monkeypatch):
     """All of it in one test: a fit takes longer than all else here, and processes that share tests would each fit."""
+    for name, value in {"WARMUP": 300, "DRAWS": 600}.items():
+        monkeypatch.setattr(storage.model, name, value)
     groups = known_groups()
     every = said(groups, tmp_path)
     privileged_runs = dict(zip(groups[0].agents, every[0], strict=True))
