@@ -1,7 +1,7 @@
 """Hooks of the website: files of the repository outside docs/ become pages of it, or links to the repository.
 
-``PAGES`` and ``PICTURES`` are copied into the site under the paths that they have in the repository. Links in any page are
-written for the repository, as GitHub shows them; here they are changed to links of the site.
+``PAGES`` and ``PICTURES`` are copied into the site under the paths that they have in the repository. Links in any page
+are written for the repository, as GitHub shows them. Here they become links of the site.
 """
 
 from __future__ import annotations

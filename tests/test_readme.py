@@ -1,23 +1,12 @@
-"""README: short, its table is the published one, and its commands run as they are written."""
+"""README: it is short, and its table is the published one."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-
-
-def commands(heading: str) -> list[str]:
-    """The commands of the first indented block below a heading."""
-    block = re.search(rf"^## {heading}$.*?\n\n((?:    .+\n)+)", README, re.MULTILINE | re.DOTALL)
-    return [line.strip() for line in block[1].splitlines()]
 
 
 def cells(row: str) -> list[str]:
