@@ -30,7 +30,7 @@ SMOOTHING = 0.5  # added to each count of samples: Jeffreys' prior, so that no a
 class ProbabilityMethod:
     """One way to have probabilities from a server, and what is asked for it.
 
-    ``read`` makes an answer of the replies to a question and its alternatives; None where they name none.
+    ``read`` makes an answer of the replies to a question and its alternatives; None if they name none.
     """
 
     note: str

@@ -40,21 +40,21 @@ class Prediction:
     Parameters
     ----------
     choice
-        int[users, sets]: the option it thinks the user wants, 0, 1 or 2; -1 where it gave no usable answer.
+        int[users, sets]: the option it thinks the user wants, 0, 1 or 2; -1 if it gave no usable answer.
     probs
         float[users, sets, 3], rows summing to 1; None for an agent that only chooses.
     text
-        object[users, sets]: what it said, where it said something.
+        object[users, sets]: what it said, if it said something.
     tokens
-        int[users, sets]: tokens read and written for the answer alone, where there are any.
+        int[users, sets]: tokens read and written for the answer alone, if there are any.
     seconds
-        float[users, sets]: time spent on the answer alone, where it can be told.
+        float[users, sets]: time spent on the answer alone, if it can be told.
     bounded
         bool[users, sets]: whether an option has the most probability that it could have, since no more is known; None
-        where all is known.
+        if all is known.
     beliefs
         float[users, scales, levels]: what it says the user wants, by the domain's questionnaire, the last axis summing
-        to 1; NaN for scales without a usable answer; None where it is not asked.
+        to 1; NaN for scales without a usable answer; None if it is not asked.
     """
 
     choice: np.ndarray
@@ -125,8 +125,8 @@ class Agent(Protocol):
     """Something that recommends options and learns from what it is told.
 
     Three more members are optional: ``note`` (a few words that stand in its leaderboard row, such as "4-bit weights"),
-    ``users_per_call`` (how many users a call should hold, 1024 where it does not say; no answer may depend on it), and
-    ``cost(state, options) -> Cost``, where asking costs money: what `predict` would take, told without asking.
+    ``users_per_call`` (how many users a call should hold, 1024 if it does not say; no answer may depend on it), and
+    ``cost(state, options) -> Cost``, if asking costs money: what `predict` would take, told without asking.
     """
 
     name: str
@@ -164,7 +164,7 @@ class Agent(Protocol):
         options
             float[users, 3, features]: the round's set.
         recommended
-            int[users]: what the agent answered for it; -1 where it gave no usable answer.
+            int[users]: what the agent answered for it; -1 if it gave no usable answer.
         chosen
             int[users]: what the user wanted.
         """

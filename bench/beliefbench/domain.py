@@ -91,7 +91,7 @@ class Recorded:
         float[heldout, 3, features], or float[users, heldout, 3, features] where each user has their own; and
         int[users, heldout], what they chose there.
     latents
-        {latent site: value[users]}: what they want; None where nobody knows.
+        {latent site: value[users]}: what they want; None if nobody knows.
     """
 
     options: np.ndarray
@@ -131,14 +131,14 @@ class Domain:
     heldout
         ``"shared"``: all users are asked the same held-out sets; ``"own"``: every user has sets of their own.
     recorded
-        The users, where they were recorded; ``user_model`` and the draws then stay unused.
+        The users, if they were recorded; ``user_model`` and the draws then stay unused.
     user_model
-        The model that users are simulated from, where it differs from ``model``; the same latent sites.
+        The model that users are simulated from, if it differs from ``model``; the same latent sites.
     pymc_model
         ``pymc_model(options, choices) -> pymc.Model``: the same model written independently, its latent sites under
         the same names; what ``beliefbench check`` compares with.
     questionnaire
-        What a person can be asked about what they want; None where an answer would say nothing of the latents.
+        What a person can be asked about what they want; None if an answer would say nothing of the latents.
     vary
         ``vary(key="value", ...)``: the domain with other settings, whatever it has; what a SPEC such as
         ``flights,user_lapse=0.2`` asks for. Raises ``ValueError`` for a setting that it does not have.

@@ -122,7 +122,7 @@ BROKEN_DOMAINS = {
     "one choice for all rounds": (
         {"model": one_for_all_rounds},
         "choice",
-        "site 'choice' has shape [] where rounds = 1; expected [1].",
+        "site 'choice' has shape [] for rounds = 1; expected [1].",
     ),
     "a fourth option": (
         {"model": model_of(lambda person, options: jnp.zeros((len(options), 4)))},

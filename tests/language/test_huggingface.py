@@ -146,7 +146,7 @@ def test_a_models_own_code_is_run_only_where_that_is_asked_for(make_model, monke
     code = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnForCausalLM"}
     folder = make_model(auto_map=code, model_type="own")
     (folder / "own.py").write_text(OWN_CODE)
-    with pytest.raises(BeliefBenchError, match="add trust_remote_code=yes where you trust it"):
+    with pytest.raises(BeliefBenchError, match="add trust_remote_code=yes if you trust it"):
         HuggingFaceModel(locate(str(folder)), "float32").score([TALK], ANSWERS)
     trusted = locate(str(folder), own_code=True)
     assert folder / "own.py" in trusted.files()

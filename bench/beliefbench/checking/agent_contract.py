@@ -24,7 +24,7 @@ CLOSE = 1e-3  # how far probabilities may be apart that ought to be the same: la
 def check_agent_contract(agent: Agent | Callable[[Domain], Agent], domain: Domain) -> list[CheckResult]:
     """Return what holds and what does not of the agent contract (`beliefbench.agent.Agent`), one finding a check.
 
-    Raises nothing: what the agent raises is a finding. Checks that need answers are made only where there are some.
+    Raises nothing: what the agent raises is a finding. Checks that need answers are made only if there are some.
 
     Parameters
     ----------

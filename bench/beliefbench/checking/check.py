@@ -41,9 +41,9 @@ def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
     Raises
     ------
     UsageError
-        Where nothing has the name, the agent refuses its model or options, or the folder cannot be written.
+        If nothing has the name, the agent refuses its model or options, or the folder cannot be written.
     BeliefBenchError
-        Where the plugin cannot be loaded, or a domain with a PyMC model is checked without PyMC.
+        If the plugin cannot be loaded, or a domain with a PyMC model is checked without PyMC.
 
     >>> import tempfile
     >>> check("random", evidence_folder=Path(tempfile.mkdtemp()), report=lambda line: None)
@@ -98,9 +98,9 @@ def _agent_evidence(spec: str, *, report: Report) -> Evidence:
 
 
 def _made_somewhere(spec: str) -> tuple[Domain, Agent]:
-    """Return the first domain that an agent can be made for, and the agent; where there is none, raise the first no.
+    """Return the first domain that an agent can be made for, and the agent; if there is none, raise the first no.
 
-    A domain that is broken itself is none to try an agent on, and its fault is told where no other takes the agent.
+    A domain that is broken itself is none to try an agent on, and its fault is told if no other takes the agent.
     """
     refusal: BeliefBenchError | None = None
     for name in names("domain"):
@@ -122,7 +122,7 @@ def _made_somewhere(spec: str) -> tuple[Domain, Agent]:
 
 
 def _use(domain: Domain) -> None:
-    """Raise `BeliefBenchError` where a domain breaks on being used as it is for an agent."""
+    """Raise `BeliefBenchError` if a domain breaks on being used as it is for an agent."""
     try:  # as the agent's contract will, so that what is compiled is used again
         protocol = Protocol(users=min(USERS, population(domain)), rounds=ROUNDS, heldout=SETS)
         domain.describe(Episodes(domain, protocol).options[0, 0, 0])
@@ -131,7 +131,7 @@ def _use(domain: Domain) -> None:
 
 
 def _identity(findings: list[CheckResult], name: str, identity: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what was checked as JSON values: its identity where that was found sound, else the name asked for."""
+    """Return what was checked as JSON values: its identity if that was found sound, else the name asked for."""
     sound = any(result.check == "identity" and result.passed for result in findings)
     return dict(identity()) if sound else {"name": name}
 

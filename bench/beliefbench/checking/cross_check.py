@@ -37,7 +37,7 @@ SURE_VISITS = 20  # a hypothesis due this many independent draws is missed with 
 
 
 def cross_check(domain: Domain, *, seed: int = 0) -> Evidence:
-    """Return how exact inference compares with the domain's PyMC model; where it has none, the evidence says so.
+    """Return how exact inference compares with the domain's PyMC model; if it has none, the evidence says so.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def cross_check(domain: Domain, *, seed: int = 0) -> Evidence:
     Raises
     ------
     BeliefBenchError
-        Where PyMC is missing, or the domain's model explains none of its simulated users.
+        If PyMC is missing, or the domain's model explains none of its simulated users.
     """
     if domain.pymc_model is None:
         left_out = f"{domain.name} has no pymc_model: exact inference was not compared with PyMC."
@@ -72,7 +72,7 @@ def cross_check(domain: Domain, *, seed: int = 0) -> Evidence:
 
 
 def require_pymc() -> None:
-    """Raise `BeliefBenchError`, with the command that installs it, where PyMC or its diagnostics are missing."""
+    """Raise `BeliefBenchError`, with the command that installs it, if PyMC or its diagnostics are missing."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # arviz, which PyMC imports, announces its next version
@@ -88,7 +88,7 @@ def simulated_histories(domain: Domain, seed: int) -> list[tuple[np.ndarray, np.
     """Return histories of 1, 3 and 5 rounds of different users: (float[rounds, 3, features], int[rounds]) each.
 
     Users whose choices the model cannot explain (noise, lapses) are passed over. The longest history is that of the
-    user about whom most stays open: where few hypotheses are left, a chain hardly ever moves and shows little.
+    user about whom most stays open: if few hypotheses are left, a chain hardly ever moves and shows little.
     """
     users = min(CANDIDATES, population(domain))
     episodes = Episodes(domain, Protocol(users=users, rounds=max(LENGTHS), heldout=1, seed=seed))
@@ -112,7 +112,7 @@ def compare_log_joint(
 ) -> tuple[str, dict[str, float]]:
     """Compare both models' log joint of a history with each hypothesis; of more than 5,000, with a sample of them.
 
-    Half of the sample are hypotheses that explain the history. Raises `CheckFailedError` where the models differ.
+    Half of the sample are hypotheses that explain the history. Raises `CheckFailedError` if the models differ.
     """
     space, ours = latent_space(domain), log_weights(domain, options, choices)
     points = np.arange(space.size)
@@ -151,7 +151,7 @@ def compare_sampling(
     """Compare the exact predictive of 20 option sets with what PyMC's chains say, and look at the chains.
 
     The chains' choice probabilities are PyMC's own too. R-hat, ESS and MCSE are those of the predictive probabilities,
-    since a hypothesis's number measures nothing. Raises `CheckFailedError` where something is out of bounds.
+    since a hypothesis's number measures nothing. Raises `CheckFailedError` if something is out of bounds.
 
     Parameters
     ----------

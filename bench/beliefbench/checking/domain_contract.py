@@ -129,7 +129,7 @@ def _choice(domain: Domain) -> str:
         site = _choice_site(domain, rounds)
         if tuple(site.batch_shape) != (rounds,) or site.event_shape:
             shape = [*site.batch_shape, *site.event_shape]
-            raise CheckFailedError(f"site 'choice' has shape {shape} where rounds = {rounds}; expected [{rounds}].")
+            raise CheckFailedError(f"site 'choice' has shape {shape} for rounds = {rounds}; expected [{rounds}].")
     totals = _choice_terms(domain, _sets(domain))[1].sum(axis=-1).ravel()
     worst = totals[abs(totals - 1).argmax()]
     if not abs(worst - 1) < EXACT:
@@ -197,7 +197,7 @@ CHECKS: dict[str, Callable[[Domain], str]] = {
     "user model": _user_model,
     "exact inference": _exact_inference,
 }
-"""The checks by name: each returns what holds, and raises where the contract is broken. In double precision."""
+"""The checks by name: each returns what holds, and raises if the contract is broken. In double precision."""
 
 
 def _sets(domain: Domain) -> np.ndarray:

@@ -14,7 +14,7 @@ from beliefbench.running.provenance import installed_versions, now
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found, in a plain sentence, with the figures behind it where there are any.
+    """What one check found, in a plain sentence, with the figures behind it if there are any.
 
     >>> CheckResult("identity", True, "identity() is canonical JSON.").line()
     'ok    identity: identity() is canonical JSON.'
@@ -39,7 +39,7 @@ class CheckFailedError(Exception):
 
 
 def run_check(check: str, attempt: Callable[[], str | tuple[str, Mapping[str, float]]]) -> CheckResult:
-    """Return the finding of a check: ``attempt`` returns what holds, and raises where it does not.
+    """Return the finding of a check: ``attempt`` returns what holds, and raises if it does not.
 
     >>> run_check("division", lambda: str(1 / 0)).detail
     'raised ZeroDivisionError: division by zero.'
@@ -71,7 +71,7 @@ class Evidence(BaseModel, frozen=True):
 
     @property
     def passed(self) -> bool:
-        """True where nothing that was checked failed."""
+        """True if nothing that was checked failed."""
         return all(result.passed for result in self.findings)
 
 

@@ -97,7 +97,7 @@ class Catalogue(BaseModel):
     def goals(self) -> tuple[Goal, ...]:
         """The goals that some product meets whole, in the order of the vocabulary.
 
-        Where there are more than 20,000, as many of them, evenly spaced. Raises `UsageError` where the vocabulary is so
+        If there are more than 20,000, as many of them, evenly spaced. Raises `UsageError` if the vocabulary is so
         large that they cannot be counted.
         """
         kinds = list(self.options)
@@ -155,7 +155,7 @@ def read_catalogue(file: Path) -> Catalogue:
     Raises
     ------
     UsageError
-        Naming the file and the place, where it cannot be read or is no catalogue.
+        Naming the file and the place, if it cannot be read or is no catalogue.
     """
     try:
         return Catalogue.model_validate_json(file.read_bytes())

@@ -1,7 +1,7 @@
 """Domains where people choose by a weighted sum of features: the constructor behind flights and hotels.
 
 reward = weights . features, with the weights one of finitely many candidates; a person chooses by a rule
-(`beliefbench.choice_models.rules`), by default the best option, and one of the best at random where several tie.
+(`beliefbench.choice_models.rules`), by default the best option, and one of the best at random if several tie.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ def linear_choice(
         The values a feature's weight takes; a person is one of weights**features in lexicographic order, without the
         one who does not care at all (all zero). For the paper's five values and four features: 624 people.
     prior
-        The prior over people, in that order; uniform where None. It need not sum to 1.
+        The prior over people, in that order; uniform if None. It need not sum to 1.
     rule
         How people choose, as the exact assistant models it.
     user_rule
-        How people really choose, where that differs.
+        How people really choose, if that differs.
 
     Raises
     ------
     ValueError
-        Where the prior does not fit the people.
+        If the prior does not fit the people.
 
     >>> coin = Feature("coin", "coin", (0.0, 1.0), lambda value: "heads" if value else "tails")
     >>> domain = linear_choice("coins", version="1", item="Coin", features=(coin,), weights=(-1.0, 1.0))
@@ -139,7 +139,7 @@ def _numpyro_model(
 
 
 def _questionnaire(features: tuple[Feature, ...], weights: tuple[float, ...]) -> Questionnaire | None:
-    """Return one question a feature, answered by its weight; None where a feature has no words for it."""
+    """Return one question a feature, answered by its weight; None if a feature has no words for it."""
     if not all(feature.lower and feature.higher for feature in features):
         return None
 

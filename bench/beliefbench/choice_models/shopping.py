@@ -46,14 +46,14 @@ def shopping(
     Parameters
     ----------
     rule, user_rule
-        How people choose, as the exact assistant models it, and how they really do, where that differs.
+        How people choose, as the exact assistant models it, and how they really do, if that differs.
     heldout
         Whether all users are asked the same held-out sets, or each has their own, as in the paper.
 
     Raises
     ------
     ValueError
-        Where the catalogue leaves fewer than two goals to choose between.
+        If the catalogue leaves fewer than two goals to choose between.
 
     >>> from pathlib import Path
     >>> from beliefbench.choice_models.catalogue import Catalogue, Product

@@ -16,7 +16,7 @@ from beliefbench.domain import OPTIONS, Domain
 from beliefbench.exact.latents import latent_space
 
 USER_GROUP = 32  # users worked on at once; fixed, so that a user's numbers do not depend on who else is asked
-GROUPS_A_CALL = 8  # groups a compiled call where there are several, and shared queries, whose values they share
+GROUPS_A_CALL = 8  # groups a compiled call if there are several, and shared queries, whose values they share
 BLOCK_CELLS = 2**21  # (hypothesis, set, option) cells a block, about 16 MiB in float64
 LARGEST_BLOCK = 1024  # hypotheses a block
 
@@ -118,7 +118,7 @@ def _block_joint(domain: Domain, numbers: Any, options: Any, choices: Any, used:
 def sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
     """Return the log evidence, float64[users, stages], and the expectations, float64[users, stages, queries, 3].
 
-    Queries come back with the shared ones first. Where the evidence is -inf the expectations mean nothing.
+    Queries come back with the shared ones first. If the evidence is -inf the expectations mean nothing.
     """
     latent_space(domain)  # traced here, since the compiled part must not trace within its own trace
     users, rounds = query.choices.shape

@@ -43,7 +43,7 @@ def posterior(
     ContradictionError
         Naming the first round that cannot be explained.
     TooLargeError
-        Where there are too many hypotheses for the memory budget (4 GiB).
+        If there are too many hypotheses for the memory budget (4 GiB).
 
     >>> import beliefbench as bb
     >>> flights = bb.load_domain("flights")
@@ -131,7 +131,7 @@ def expected_rewards(
 ) -> np.ndarray:
     """Return the posterior mean of the model's ``reward`` site after all rounds, float64[users, queries, 3].
 
-    Parameters as in `predictives`. Raises ``ValueError`` where the domain's model records no reward.
+    Parameters as in `predictives`. Raises ``ValueError`` if the domain's model records no reward.
 
     >>> import beliefbench as bb
     >>> flights = bb.load_domain("flights")
@@ -161,7 +161,7 @@ def expected_information(
     options, choices, queries, on_contradiction
         As in `predictives`.
     seen
-        bool[users, rounds]: the rounds to condition on; all where None.
+        bool[users, rounds]: the rounds to condition on; all if None.
 
     >>> import beliefbench as bb
     >>> flights = bb.load_domain("flights")
@@ -238,7 +238,7 @@ def _history(domain: Domain, options: np.ndarray, choices: np.ndarray) -> tuple[
 def _arrays(
     domain: Domain, options: np.ndarray, choices: np.ndarray, queries: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the arguments as arrays; raise where they are not what they should be, or the domain is too large."""
+    """Return the arguments as arrays; raise if they are not what they should be, or the domain is too large."""
     latent_space(domain)
     options, choices, queries = _double(options), np.asarray(choices), _double(queries)
     tail = (OPTIONS, len(domain.features))

@@ -63,9 +63,9 @@ def latent_space(domain: Domain) -> LatentSpace:
     Raises
     ------
     BeliefBenchError
-        Where a latent site is not discrete with finitely many values, or there is no observed site ``"choice"``.
+        If a latent site is not discrete with finitely many values, or there is no observed site ``"choice"``.
     TooLargeError
-        Where there are too many hypotheses for the memory budget: more than 67,108,864.
+        If there are too many hypotheses for the memory budget: more than 67,108,864.
 
     >>> import beliefbench as bb
     >>> latent_space(bb.load_domain("flights")).size

@@ -34,7 +34,7 @@ def level_marginals(domain: Domain, options: np.ndarray, choices: np.ndarray, **
     Raises
     ------
     UsageError
-        Where the domain has no questionnaire.
+        If the domain has no questionnaire.
 
     >>> import beliefbench as bb
     >>> flights = bb.load_domain("flights")
@@ -51,7 +51,7 @@ def choices_of_levels(domain: Domain, stated: np.ndarray, queries: np.ndarray) -
     """Return what a person would choose whose answers are distributed as stated: float64[queries, 3].
 
     A hypothesis weighs the product of the probabilities of its answers: the scales are taken for independent, which is
-    all that marginals say. Where they exclude every hypothesis, all weigh the same.
+    all that marginals say. If they exclude every hypothesis, all weigh the same.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def usable_beliefs(stated: np.ndarray) -> np.ndarray | None:
 
 
 def questionnaire_of(domain: Domain) -> Questionnaire:
-    """Return a domain's questionnaire, or raise `UsageError` where it has none."""
+    """Return a domain's questionnaire, or raise `UsageError` if it has none."""
     if domain.questionnaire is None:
         raise UsageError(f"{domain.name} has no questionnaire about what people want, which beliefs= and given= need.")
     return domain.questionnaire

@@ -27,7 +27,7 @@ class Alternatives:
     in_words, in_json
         What follows the question where one of the sentences is wanted, and where probabilities are.
     named
-        The alternative that a text names, from 0; -1 where that cannot be said.
+        The alternative that a text names, from 0; -1 if that cannot be said.
     """
 
     labels: tuple[str, ...]

@@ -27,14 +27,14 @@ class AnswersCache:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Open the cache in a folder, made where it is not there; the user's cache folder where None.
+        """Open the cache in a folder, made if it is not there; the user's cache folder if None.
 
         Raises
         ------
         UsageError
-            Where the folder cannot be made.
+            If the folder cannot be made.
         BeliefBenchError
-            Where the file in it cannot be used.
+            If the file in it cannot be used.
         """
         folder = folder or user_cache_path("beliefbench")
         self.file = folder / "answers.sqlite"
@@ -47,7 +47,7 @@ class AnswersCache:
                     self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
                 )
                 self._connection.execute("PRAGMA journal_mode=WAL")
-                # Under WAL this can lose the last answers where the machine goes down, none where the process does.
+                # Under WAL this can lose the last answers if the machine goes down, none if the process does.
                 self._connection.execute("PRAGMA synchronous=NORMAL")
                 self._connection.execute(
                     "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"

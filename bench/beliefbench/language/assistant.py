@@ -1,6 +1,6 @@
 """A language model as an agent: what it is asked, in which way, and what becomes of its answers.
 
-Where the model runs is another's business: `Model` is all that is wanted of it.
+If the model runs is another's business: `Model` is all that is wanted of it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class Responses:
     Parameters
     ----------
     probs
-        float64[users, questions, alternatives], summing to 1; NaN where the answer cannot be used.
+        float64[users, questions, alternatives], summing to 1; NaN if the answer cannot be used.
     tokens
-        int[users, questions]: read and written for the question alone; None where nobody counts them.
+        int[users, questions]: read and written for the question alone; None if nobody counts them.
     text
-        object[users, questions]: what was written, where anything was.
+        object[users, questions]: what was written, if anything was.
     seconds
-        float[users, questions], where it can be told.
+        float[users, questions], if it can be told.
     bounded
         bool[users, questions]: whether an alternative has the most that it could have, since the server told no more;
-        None where all is told.
+        None if all is told.
     """
 
     probs: np.ndarray
@@ -76,10 +76,10 @@ class Model(Protocol):
 
 
 class Assistant:
-    """It recommends the likeliest option, ties broken at random; -1 where the model's answer cannot be used."""
+    """It recommends the likeliest option, ties broken at random; -1 if the model's answer cannot be used."""
 
     def __init__(self, name: str, version: str, domain: Domain, model: Model, asking: PromptStyle) -> None:
-        """Take a model and a way of asking, or raise `UsageError` where the domain does not have what that takes."""
+        """Take a model and a way of asking, or raise `UsageError` if the domain does not have what that takes."""
         if asking.given != "nothing" or asking.beliefs != "no":
             questionnaire_of(domain)
         self.name, self.version, self.domain, self.model, self.asking = name, version, domain, model, asking
@@ -109,7 +109,7 @@ class Assistant:
         )
 
     def _ask(self, state: Conversations, options: np.ndarray) -> tuple[Responses, Responses | None]:
-        """Return answers to the option sets, and to the questionnaire about the users where it is asked."""
+        """Return answers to the option sets, and to the questionnaire about the users if it is asked."""
         about = None
         if self.asking.beliefs != "no":
             about = self.model.ask(state.questionnaires(), levels_of(questionnaire_of(self.domain).levels))

@@ -21,7 +21,7 @@ class Branch:
 
     @classmethod
     def of(cls, candidates: Sequence[list[int]]) -> Branch:
-        """Split the tokens of whole texts, one an answer, where the answers part."""
+        """Split the tokens of whole texts, one an answer, at the token where the answers differ."""
         # An answer that begins another one must keep a token of its own to be scored by.
         length = min(len(common_prefix(candidates)), min(len(tokens) for tokens in candidates) - 1)
         return cls(candidates[0][:length], [tokens[length:] for tokens in candidates])

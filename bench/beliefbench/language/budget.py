@@ -39,7 +39,7 @@ class Budget:
         Raises
         ------
         BudgetSpentError
-            Where it would pass a limit.
+            If it would pass a limit.
         """
         with self._one_at_a_time:
             rate = TOKENS_PER_CHARACTER if self._per_character is None else self._per_character
@@ -53,7 +53,7 @@ class Budget:
             return expected
 
     def settle(self, expected: int, characters: int, prompt_tokens: int, completion_tokens: int) -> None:
-        """Put what a request cost (nothing, where it failed) in the place of what was reserved for it."""
+        """Put what a request cost (nothing, if it failed) in the place of what was reserved for it."""
         with self._one_at_a_time:
             self._in_flight -= expected
             self.tokens += prompt_tokens + completion_tokens

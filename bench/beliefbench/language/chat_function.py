@@ -42,7 +42,7 @@ def chat_agent(
     Raises
     ------
     UsageError
-        Where ``probabilities`` is unknown, or ``name`` or ``version`` is empty.
+        If ``probabilities`` is unknown, or ``name`` or ``version`` is empty.
 
     >>> import beliefbench as bb, tempfile
     >>> agent = bb.chat_agent(lambda messages: "The best option is Flight 2.", name="second")
@@ -92,7 +92,7 @@ class ChatAgent:
         return state.observe(options, recommended, chosen)
 
     def _reply(self, messages: list[Message], brief: Brief | Domain) -> tuple[str, np.ndarray]:
-        """Return a reply and the probabilities of the options that it gives, NaN where it cannot be used."""
+        """Return a reply and the probabilities of the options that it gives, NaN if it cannot be used."""
         alternatives = options_of(brief.item)
         text, logprobs = self._said(self.function(messages))
         if not self.probabilistic:

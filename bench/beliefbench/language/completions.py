@@ -58,8 +58,8 @@ class Request:
 
 
 class Reply(BaseModel):
-    """An answer, as it is kept: what was written, the tokens read and written where the server counts them, and how
-    long it took; ``places`` where log-probabilities were asked for.
+    """An answer, as it is kept: what was written, the tokens read and written if the server counts them, and how
+    long it took; ``places`` if log-probabilities were asked for.
     """
 
     text: str
@@ -99,9 +99,9 @@ def read_reply(sent: Any, request: Request, seconds: float) -> Reply:
     Raises
     ------
     ValueError
-        Where it is no answer to the request.
+        If it is no answer to the request.
     NoLogprobsError
-        Where log-probabilities were asked for and cannot be had from it.
+        If log-probabilities were asked for and cannot be had from it.
     """
     if request.kind == "decision":
         decided = _Decided.model_validate(sent)
@@ -125,9 +125,9 @@ def places_of(text: str, tokens: Sequence[Any]) -> list[Place]:
     Raises
     ------
     pydantic.ValidationError
-        Where a token is not as the API describes it.
+        If a token is not as the API describes it.
     NoLogprobsError
-        Where the tokens are not those of the text, or list no alternatives.
+        If the tokens are not those of the text, or list no alternatives.
     """
     written = [_Written.model_validate(token) for token in tokens]
     # What was thought before, and the token that ends the answer, are among the tokens of some servers.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 OPENAI = "https://api.openai.com/v1"
-NO_KEY = "no-key"  # sent where there is none: servers on one's own machine need none, and the client insists on one
+NO_KEY = "no-key"  # sent if there is none: servers on one's own machine need none, and the client insists on one
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ChatServer:
         Raises
         ------
         BeliefBenchError
-            Where a package is missing, or no server is named.
+            If a package is missing, or no server is named.
         """
         missing = [name for name in ("anyio", "openai", "tenacity") if find_spec(name) is None]
         if missing:
@@ -90,7 +90,7 @@ class ChatServer:
         Raises
         ------
         BeliefBenchError
-            Where one cannot be answered, or the budget is spent. The replies that came are kept.
+            If one cannot be answered, or the budget is spent. The replies that came are kept.
         """
         kept = {request.key: self.cache.get(request.key) for request in requests}
         missing = {request.key: request for request in requests if kept[request.key] is None}

@@ -1,7 +1,7 @@
 """Scoring and writing answers with a model whose memory cannot be shared by several questions: one whole text a row.
 
 For models with states that are no key-value cache (Mamba), positions that are no token's own (ALiBi), or attention of
-their own making. Texts are filled up behind, where a causal model does not look, so that any of them can be read so.
+their own making. Texts are padded at the end, where a causal model does not look, so that any of them can be read so.
 """
 
 from __future__ import annotations

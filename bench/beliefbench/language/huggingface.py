@@ -31,7 +31,7 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetens
 @dataclass(frozen=True)
 class Weights:
     """Where a model's files lie: a folder, the GGUF file in it where its weights are in one, and the folder of a LoRA
-    adapter on them; ``own_code`` where code that comes with it may be run.
+    adapter on them; ``own_code`` if code that comes with it may be run.
     """
 
     folder: Path
@@ -65,7 +65,7 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
     Parameters
     ----------
     model
-        Where, or which.
+        If, or which.
     adapter
         The folder of a LoRA adapter on it, in safetensors.
     own_code
@@ -74,9 +74,9 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
     Raises
     ------
     UsageError
-        Where a local path does not exist, or holds no weights that can be used.
+        If a local path does not exist, or holds no weights that can be used.
     BeliefBenchError
-        Where a Hugging Face name cannot be had.
+        If a Hugging Face name cannot be had.
     """
     on_it = _adapter(adapter) if adapter is not None else None
     path = Path(model).expanduser()
@@ -125,9 +125,9 @@ class HuggingFaceModel:
         Parameters
         ----------
         dtype
-            ``"bfloat16"`` or ``"float32"``; where None, bfloat16 where the processor computes in it, else float32.
+            ``"bfloat16"`` or ``"float32"``; if None, bfloat16 if the processor computes in it, else float32.
         budget
-            Bytes that answers may take beside the weights; where None, 2 GiB, or half of what the weights leave of a
+            Bytes that answers may take beside the weights; if None, 2 GiB, or half of what the weights leave of a
             GPU. Changes no answer beyond its last bits, so it is no part of the identity.
         """
         if dtype not in (*DTYPES, None):
@@ -176,7 +176,7 @@ def computes_in_bfloat16() -> bool:
 
 
 def require(*packages: str) -> None:
-    """Raise `BeliefBenchError` where packages that a language model needs are not installed."""
+    """Raise `BeliefBenchError` if packages that a language model needs are not installed."""
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise BeliefBenchError(

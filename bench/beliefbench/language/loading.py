@@ -37,12 +37,12 @@ def load(
     own_code
         Whether code that comes with the model may be run.
     budget
-        Bytes that answers may take beside the weights; a default where None.
+        Bytes that answers may take beside the weights; a default if None.
 
     Raises
     ------
     BeliefBenchError
-        Where it cannot be loaded.
+        If it cannot be loaded.
     """
     spread = {"device_map": "auto"} if torch.cuda.device_count() > 1 else {}
     with gguf_parsed_once() if gguf else ExitStack():
@@ -59,13 +59,13 @@ def load(
 
 
 def read_tokenizer(folder: Path, gguf: str | None = None, own_code: bool = False) -> Any:
-    """Return a model's tokenizer; raise `BeliefBenchError` where it cannot be loaded."""
+    """Return a model's tokenizer; raise `BeliefBenchError` if it cannot be loaded."""
     with _loading(folder, gguf) as of_gguf:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=own_code, **of_gguf)
 
 
 def read_model(folder: Path, gguf: str | None, dtype: str, own_code: bool = False, **more: Any) -> Any:
-    """Return a causal language model's weights in a type; raise `BeliefBenchError` where they cannot be loaded."""
+    """Return a causal language model's weights in a type; raise `BeliefBenchError` if they cannot be loaded."""
     # Unpacked to dense weights, a GGUF model computes as any other does, several times faster.
     unpacked = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
     with _loading(folder, gguf) as of_gguf:
@@ -88,7 +88,7 @@ def _loading(folder: Path, gguf: str | None) -> Iterator[dict[str, Any]]:
             yield {"gguf_file": gguf} if gguf else {}
         except Exception as error:  # a model's files may be broken in any way
             wants_code = "trust_remote_code" in str(error)
-            mend = "; it brings code of its own: add trust_remote_code=yes where you trust it" if wants_code else ""
+            mend = "; it brings code of its own: add trust_remote_code=yes if you trust it" if wants_code else ""
             raise BeliefBenchError(f"the model in '{folder}' cannot be loaded ({first_line(error)}){mend}.") from error
 
 

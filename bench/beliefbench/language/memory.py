@@ -41,7 +41,7 @@ class Prefix:
 
 
 class PrefixCache:
-    """Prefixes by the stems that they were read in; the least recently used are dropped where they outgrow a budget."""
+    """Prefixes by the stems that they were read in; the least recently used are dropped if they outgrow a budget."""
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
@@ -69,7 +69,7 @@ class PrefixCache:
 
 
 def default_budget(model: Any) -> int:
-    """Return the bytes that rows and kept prefixes may hold where nothing else is said."""
+    """Return the bytes that rows and kept prefixes may hold if nothing else is said."""
     devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
     if not devices:
         return CPU_BUDGET
@@ -87,7 +87,7 @@ def rows_within(model: Any, budget: int, width: int, past: int, tail: int, held:
     inner = getattr(config, "intermediate_size", None)
     inner = inner if isinstance(inner, int) else 4 * hidden
     layer = width * (8 * hidden + 3 * inner) * item + 2 * width * (past + width) * item
-    repeated = 4 * (past + width) * hidden * item  # the prefix for each row, where it cannot be shared
+    repeated = 4 * (past + width) * hidden * item  # the prefix for each row, if it cannot be shared
     answers = tail * config.vocab_size * (item + 8)
     rows = budget // (layer + repeated + answers + held)
     if model.device.type == "cpu":
@@ -128,7 +128,7 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def within_context(model: Any, tokens: int) -> None:
-    """Raise `BeliefBenchError` where so many tokens are more than the model was made for.
+    """Raise `BeliefBenchError` if so many tokens are more than the model was made for.
 
     >>> from transformers import LlamaConfig
     >>> from types import SimpleNamespace

@@ -32,10 +32,10 @@ class OptionProbs:
 
 
 def option_probabilities(text: str, alternatives: Alternatives, places: Sequence[Place]) -> OptionProbs | None:
-    """Return the alternatives' probabilities where a text names one; None where it names none.
+    """Return the alternatives' probabilities if a text names one; None if it names none.
 
     Tokens that name the same one are summed ("2", " 2", "2."). One that is not listed gets the smallest listed
-    probability, or all that the listed ones leave of 1 where that is less. Then they are made to sum to 1.
+    probability, or all that the listed ones leave of 1 if that is less. Then they are made to sum to 1.
 
     >>> from beliefbench.language.alternatives import options_of
     >>> listed = [(" 2", np.log(0.6)), (" 1", np.log(0.2)), (" the", np.log(0.1))]

@@ -26,7 +26,7 @@ _NEGATION = re.compile(r"\b(?:not|cannot|never|neither|nor|none|no|without)\b|n[
 
 
 def named_option(text: str, item: str) -> int:
-    """Return the option that a text recommends, 0, 1 or 2; -1 where that cannot be said.
+    """Return the option that a text recommends, 0, 1 or 2; -1 if that cannot be said.
 
     Strictly, the text is "The best option is Flight 2." Forgivingly, markdown and letter case aside: its last "best
     option (or choice, or flight) is ..." or "answer: ..." counts; else the one option that it names, if it names only
@@ -60,7 +60,7 @@ def named_option(text: str, item: str) -> int:
 
 
 def named_level(text: str, highest: int) -> int:
-    """Return the answer to the questionnaire that a text gives, from 0; -1 where that cannot be said.
+    """Return the answer to the questionnaire that a text gives, from 0; -1 if that cannot be said.
 
     Strictly, the text is "Your preference is 2." Forgivingly, markdown and letter case aside: its last "preference is
     ..." or "answer: ..." counts; else the one number that it holds.
@@ -109,7 +109,7 @@ def stated_probabilities(text: str, labels: Sequence[str]) -> np.ndarray | None:
 
 
 def _one_of(number: str, count: int) -> int:
-    """Return which of 1 .. count a number is, from 0; -1 where it is none, or not written plainly."""
+    """Return which of 1 .. count a number is, from 0; -1 if it is none, or not written plainly."""
     return int(number) - 1 if number in map(str, range(1, count + 1)) else -1
 
 

@@ -87,7 +87,7 @@ class Conversations:
     """The state of agents that talk: for each user, what happened so far.
 
     keys key[users], for ties; options float[users, rounds, 3, features]; recommended and chosen int[users, rounds];
-    told: a text a user that the first turn holds, where the users say what they want.
+    told: a text a user that the first turn holds, if the users say what they want.
     """
 
     domain: Domain | Brief
@@ -102,7 +102,7 @@ class Conversations:
     def begin(
         cls, domain: Domain | Brief, asking: PromptStyle, keys: Any, truth: Mapping[str, np.ndarray] | None = None
     ) -> Conversations:
-        """Return the state of users who have seen nothing; ``truth`` where ``asking`` is privileged."""
+        """Return the state of users who have seen nothing; ``truth`` if ``asking`` is privileged."""
         users = len(keys)
         nothing = np.empty((users, 0), dtype=np.int64)
         told = _preferences(cast(Domain, domain), truth) if asking.privileged and truth is not None else ("",) * users
@@ -157,7 +157,7 @@ class Conversations:
         return probs
 
     def likeliest(self, probs: np.ndarray) -> np.ndarray:
-        """Return the likeliest options, int[users, sets], ties broken at random; -1 where probs are NaN."""
+        """Return the likeliest options, int[users, sets], ties broken at random; -1 if probs are NaN."""
         none = np.isnan(probs).any(axis=-1)
         return np.where(none, -1, break_ties(np.where(none[..., None], 0, probs), self.keys, self.chosen.shape[1]))
 
@@ -181,7 +181,7 @@ class Conversations:
         return tuple(turns), "\n\n".join([said, *self._posterior(user, rounds)])
 
     def _posterior(self, user: int, rounds: int) -> list[str]:
-        """Return what an exact observer believes after some rounds, as a paragraph, where that is given."""
+        """Return what an exact observer believes after some rounds, as a paragraph, if that is given."""
         if self.asking.given != "posterior":
             return []
         seen = self.options[user, :rounds], self.chosen[user, :rounds]

@@ -21,7 +21,7 @@ _TOO_LONG = re.compile(r"context.{0,20}(?:length|size|window)|too long|too many 
 
 
 class PassingError(Exception):
-    """What may go well the next time; ``retry_after`` seconds from now where the server says so."""
+    """What may go well the next time; ``retry_after`` seconds from now if the server says so."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)

@@ -3,7 +3,7 @@
 Where the rows' queries meet the prefix nothing is masked, so all rows' queries together are one long row: its attention
 to the prefix is computed once, without a copy of the prefix for each row, and merged with each row's attention to
 itself by their log-sum-exps. That needs an attention that tells its log-sum-exp: PyTorch's for the CPU. Elsewhere, and
-where an attention does more (a window that has begun to slide, capped scores), the prefix is repeated for each row, one
+if an attention does more (a window that has begun to slide, capped scores), the prefix is repeated for each row, one
 layer at a time.
 """
 

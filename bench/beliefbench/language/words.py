@@ -76,7 +76,7 @@ def answer(item: str, option: int) -> str:
 
 
 def feedback(item: str, recommended: int, chosen: int) -> str:
-    """Return what the user says to an answer; recommended -1 where there was none that could be used.
+    """Return what the user says to an answer; recommended -1 if there was none that could be used.
 
     >>> feedback("Flight", 2, 2), feedback("Flight", 2, 0)
     ('Your option Flight 3 is correct.', 'Your option Flight 3 is incorrect. I prefer Flight 1.')
@@ -103,7 +103,7 @@ def past_round(item: str, number: int, options: str, chosen: int) -> str:
 
 
 def think(item: str) -> str:
-    """Return what follows the options where the model is to think first.
+    """Return what follows the options if the model is to think first.
 
     >>> think("Flight").strip()
     'Think step by step, and end with the sentence "The best option is Flight N."'

@@ -47,9 +47,9 @@ def load_domain(name: str) -> Domain:
     Raises
     ------
     UsageError
-        Where no domain has that name, it is a suite, or it does not have a setting.
+        If no domain has that name, it is a suite, or it does not have a setting.
     BeliefBenchError
-        Where more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
+        If more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
 
     >>> load_domain("flights").item
     'Flight'
@@ -188,9 +188,9 @@ def load_agent(spec: str, domain: Domain) -> Agent:
     Raises
     ------
     UsageError
-        Where no agent has that name, or it refuses the domain, the model or an option.
+        If no agent has that name, or it refuses the domain, the model or an option.
     BeliefBenchError
-        Where more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
+        If more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
 
     >>> load_agent("bayesian", load_domain("flights")).name
     'bayesian'

@@ -37,7 +37,7 @@ class Source:
     kind: Kind = "domain"
 
     def loaded(self) -> Any:
-        """Return the object, or raise `BeliefBenchError` where it cannot be had."""
+        """Return the object, or raise `BeliefBenchError` if it cannot be had."""
         try:
             return self.load()
         except (Exception, SystemExit) as error:  # anybody's module may raise anything, or be a script that ends
@@ -46,7 +46,7 @@ class Source:
             ) from error
 
     def brings(self, thing: Any) -> bool:
-        """Tell whether it is this very thing, or a suite with it; False where it cannot be had."""
+        """Tell whether it is this very thing, or a suite with it; False if it cannot be had."""
         try:
             found = self.loaded()
         except BeliefBenchError:
@@ -71,9 +71,9 @@ def source_of(kind: Kind, name: str) -> Source:
     Raises
     ------
     UsageError
-        Where nothing has that name.
+        If nothing has that name.
     BeliefBenchError
-        Where more than one plugin provides it: no fault of the call, which is right as soon as one of them is gone.
+        If more than one plugin provides it: no fault of the call, which is right as soon as one of them is gone.
 
     >>> source_of("domain", "hotels").origin
     'beliefbench, beliefbench.domains.hotels:hotels'
@@ -98,7 +98,7 @@ def add_plugin_folder(folder: Path) -> None:
     Raises
     ------
     UsageError
-        Where the folder is none, or holds no plugin file.
+        If the folder is none, or holds no plugin file.
     """
     if not folder.is_dir():
         raise UsageError(f"plugin folder '{folder}' is not a folder; name one that holds plugin files (*.py).")

@@ -1,7 +1,7 @@
 """Episodes: who the users are, what they are shown, what they choose, and what the exact answer says of it.
 
 All is drawn from the domain's own NumPyro models and from (seed, domain, user, round), so that every agent meets just
-the same users, rounds and held-out sets, on any machine. Where a domain's users were recorded, they are taken as they
+the same users, rounds and held-out sets, on any machine. If a domain's users were recorded, they are taken as they
 are, and the seed only says which come first.
 """
 
@@ -30,7 +30,7 @@ class Episodes:
     """All that happens between the users and any assistant, but for the assistant's answers.
 
     users int[users], their numbers in the order in which they are asked (those of hypotheses or of recorded users, or
-    counted from 0 where users are drawn from a prior that is not uniform); latents {site: value[users]}, or None where
+    counted from 0 if users are drawn from a prior that is not uniform); latents {site: value[users]}, or None if
     nobody knows what recorded users want; options float[users, rounds, 3, features]; chosen int[users, rounds];
     heldout float[heldout, 3, features], or float[users, heldout, 3, features] where each user has their own; truth
     int[users, heldout].
@@ -38,9 +38,9 @@ class Episodes:
     Raises
     ------
     UsageError
-        Where the protocol asks for what the domain does not have.
+        If the protocol asks for what the domain does not have.
     BeliefBenchError
-        Where the domain breaks: its model or its draw raises, or draws options of the wrong shape.
+        If the domain breaks: its model or its draw raises, or draws options of the wrong shape.
 
     >>> import beliefbench as bb
     >>> episodes = Episodes(bb.load_domain("flights"), Protocol(users=2, rounds=5, heldout=10))
@@ -103,7 +103,7 @@ class Episodes:
     def latents_of(self, shard: np.ndarray) -> dict[str, np.ndarray]:
         """Return what some users want, for those who may know: {site: value[users]} of the places int[users].
 
-        Raises `UsageError` where nobody knows.
+        Raises `UsageError` if nobody knows.
         """
         if self.latents is None:
             raise UsageError(f"nobody knows what the recorded users of {self.domain.name} want; leave this agent out.")
@@ -141,7 +141,7 @@ def _choice_probs(domain: Domain, latents: Any, options: Any) -> Any:
 
 
 def check_draw(domain: Domain) -> None:
-    """Raise `BeliefBenchError` where a domain draws sets of another shape than float[sets, 3, features]."""
+    """Raise `BeliefBenchError` if a domain draws sets of another shape than float[sets, 3, features]."""
     expected = (1, OPTIONS, len(domain.features))
     try:
         shape = jax.eval_shape(lambda at: domain.draw(at, 1), key(0)).shape

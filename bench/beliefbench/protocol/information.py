@@ -27,7 +27,7 @@ def informative(domain: Domain, nats: float) -> Domain:
     Raises
     ------
     ValueError
-        Where ``nats`` is out of range, or the domain's users were recorded.
+        If ``nats`` is out of range, or the domain's users were recorded.
 
     >>> import beliefbench as bb
     >>> informative(bb.load_domain("flights"), 0.5).name
@@ -50,7 +50,7 @@ def information_gain(episodes: Episodes) -> np.ndarray:
     Raises
     ------
     ValueError
-        Where nobody knows what the users want, or a choice contradicts the model.
+        If nobody knows what the users want, or a choice contradicts the model.
 
     >>> import beliefbench as bb
     >>> episodes = bb.Episodes(bb.load_domain("flights"), bb.Protocol(users=624, heldout=1))

@@ -38,7 +38,7 @@ class Protocol:
         preset: tuple[int, int] = (1000, 100),
     ) -> Protocol:
         """Return the protocol for a domain, checked: what is None is 5 rounds and the preset's (users, held-out sets),
-        or what there is where a domain has less.
+        or what there is if a domain has less.
 
         >>> import beliefbench as bb
         >>> Protocol.of(bb.load_domain("flights"), heldout=8)
@@ -55,7 +55,7 @@ class Protocol:
         return protocol
 
     def check(self, domain: Domain) -> None:
-        """Raise `UsageError` where a number is out of range for a domain."""
+        """Raise `UsageError` if a number is out of range for a domain."""
         rounds, heldout = _recorded_sets(domain)
         for name, least, most in (("rounds", 0, rounds), ("heldout", 1, heldout), ("seed", 0, LARGEST_SEED)):
             value = getattr(self, name)
@@ -80,9 +80,9 @@ class Protocol:
 
 
 def population(domain: Domain) -> int:
-    """Return how many users can be asked for: those recorded, where a domain's users were recorded.
+    """Return how many users can be asked for: those recorded, if a domain's users were recorded.
 
-    Where all hypotheses of the users' model have the same prior, each is one user, and nobody is met twice. Where they
+    If all hypotheses of the users' model have the same prior, each is one user, and nobody is met twice. If they
     have not, users are drawn from the prior, and there is no end of them but 1,000,000.
 
     >>> import beliefbench as bb
@@ -103,7 +103,7 @@ def _recorded_sets(domain: Domain) -> tuple[int, int]:
 
 @lru_cache(maxsize=64)
 def user_prior(domain: Domain) -> np.ndarray | None:
-    """Return the prior over hypotheses that users are drawn from, or None where it is uniform."""
+    """Return the prior over hypotheses that users are drawn from, or None if it is uniform."""
     no_rounds = np.empty((0, OPTIONS, len(domain.features))), np.empty(0, np.int64)
     users_only = domain if domain.user_model is domain.model else replace(domain, model=domain.user_model)
     joint = log_weights(users_only, *no_rounds)

@@ -60,7 +60,7 @@ def evidence_of(record: RunRecord, rows: pa.Table, files: Mapping[str, bytes]) -
 
 
 def read_evidence(folder: Path) -> Evidence | None:
-    """Return the evidence in a run's folder, None where there is none; raise `DamagedFileError` where it is broken."""
+    """Return the evidence in a run's folder, None if there is none; raise `DamagedFileError` if it is broken."""
     file = folder / FILE
     if not file.exists():
         return None
@@ -117,7 +117,7 @@ def check_files(folder: Path, evidence: Evidence) -> str:
 
 
 def check_metrics(evidence: Evidence, answers: int, found: Sequence[Mapping[str, Any]]) -> str:
-    """Return a sentence where recomputed metrics are those of the evidence; raise `CheckFailedError` where not."""
+    """Return a sentence if recomputed metrics are those of the evidence; raise `CheckFailedError` if not."""
     if len(found) != len(evidence.rounds) or evidence.answers != answers:
         raise CheckFailedError(
             f"{FILE} is of {evidence.answers:,} rows and {len(evidence.rounds)} stages, not of these."
@@ -150,7 +150,7 @@ def metrics_of(
 
 
 def command_of(record: RunRecord) -> str:
-    """Return the command that makes a run again; where nobody wrote its SPEC down, by the agent's name."""
+    """Return the command that makes a run again; if nobody wrote its SPEC down, by the agent's name."""
     identity = record.identity
     command = ["beliefbench", "run", "--domain", identity.domain.name, "--agent", record.spec or record.agent.name]
     for name in ("users", "rounds", "heldout", "seed"):

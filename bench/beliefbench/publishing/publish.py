@@ -58,7 +58,7 @@ def publish_all(run: Path, out: Path, echo: Callable[[str], None]) -> bool:
     Raises
     ------
     UsageError
-        Where there is no run, or ``out`` cannot hold results.
+        If there is no run, or ``out`` cannot hold results.
     """
     stores = [store for store in find_runs(run) if not store.folder.resolve().is_relative_to(out.resolve())]
     if not stores:
@@ -85,7 +85,7 @@ def publish(run: Path, out: Path) -> Published:
     Raises
     ------
     BeliefBenchError
-        Where it is not finished or not whole, takes more than 2 MB, or ``out`` holds something else in its place.
+        If it is not finished or not whole, takes more than 2 MB, or ``out`` holds something else in its place.
 
     >>> import beliefbench as bb, tempfile
     >>> done = bb.run("flights", "random", users=3, rounds=1, heldout=4, results=tempfile.mkdtemp())
@@ -137,7 +137,7 @@ def exact_name(record: RunRecord) -> str:
 
 
 def _shared_exact(file: Path, exact: pa.Table) -> bytes:
-    """Return the contents of the file of exact answers: what is there, where it says the same to within rounding."""
+    """Return the contents of the file of exact answers: what is there, if it says the same to within rounding."""
     if not file.exists():
         return to_parquet(exact)
     content = file.read_bytes()
@@ -162,7 +162,7 @@ def _gap(one: pa.Table, other: pa.Table) -> float:
 
 
 def _check_same(folder: Path, run_json: bytes, packed: pa.Table) -> None:
-    """Raise `BeliefBenchError` where a folder holds something else than a run's record and packed rows."""
+    """Raise `BeliefBenchError` if a folder holds something else than a run's record and packed rows."""
     try:
         there = pq.read_table(folder / "rows.parquet", partitioning=None)
         same = (folder / "run.json").read_bytes() == run_json and there.equals(packed)

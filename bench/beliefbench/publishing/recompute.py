@@ -58,7 +58,7 @@ class Recomputed:
         return f"{theirs.name}, version {theirs.version}, with the same parameters, is installed."
 
     def check_users(self) -> str:
-        """Return a sentence where the users are those of the seed; raise `CheckFailedError` where they are not."""
+        """Return a sentence if the users are those of the seed; raise `CheckFailedError` if they are not."""
         expected = self.episodes.users[self.places]
         found = self.layout.columns(self.rows, "user")[0][:, 0]
         for what, which in (
@@ -70,7 +70,7 @@ class Recomputed:
         return f"{len(found)} users are those of seed {self.protocol.seed}."
 
     def check_truth(self) -> str:
-        """Return a sentence where users want what they want by the seed; raise `CheckFailedError` where they do not."""
+        """Return a sentence if users want what they want by the seed; raise `CheckFailedError` if they do not."""
         layout, episodes = self.layout, self.episodes
         expected = episodes.truth[self.places][:, np.maximum(layout.question, 0)]
         expected[:, layout.own] = episodes.chosen[self.places][:, layout.stage[layout.own]]
@@ -82,7 +82,7 @@ class Recomputed:
         return f"what users want, in rounds and of held-out sets, is that of seed {self.protocol.seed}."
 
     def check_exact(self) -> str:
-        """Return a sentence where the exact answers are right; raise `CheckFailedError` where they are not."""
+        """Return a sentence if the exact answers are right; raise `CheckFailedError` if they are not."""
         layout = self.layout
         asked = ~layout.own
         expected = self.episodes.exact[self.places][:, layout.stage[asked], layout.question[asked]]
@@ -97,7 +97,7 @@ class Recomputed:
         return f"{wrong.size:,} exact answers, worked out anew, differ by {gap.max():.1e} at most."
 
     def check_stopping(self) -> str:
-        """Return a sentence where the run ended when its rule says; raise `CheckFailedError` where it did not."""
+        """Return a sentence if the run ended when its rule says; raise `CheckFailedError` if it did not."""
         identity, asked = self.record.identity, self.layout.users
         rule = stopping_of(identity)
         if rule is None:
@@ -117,5 +117,5 @@ class Recomputed:
 
 
 def stopping_of(identity: RunIdentity) -> UntilWidth | None:
-    """Return the rule by which a run stopped; None where all users were asked."""
+    """Return the rule by which a run stopped; None if all users were asked."""
     return UntilWidth(float(identity.stopping["width"])) if identity.stopping else None

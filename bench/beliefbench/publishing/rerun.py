@@ -19,7 +19,7 @@ FURTHEST = 5e-3
 MARGIN = 1e-2
 """Options whose probabilities differ by no more than this may change places."""
 CHANGED = 0.01
-"""The share of choices that may differ where no probability tells how near they were."""
+"""The share of choices that may differ if no probability tells how near they were."""
 
 
 class CannotAskError(BeliefBenchError):
@@ -43,7 +43,7 @@ def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
     Raises
     ------
     CheckFailedError
-        Where its answers are others.
+        If its answers are others.
     """
     for flag in ("probabilistic", "privileged"):
         said, here = getattr(run.record.agent, flag), getattr(job.agent, flag)
@@ -81,7 +81,7 @@ def job_of(run: Recomputed) -> Job:
     Raises
     ------
     CannotAskError
-        Where the agent cannot be loaded here, asks a server, or is not the one that answered.
+        If the agent cannot be loaded here, asks a server, or is not the one that answered.
     """
     record = run.record
     spec = record.spec or record.agent.name
@@ -121,6 +121,6 @@ def _ask(run: Recomputed, job: Job, places: np.ndarray) -> RerunAnswers:
 
 
 def _of(choice: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """Return the probabilities of choices, NaN where there is none."""
+    """Return the probabilities of choices, NaN if there is none."""
     named = np.take_along_axis(probs, np.maximum(choice, 0)[..., None], axis=-1)[..., 0]
     return np.where(choice >= 0, named, np.nan)

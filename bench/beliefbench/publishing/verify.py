@@ -1,4 +1,4 @@
-"""``beliefbench verify``: what a run's files show of it, recomputed where it can be, and what they cannot show here."""
+"""``beliefbench verify``: what a run's files show of it, recomputed if it can be, and what they cannot show here."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """True where nothing that was checked is wrong."""
+        """True if nothing that was checked is wrong."""
         return all(result.passed for result in self.findings)
 
     def lines(self) -> list[str]:
@@ -68,7 +68,7 @@ class Report:
         return self.findings[-1].passed
 
     def read(self, check: str, attempt: Callable[[], Made | None]) -> Made | None:
-        """Return what can be read; None, and a finding, where it cannot be; None alone where there is none."""
+        """Return what can be read; None, and a finding, if it cannot be; None alone if there is none."""
         got: list[Made | None] = []
 
         def keep() -> str:
@@ -87,7 +87,7 @@ def verify_all(root: Path, rerun: int = 0, seed: int | None = None) -> Iterator[
     Raises
     ------
     UsageError
-        Where there is none.
+        If there is none.
     """
     folders = sorted({file.parent for name in FILES for file in root.rglob(name)})
     if not folders:
@@ -108,7 +108,7 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None) -> Report:
     rerun
         On how many of its users to ask its agent again.
     seed
-        Of the choice of those users; where None, one that nobody can foresee.
+        Of the choice of those users; if None, one that nobody can foresee.
 
     >>> import beliefbench as bb, tempfile
     >>> done = bb.run("flights", "random", users=3, rounds=1, heldout=4, results=tempfile.mkdtemp())

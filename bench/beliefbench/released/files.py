@@ -1,4 +1,4 @@
-"""Reads the paper's released files (paper, section 2), and says of a faulty one where it is wrong.
+"""Reads the paper's released files (paper, section 2), and names the place of a fault.
 
 The readers know the shapes of the files, and no domain: options stay the texts they are. Fields they do not know are
 passed over. Every fault is a `UsageError` that names the file and the line.
@@ -27,9 +27,9 @@ class Interaction:
     Parameters
     ----------
     file, line
-        Where it was read; lines count from 1.
+        If it was read; lines count from 1.
     idx
-        The file's number of the user, or of the list of rounds that ten human users share; None where there is none.
+        The file's number of the user, or of the list of rounds that ten human users share; None if there is none.
     reward_fn, features
         The user's weights, and the names of what they weigh, as many; None in web shopping.
     options
@@ -37,9 +37,9 @@ class Interaction:
     chosen
         The option that the user took in each round, 0 to 2.
     rounds_numpy
-        Feature values, [rounds][3][features]; None where there are none, and in web shopping.
+        Feature values, [rounds][3][features]; None if there are none, and in web shopping.
     seed
-        The file's own; None where there is none.
+        The file's own; None if there is none.
     goal_attrs, goal_options
         What a shopper wants: attributes, and options such as ``{"color": "red"}``; None elsewhere.
     scores
@@ -62,7 +62,7 @@ class Interaction:
 
 @dataclass(frozen=True)
 class HeldoutUser:
-    """Where a user's answers were read (``"user_idxs[3]"``), the user's weights, and the option taken in each set."""
+    """If a user's answers were read (``"user_idxs[3]"``), the user's weights, and the option taken in each set."""
 
     where: str
     reward_fn: tuple[float, ...]
@@ -71,7 +71,7 @@ class HeldoutUser:
 
 @dataclass(frozen=True)
 class Heldout:
-    """Held-out sets that all users share: texts as in `Interaction`; values [sets][3][features] where there are any."""
+    """Held-out sets that all users share: texts as in `Interaction`; values [sets][3][features] if there are any."""
 
     file: Path
     features: tuple[str, ...]
@@ -97,7 +97,7 @@ class ShopperHeldout:
 def split_option(text: str, number: int) -> tuple[str, str]:
     """Return an option's item word, and its text without the beginning that names it.
 
-    ``number`` is its position in the set, 1 to 3. Raises `UsageError` where the text does not begin with a word and it.
+    ``number`` is its position in the set, 1 to 3. Raises `UsageError` if the text does not begin with a word and it.
 
     >>> split_option("Flight 2: duration: 30 min, price: $370", 2)
     ('Flight', 'duration: 30 min, price: $370')
@@ -220,7 +220,7 @@ def _marks(user: Located) -> list[str]:
 
 
 def _expect_kind(user: Located, before: list[Interaction]) -> None:
-    """Raise `FaultError` where a line is of both kinds, of none, or of another kind than the lines before it."""
+    """Raise `FaultError` if a line is of both kinds, of none, or of another kind than the lines before it."""
     marks = _marks(user)
     shopping = {mark.startswith("goal") for mark in marks}
     if len(shopping) != 1:
@@ -232,7 +232,7 @@ def _expect_kind(user: Located, before: list[Interaction]) -> None:
 
 
 def _expect_alike(users: list[Interaction]) -> None:
-    """Raise `FaultError` where the last user has other features, or more or fewer rounds, than the first."""
+    """Raise `FaultError` if the last user has other features, or more or fewer rounds, than the first."""
     first, last = users[0], users[-1]
     if last.features != first.features:
         given, expected = shown(last.features, 300), shown(first.features, 300)
@@ -243,7 +243,7 @@ def _expect_alike(users: list[Interaction]) -> None:
 
 
 def _item_word(key: str, options: tuple[Texts, ...], word: str | None) -> str | None:
-    """Return the item word of all options, which is ``word`` where that is known already."""
+    """Return the item word of all options, which is ``word`` if that is known already."""
     for at, texts in enumerate(options):
         for number, text in enumerate(texts, 1):
             try:

@@ -50,7 +50,7 @@ def import_path(path: Path, report: Report) -> list[str]:
     Raises
     ------
     UsageError
-        Where there is nothing to import, or a file is not as it should be, naming the file and the line.
+        If there is nothing to import, or a file is not as it should be, naming the file and the line.
     """
     if not path.exists():
         raise UsageError(f"'{path}' is not there; name the folder of the released files, or one interaction file.")

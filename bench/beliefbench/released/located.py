@@ -30,7 +30,7 @@ class FaultError(Exception):
 
 @dataclass(frozen=True)
 class Located:
-    """A JSON value and its place; every method raises `FaultError` where the value is not what is asked for.
+    """A JSON value and its place; every method raises `FaultError` if the value is not what is asked for.
 
     >>> document = Located({"rounds": [{"user_idx": 3}]})
     >>> document["rounds"].entries()[0]["user_idx"].choice()
@@ -55,7 +55,7 @@ class Located:
         return FaultError(self.where, f"{self.name} is {shown(self.value)}; expected {expected}.")
 
     def optional(self, key: str) -> Located | None:
-        """Return a field, or None where it is missing or null."""
+        """Return a field, or None if it is missing or null."""
         if not isinstance(self.value, dict):
             raise self.expected_instead("an object")
         found = self.value.get(key)
@@ -70,7 +70,7 @@ class Located:
         return found
 
     def entries(self, count: int | None = None, noun: str = "entries", why: str = "") -> list[Located]:
-        """Return a list's values; ``count`` of them, where that is not None."""
+        """Return a list's values; ``count`` of them, if that is not None."""
         if not isinstance(self.value, list):
             raise self.expected_instead("a list")
         if count is not None and len(self.value) != count:
@@ -119,7 +119,7 @@ class Located:
         return self.value
 
     def optional_integer(self, key: str) -> int | None:
-        """Return a field that is an integer, or None where it is missing or null."""
+        """Return a field that is an integer, or None if it is missing or null."""
         found = self.optional(key)
         return None if found is None else found.integer()
 
@@ -145,7 +145,7 @@ def shown(value: Any, limit: int = 60) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return a file's text; raises `UsageError` where it cannot be read, is not UTF-8, or holds nothing."""
+    """Return a file's text; raises `UsageError` if it cannot be read, is not UTF-8, or holds nothing."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -164,7 +164,7 @@ def read_text(path: Path) -> str:
 
 
 def parse(path: Path, line: int, text: str, expected: str) -> Located:
-    """Return the JSON object in a text that begins at a line of a file; raises `UsageError` where there is none."""
+    """Return the JSON object in a text that begins at a line of a file; raises `UsageError` if there is none."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -179,7 +179,7 @@ def parse(path: Path, line: int, text: str, expected: str) -> Located:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, Located]]:
-    """Yield the number of each line, from 1, and the JSON object in it; raises `UsageError` where there is none."""
+    """Yield the number of each line, from 1, and the JSON object in it; raises `UsageError` if there is none."""
     # Not splitlines: U+2028 and its like may stand inside a JSON text.
     for line, text in enumerate(read_text(path).rstrip().split("\n"), 1):
         if not text.strip():

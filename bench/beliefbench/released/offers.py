@@ -1,7 +1,7 @@
 """What the texts and goals of the paper's web-shopping files say.
 
-What an offer has is known from its text alone. It has an attribute where all words of the attribute stand in its title,
-or all in one line of its description; it has an option value where a line such as "Color: red" says so; neither depends
+What an offer has is known from its text alone. It has an attribute if all words of the attribute stand in its title,
+or all in one line of its description; it has an option value if a line such as "Color: red" says so; neither depends
 on capitals. The authors' scores rest on more (attributes that were mined of the products): `score_agreement` counts how
 many of them the texts reproduce.
 """
@@ -71,7 +71,7 @@ def read_offer(text: str) -> Offer:
 
 
 def wanted_by(user: Interaction | ShopperHeldout) -> Wanted:
-    """Return a user's goal. Raises `UsageError` where the file gives none."""
+    """Return a user's goal. Raises `UsageError` if the file gives none."""
     values = {_fold(kind): _fold(value) for kind, value in (user.goal_options or {}).items()}
     wanted = Wanted(tuple(sorted({_fold(name) for name in user.goal_attrs or ()})), tuple(sorted(values.items())))
     if not wanted.size:
@@ -99,9 +99,9 @@ def score_agreement(users: Sequence[Interaction], heldout: Sequence[ShopperHeldo
 
 
 def paired(users: Sequence[Interaction], heldout: Sequence[ShopperHeldout]) -> list[ShopperHeldout]:
-    """Return each user's held-out sets: by ``idx`` where all have one, else in order.
+    """Return each user's held-out sets: by ``idx`` if all have one, else in order.
 
-    Raises `UsageError` where they are not these users'.
+    Raises `UsageError` if they are not these users'.
     """
     if len(users) != len(heldout):
         raise UsageError(f"{file_of(heldout)}: {len(heldout)} users; expected {len(users)}, as in {file_of(users)}.")

@@ -82,7 +82,7 @@ def fitted_lapses(domain: Domain, options: np.ndarray, chosen: np.ndarray) -> np
     Raises
     ------
     ValueError
-        Where there is nobody else to fit it on.
+        If there is nobody else to fit it on.
     """
     if len(chosen) < 2:
         raise ValueError("a lapse is fitted on other users, and there is only one")

@@ -47,7 +47,7 @@ def find_products(folder: Path) -> list[tuple[Path, Path]]:
     Raises
     ------
     UsageError
-        Where a file has no partner.
+        If a file has no partner.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -92,7 +92,7 @@ def read_products(items: Path, attributes: Path) -> dict[str, Catalogue]:
     Raises
     ------
     UsageError
-        Naming the file and the product, where a file is not of this form or no category is left.
+        Naming the file and the product, if a file is not of this form or no category is left.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())

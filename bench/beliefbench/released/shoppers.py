@@ -46,12 +46,12 @@ def shopper_domain(name: str, users: Sequence[Interaction], heldout: Sequence[Sh
     Parameters
     ----------
     users, heldout
-        One entry a user in both: in any order where all have an ``idx``, else in the same one.
+        One entry a user in both: in any order if all have an ``idx``, else in the same one.
 
     Raises
     ------
     UsageError
-        Where the two files do not belong together, a user wants nothing, or there are too few users, texts or goals,
+        If the two files do not belong together, a user wants nothing, or there are too few users, texts or goals,
         or too many goals.
 
     >>> import tempfile

@@ -65,7 +65,7 @@ def product_files() -> list[Path]:
 
 
 def read_record(file: Path) -> RecordedUsers:
-    """Return the users in a file. Raises `BeliefBenchError` where it cannot be read."""
+    """Return the users in a file. Raises `BeliefBenchError` if it cannot be read."""
     try:
         return RecordedUsers.model_validate_json(file.read_bytes())
     except (OSError, ValidationError) as error:

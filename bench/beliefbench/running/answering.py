@@ -31,7 +31,7 @@ class Job:
     """One run: an agent that is asked on a domain by a protocol.
 
     ``specs`` are the SPECs of the domain (or of its suite) and of the agent, by which another process can load them;
-    None where they were given as objects. ``stopping`` says when enough users were asked; None: all are.
+    None if they were given as objects. ``stopping`` says when enough users were asked; None: all are.
     """
 
     domain: Domain
@@ -133,7 +133,7 @@ def ask(job: Job, shard: Shard) -> Iterator[Answers]:
     Raises
     ------
     BeliefBenchError
-        Where the agent breaks.
+        If the agent breaks.
     """
     agent, users, stages = job.agent, np.arange(len(shard.users)), len(shard.answered)
     try:
@@ -164,14 +164,14 @@ def ask(job: Job, shard: Shard) -> Iterator[Answers]:
 
 
 def questions_at(met: Episodes | Shard, places: np.ndarray, stage: int) -> np.ndarray:
-    """Return what is asked at a stage: the held-out sets, then the next round's own set where there is a next round."""
+    """Return what is asked at a stage: the held-out sets, then the next round's own set if there is a next round."""
     sets = met.heldout[places] if met.heldout.ndim == 4 else met.heldout
     heldout = np.broadcast_to(sets, (len(places), *sets.shape[-3:]))
     return np.concatenate([heldout, met.options[places, stage : stage + 1]], axis=1)
 
 
 def check_answers(answers: Prediction, shape: tuple[int, ...], agent: Agent) -> None:
-    """Raise `BeliefBenchError` where answers for ``shape`` = (users, sets) are not what the agent contract says."""
+    """Raise `BeliefBenchError` if answers for ``shape`` = (users, sets) are not what the agent contract says."""
     choice, probs = np.asarray(answers.choice), answers.probs
     who = f"agent '{agent.name}' broke its contract:"
     if choice.shape != shape or not np.issubdtype(choice.dtype, np.integer):

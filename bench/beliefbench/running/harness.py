@@ -77,16 +77,16 @@ def run(
     executor: ExecutorName = "local",
     until_width: float | None = None,
 ) -> Run:
-    """Run an agent on a domain, or finish or reuse the run where it was begun before.
+    """Run an agent on a domain, or finish or reuse the run if it was begun before.
 
     Parameters
     ----------
     domain, agent
         Names (an agent's SPEC), or the objects themselves.
     users
-        How many; all there are, 1,000 at most, where None.
+        How many; all there are, 1,000 at most, if None.
     rounds, heldout
-        Rounds a user and held-out sets a stage; 5 and 100, or as many as were recorded, where None.
+        Rounds a user and held-out sets a stage; 5 and 100, or as many as were recorded, if None.
     seed
         Of all draws.
     results
@@ -103,10 +103,10 @@ def run(
     Raises
     ------
     UsageError
-        Where a name is unknown, a number out of range, the folder cannot hold results, or objects cannot be sent to
+        If a name is unknown, a number out of range, the folder cannot hold results, or objects cannot be sent to
         the executor.
     BeliefBenchError
-        Where the agent breaks, or the executor does; what was answered before stays and is not asked again.
+        If the agent breaks, or the executor does; what was answered before stays and is not asked again.
 
     >>> import tempfile
     >>> done = run("flights", "random", users=2, rounds=1, heldout=3, results=tempfile.mkdtemp())

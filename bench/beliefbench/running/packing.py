@@ -1,7 +1,7 @@
 """Rows in 16 bits: what a published run's files hold, and how rows are read out of them.
 
 Of an answer's three probabilities the smaller ones are kept as 16-bit floats, and the largest is null: it is what they
-leave of 1, shared evenly where several are largest. So probabilities sum to 1, and what was a tie is one and nothing
+leave of 1, shared evenly if several are largest. So probabilities sum to 1, and what was a tie is one and nothing
 else is, whatever was rounded. No probability moves by more than `TOLERANCE`.
 
 The exact answers are the same for every agent, and as large as all else. They lie once in the domain's folder, in a
@@ -85,12 +85,12 @@ def pack_exact(rows: pa.Table) -> pa.Table:
 
 
 def exact_file_of(rows: pa.Schema) -> str | None:
-    """Return the name of the file of the exact answers of rows, given their schema; None where they are not packed.
+    """Return the name of the file of the exact answers of rows, given their schema; None if they are not packed.
 
     Raises
     ------
     ValueError
-        Where it is the name of something else.
+        If it is the name of something else.
     """
     name = (rows.metadata or {}).get(EXACT_FILE)
     if name is not None and not re.fullmatch(EXACT_NAME, name.decode(errors="replace")):
@@ -113,7 +113,7 @@ def unpack_from(rows: pa.Table, file: Path) -> pa.Table:
     Raises
     ------
     ValueError
-        Where the file of the exact answers is not there.
+        If the file of the exact answers is not there.
     """
     name = exact_file_of(rows.schema)
     if name is None:
@@ -133,7 +133,7 @@ def unpack_rows(rows: pa.Table, exact: pa.Table) -> pa.Table:
     Raises
     ------
     ValueError
-        Where they are not what `pack_rows` and `pack_exact` gave.
+        If they are not what `pack_rows` and `pack_exact` gave.
     """
     _check_types(rows, [*KEYS, "choice"], [name for name in PROBS if PROBS[0] in rows.column_names])
     _check_types(exact, KEYS, EXACT)
@@ -183,7 +183,7 @@ def to_parquet(table: pa.Table) -> bytes:
 
 
 def _check_types(table: pa.Table, integers: list[str], halves: list[str]) -> None:
-    """Raise ValueError where a table without such columns was packed by something else."""
+    """Raise ValueError if a table without such columns was packed by something else."""
     for name in (*integers, *halves):
         column = table[name]
         whole = pa.types.is_integer(column.type) and column.null_count == 0
@@ -196,7 +196,7 @@ def _sorted(rows: pa.Table) -> pa.Table:
 
 
 def _options(rows: pa.Table, names: list[str]) -> np.ndarray:
-    """Return three columns as float[rows, 3], NaN where they are null."""
+    """Return three columns as float[rows, 3], NaN if they are null."""
     return np.stack([rows[name].to_numpy() for name in names], axis=-1)
 
 

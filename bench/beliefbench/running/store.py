@@ -48,10 +48,10 @@ ROWS = pa.schema(
         pa.field("exact_beliefs", BELIEFS),
     ]
 )
-"""The columns of an answer; null where there is none.
+"""The columns of an answer; null if there is none.
 
 prob_*: the agent's probabilities, exact_*: the exact ones, of held-out sets. bounded: whether an option has the most
-probability that it could have. by_beliefs: the option that the agent's stated beliefs imply, -1 where they cannot be
+probability that it could have. by_beliefs: the option that the agent's stated beliefs imply, -1 if they cannot be
 used. beliefs, exact_beliefs: what it says and what is known of the user by then, [scales][levels]; they belong to a
 stage, and stand with the first of its answers.
 """
@@ -120,9 +120,9 @@ class RunRecord(Session):
     seconds: float | None = None
     """Time spent in the agent's answers, over all sittings; None until finished."""
     spec: str | None = None
-    """The SPEC that the agent was named by; None where it was given as an object."""
+    """The SPEC that the agent was named by; None if it was given as an object."""
     asked: int | None = None
-    """How many of the users were asked, where a stopping rule says; None until finished, or where all are."""
+    """How many of the users were asked, if a stopping rule says; None until finished, or if all are."""
 
 
 class DamagedFileError(BeliefBenchError):
@@ -150,7 +150,7 @@ def run_folder(results: Path, domain: str, agent: str, key: str) -> Path:
 
 
 def prepare_results(results: Path) -> None:
-    """Make the results folder, or raise `UsageError` where it cannot hold results."""
+    """Make the results folder, or raise `UsageError` if it cannot hold results."""
     try:
         results.mkdir(parents=True, exist_ok=True)
         probe = results / f".writable-{os.getpid()}"
@@ -185,7 +185,7 @@ class RunStore:
             lock.release()  # the file stays: deleting it could let two in, one by the old file and one by a new one
 
     def record(self) -> RunRecord | None:
-        """Return run.json's contents, or None where there is none."""
+        """Return run.json's contents, or None if there is none."""
         file = self.folder / "run.json"
         if not file.exists():
             return None
@@ -265,7 +265,7 @@ def find_runs(results: Path) -> list[RunStore]:
 
 
 def as_rows(table: pa.Table) -> pa.Table:
-    """Return a table with all columns of `ROWS`, null where it lacks one that may be: earlier versions had fewer."""
+    """Return a table with all columns of `ROWS`, null if it lacks one that may be: earlier versions had fewer."""
     for field in ROWS:
         if field.nullable and field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(table.num_rows, field.type))

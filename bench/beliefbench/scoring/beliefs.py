@@ -16,7 +16,7 @@ import numpy as np
 def belief_distance(stated: np.ndarray, exact: np.ndarray) -> np.ndarray:
     """Total variation between stated and exact beliefs, for each scale. Range [0, 1], lower is better.
 
-    stated, exact: float[..., scales, levels], rows summing to 1; NaN where stated is NaN, since nothing was stated.
+    stated, exact: float[..., scales, levels], rows summing to 1; NaN if stated is NaN, since nothing was stated.
 
     >>> belief_distance(np.array([[1.0, 0.0], [np.nan, np.nan]]), np.array([[0.25, 0.75], [0.5, 0.5]])).tolist()
     [0.75, nan]
@@ -51,7 +51,7 @@ def score_beliefs(
     stated: np.ndarray, exact: np.ndarray, implied: np.ndarray, choice: np.ndarray, truth: np.ndarray
 ) -> list[Mapping[str, Any]]:
     """Return the metrics of beliefs after each round, the means over users: of ``distance`` over what was stated (None
-    where nothing was), and ``coverage``, the share of scales with a usable answer.
+    if nothing was), and ``coverage``, the share of scales with a usable answer.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ DIAGNOSTIC_FIELDS = (*[f"{name}{end}" for name in UPDATING for end in ("", "_lo"
 
 
 def diagnostic_metrics(answers: HeldOut) -> list[dict[str, Any]]:
-    """Return `DIAGNOSTIC_FIELDS` after each round, None where there is nothing to measure.
+    """Return `DIAGNOSTIC_FIELDS` after each round, None if there is nothing to measure.
 
     Each metric of `beliefbench.scoring.updating` has the ends of its 95% interval beside it, as ``_lo`` and ``_hi``;
     the others are those of `beliefbench.scoring.reliability`.

@@ -3,12 +3,12 @@
 All take arrays with the leading shape [users, stages, sets] and share one signature:
 
     probs   float[users, stages, sets, 3], or None for an agent that only chooses
-    choice  int[users, stages, sets], -1 where there was no usable answer
+    choice  int[users, stages, sets], -1 if there was no usable answer
     truth   int[users, stages, sets]
     exact   float[users, stages, sets, 3], the exact posterior predictive
 
 and give float[users, stages], the mean over a user's sets (``ece``, which needs many answers, float[stages]); None
-where the metric is about probabilities and the agent has none. An answer that cannot be used scores as wrong and as
+if the metric is about probabilities and the agent has none. An answer that cannot be used scores as wrong and as
 uniform.
 """
 
@@ -40,7 +40,7 @@ def accuracy(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
 def agreement(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
     """Share of sets where the agent names an option of the largest posterior predictive probability. Range [0, 1].
 
-    Where several options tie for the largest (within 1e-9) each of them agrees.
+    If several options tie for the largest (within 1e-9) each of them agrees.
 
     >>> agreement(None, np.array([[[2]]]), np.array([[[0]]]), np.array([[[[0.4, 0.2, 0.4]]]])).tolist()
     [[1.0]]
@@ -157,7 +157,7 @@ METRICS: dict[str, Metric] = {
 
 
 def usable_probs(probs: Probs, choice: Array) -> Probs:
-    """Return the probabilities, uniform where an answer cannot be used; None where there are none."""
+    """Return the probabilities, uniform if an answer cannot be used; None if there are none."""
     return None if probs is None else np.where((choice >= 0)[..., None], probs, 1 / probs.shape[-1])
 
 

@@ -30,7 +30,7 @@ class Corp(NamedTuple):
 
 
 def confidence_of(probs: Array | None, choice: Array, truth: Array) -> tuple[Array, Array] | None:
-    """Return the probability of each chosen option, and whether it was right; None where there are no probabilities.
+    """Return the probability of each chosen option, and whether it was right; None if there are no probabilities.
 
     float and bool, in the shape of ``choice``; an unusable answer is wrong, with a third.
     """
@@ -79,7 +79,7 @@ def ece_null(confidence: Array, right: Array, quantile: float = 0.95, draws: int
 
     By a wild cluster bootstrap: each user's errors keep or change their sign together, which leaves how answers of a
     user depend on each other (they share what the user wants) but takes all miscalibration out (Cameron, Gelbach and
-    Miller, 2008). Range [0, 1]; None where there is one user.
+    Miller, 2008). Range [0, 1]; None if there is one user.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """How an agent moves from round to round, against the exact answer: metrics that only a gold standard allows.
 
 All take the arrays that the metrics of `beliefbench.scoring.metrics` take, and give an `Estimate` a stage, clustered by
-user; None where there is nothing to measure, such as of an agent that states no probabilities. Unusable answers count
+user; None if there is nothing to measure, such as of an agent that states no probabilities. Unusable answers count
 as uniform.
 """
 

@@ -71,7 +71,7 @@ def means_and_covariance(runs: Sequence[Counts]) -> tuple[np.ndarray, np.ndarray
     """
     everyone = np.unique(np.concatenate([run.users for run in runs]))
     stages = runs[0].right.shape[1]
-    errors = np.zeros((len(everyone), len(runs), stages))  # 0 where a run left a user out: such a user adds nothing
+    errors = np.zeros((len(everyone), len(runs), stages))  # 0 if a run left a user out: such a user adds nothing
     for number, run in enumerate(runs):
         errors[np.searchsorted(everyone, run.users), number] = run.share - run.share.mean(axis=0)
     mean = np.concatenate([run.share.mean(axis=0) for run in runs])

@@ -53,7 +53,7 @@ def designs(stages: int) -> dict[str, np.ndarray]:
 def compare_curves(run: Counts, seed: int = 0) -> dict[str, Curve]:
     """Return how well each curve foretells users left out, by PSIS-LOO (Vehtari, Gelman and Gabry, 2017).
 
-    Empty where there are fewer than 2 rounds, and nothing to go on learning in.
+    Empty if there are fewer than 2 rounds, and nothing to go on learning in.
 
     >>> rng = np.random.default_rng(0)
     >>> learner = np.stack([rng.binomial(40, share, 300) for share in (0.35, 0.5, 0.6, 0.7)], axis=1)

@@ -123,7 +123,7 @@ class Batch(NamedTuple):
 def _variances(scale: jax.Array, stages: int) -> jax.Array:
     """Return the variances float[stages] of the mean over stages (times their root) and of contrasts between stages.
 
-    These are independent where all stages have the variance ``scale ** 2`` and every two the correlation `STEADY`.
+    These are independent if all stages have the variance ``scale ** 2`` and every two the correlation `STEADY`.
     """
     return scale**2 * np.array([1 + (stages - 1) * STEADY, *[1 - STEADY] * (stages - 1)])
 

@@ -22,11 +22,11 @@ FOLDER = "skill"
 
 
 def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree:
-    """Return the posterior of the skill model for groups of runs, from ``<results>/skill/`` where it was fitted before.
+    """Return the posterior of the skill model for groups of runs, from ``<results>/skill/`` if it was fitted before.
 
     Nodes posterior (accuracy[chain, draw, run, round]; closed[chain, draw, agent, round]; exact[chain, draw, group,
     round]; and the scales of `beliefbench.skill.model`) and sample_stats (diverging[chain, draw]); ``run`` holds the
-    labels, one a run. Where there are rounds enough, also learning: the fields of
+    labels, one a run. If there are rounds enough, also learning: the fields of
     `beliefbench.skill.learning.Curve`[run, curve]. A folder that cannot be written keeps none.
     """
     from xarray import open_datatree

@@ -27,9 +27,9 @@ class Skill:
     accuracy: posterior mean and 95% interval after each round, [0, 1]; rank: the 95% interval of its rank after the
     last round; best: P(it is the best of those that are not told the truth), None for one that is; beats: P(its
     accuracy after the last round is above that of each run), in the order of the group, 1/2 for itself; gain: from the
-    first round to the last, and plateau: P(gain < `SMALL_GAIN`), None where there are fewer than 2 rounds; curves:
+    first round to the last, and plateau: P(gain < `SMALL_GAIN`), None if there are fewer than 2 rounds; curves:
     learning curves compared (`beliefbench.skill.learning`). rhat: the largest of its accuracies; ess_bulk, ess_tail:
-    the smallest; pareto_k: the largest of the free curve and the plateau; problems: why it is not sound, nothing where
+    the smallest; pareto_k: the largest of the free curve and the plateau; problems: why it is not sound, nothing if
     it is.
     """
 
@@ -81,7 +81,7 @@ def fits(groups: Sequence[Comparable], labels: Sequence[Sequence[str]]) -> list[
 
 
 def skills(groups: Sequence[Comparable], labels: Sequence[Sequence[str]], results: Path) -> list[list[Skill | None]]:
-    """Return what the skill model says of each run of each group; None where a run has fewer than `MIN_USERS` users.
+    """Return what the skill model says of each run of each group; None if a run has fewer than `MIN_USERS` users.
 
     ``labels`` name the runs in the stored posterior, which is in a folder of results.
     """

@@ -94,13 +94,13 @@ def teach_curves(
     Raises
     ------
     UsageError
-        Where the folder holds curves of something else.
+        If the folder holds curves of something else.
     """
     Source(load_domain(domain), *CONDITIONS["oracle"])  # told before anything is written
     Settings(interactions)
     files = {(name, seed): out / f"{name}-seed-{seed}.parquet" for seed in range(seeds) for name in CONDITIONS}
     about = {"domain": load_domain(domain).identity(), "interactions": interactions}
-    is_finished(out, about)  # raises where it holds something else
+    is_finished(out, about)  # raises if it holds something else
     with claimed(out, about):
         lacking = [(*which, file) for which, file in files.items() if not file.exists()]
         on_progress(len(files) - len(lacking), len(files))
@@ -147,12 +147,12 @@ def measured(folder: Path) -> pd.DataFrame:
     """Return what a folder of curves says: condition, seed, interactions, stage, and `MEASURES`; a row a stage.
 
     The exact answer to the same questions stands beside the students, as condition "exact" of seed 0: its expected
-    calibration error is what so few answers give where nothing is amiss.
+    calibration error is what so few answers give if nothing is amiss.
 
     Raises
     ------
     UsageError
-        Where there are no curves in it.
+        If there are no curves in it.
     """
     files = sorted(folder.glob("*-seed-*.parquet"))
     if not files:
@@ -188,7 +188,7 @@ def by_size(table: pd.DataFrame) -> pd.DataFrame:
 def differences(table: pd.DataFrame, pairs: Sequence[tuple[str, str]] = PAIRS) -> pd.DataFrame:
     """Return the differences between conditions in what `by_size` returns, paired by seed.
 
-    A row a pair, size and measure: mean, and the 95% interval (low, high) of Student's t over the seeds; NaN where
+    A row a pair, size and measure: mean, and the 95% interval (low, high) of Student's t over the seeds; NaN if
     there is one seed.
 
     >>> rows = [("a", 0, 1.0), ("a", 1, 3.0), ("b", 0, 0.0), ("b", 1, 1.0)]

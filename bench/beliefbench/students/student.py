@@ -90,7 +90,7 @@ def teach_student(
     Raises
     ------
     UsageError
-        Where ``out`` holds anything else.
+        If ``out`` holds anything else.
     """
     about = {
         "domain": source.domain.identity(),

@@ -17,12 +17,12 @@ TEACHING, LOCK = "teaching.json", ".lock"
 
 
 def is_finished(out: Path, about: dict[str, Any]) -> bool:
-    """Tell whether a folder holds this very training, finished; False where it can be begun or gone on with.
+    """Tell whether a folder holds this very training, finished; False if it can be begun or gone on with.
 
     Raises
     ------
     UsageError
-        Where the folder holds anything else.
+        If the folder holds anything else.
     """
     file = out / TEACHING
     try:
@@ -50,9 +50,9 @@ def claimed(out: Path, about: dict[str, Any]) -> Iterator[None]:
     Raises
     ------
     UsageError
-        Where the folder cannot be written.
+        If the folder cannot be written.
     BeliefBenchError
-        Where another process holds it; a killed one holds nothing.
+        If another process holds it; a killed one holds nothing.
     """
     lock = FileLock(out / LOCK)
     try:

@@ -31,7 +31,7 @@ MAX_VALIDATED = 5_000
 
 
 def default_recommender(teacher: Teacher) -> Recommender:
-    """Return whose recommendations stand in a teacher's conversations where nothing else is said: its own.
+    """Return whose recommendations stand in a teacher's conversations if nothing else is said: its own.
 
     >>> default_recommender("posterior")
     'bayesian'
@@ -54,8 +54,8 @@ class TeachingTask:
         Whose recommendations stand in the conversation; None: the teacher's (the exact assistant's for
         ``"posterior"``).
     users
-        How many different users; None: all. Where a domain has up to 5,000, they are the same in every interaction,
-        and all others are never taught; where it has more, every interaction has users of its own.
+        How many different users; None: all. If a domain has up to 5,000, they are the same in every interaction,
+        and all others are never taught; if it has more, every interaction has users of its own.
     interactions, rounds, quiz, seed
         Interactions a user, rounds of each, held-out questions at each stage, and the seed of all draws.
     """
@@ -111,7 +111,7 @@ class Lesson:
     users int[users]; options float[users, rounds, 3, features]; chosen int[users, rounds]; recommended int[users,
     rounds], as it stands in the conversation; sets float[users, quiz, 3, features]. What the teacher answers at stage s
     to the quiz and then to the next round's own set: answers int[users, rounds + 1, quiz + 1] (the last stage has no
-    own set: -1), and probs float[users, rounds + 1, quiz + 1, 3], None where it teaches no probabilities.
+    own set: -1), and probs float[users, rounds + 1, quiz + 1, 3], None if it teaches no probabilities.
     """
 
     users: np.ndarray
@@ -136,7 +136,7 @@ def lessons(course: TeachingTask) -> Iterator[Lesson]:
 def validation_batch(course: TeachingTask, users: int) -> tuple[Lesson, bool]:
     """Return one more lesson to test a student with, and whether its users are ones the course never teaches.
 
-    ``users`` is how many at most. Where the course teaches everybody, they are met again with other rounds and sets.
+    ``users`` is how many at most. If the course teaches everybody, they are met again with other rounds and sets.
     """
     if not 1 <= users <= MAX_VALIDATED:
         raise UsageError(f"validate = {users}; expected 1 to {MAX_VALIDATED:,} users, or 0 for no validation.")

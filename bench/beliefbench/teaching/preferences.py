@@ -24,7 +24,7 @@ def pairs(conversations: Iterable[Conversation]) -> Iterator[dict[str, Any]]:
     Raises
     ------
     UsageError
-        Where a teacher's answer is a distribution, or names no option.
+        If a teacher's answer is a distribution, or names no option.
 
     >>> from beliefbench.teaching.reading import TaughtTurn
     >>> said = ({"role": "user", "content": "Which?"}, {"role": "assistant", "content": answer("Flight", 1)})
@@ -58,7 +58,7 @@ def preference_trainer(
     Raises
     ------
     UsageError
-        Where the model has no chat template.
+        If the model has no chat template.
     """
     if tokenizer.chat_template is None:
         raise UsageError("--dpo takes a model with a chat template; teach this one without --dpo.")

@@ -69,13 +69,13 @@ def conversations(file: Path, every_turn: bool | None = None) -> Iterator[Conver
     Parameters
     ----------
     every_turn
-        Whether every answer is learnt from, or the last alone, as where a file holds every prefix of an interaction.
-        Where None, as the file was made (``--whole``); the last alone where nothing beside it says.
+        Whether every answer is learnt from, or the last alone, as when a file holds every prefix of an interaction.
+        If None, as the file was made (``--whole``); the last alone if nothing beside it says.
 
     Raises
     ------
     UsageError
-        Where the file cannot be read or a line is not in the format, naming it.
+        If the file cannot be read or a line is not in the format, naming it.
     """
     every = is_whole(file) if every_turn is None else every_turn
     empty = True
@@ -97,12 +97,12 @@ def conversations(file: Path, every_turn: bool | None = None) -> Iterator[Conver
 
 
 def about(file: Path) -> dict[str, Any]:
-    """Return what the file beside a data file says that it was made from; nothing where there is none.
+    """Return what the file beside a data file says that it was made from; nothing if there is none.
 
     Raises
     ------
     UsageError
-        Where it cannot be read.
+        If it cannot be read.
     """
     beside = file.with_name(file.name + ABOUT)
     try:

@@ -1,6 +1,6 @@
 """Teaching data in the authors' format: one conversation a line, {"idx": ..., "messages": [...]} (paper, section 5).
 
-Beside the authors' ``role`` and ``content``, an assistant's message may hold ``answer``, where the teacher's answer is
+Beside the authors' ``role`` and ``content``, an assistant's message may hold ``answer`` if the teacher's answer is
 another than what stands in the conversation, and ``probs``, the teacher's probabilities of the options.
 """
 
@@ -73,7 +73,7 @@ def write_records(
     Raises
     ------
     UsageError
-        Where the file is there already, or cannot be written.
+        If the file is there already, or cannot be written.
     """
     about = file.with_name(file.name + ABOUT)
     if file.exists() or about.exists():

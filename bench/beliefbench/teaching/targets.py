@@ -1,6 +1,6 @@
 """What a language model is to say at each of its turns, as tokens: the targets of teaching.
 
-The tokens of a taught answer, with what ends it, are each to be predicted. Where the answers that it could be part, the
+The tokens of a taught answer, with what ends it, are each to be predicted. If the answers that it could be part, the
 target is a distribution over the tokens with which they go on; a hard answer is one that is certain. After that place
 come the tokens of what stands in the conversation.
 """
@@ -43,7 +43,7 @@ def tokenize_conversation(conversation: Conversation, speech: ChatFormat) -> Tok
     Raises
     ------
     BeliefBenchError
-        Where the model's chat template or tokenizer does not let the answers be told apart.
+        If the model's chat template or tokenizer does not let the answers be told apart.
     """
     messages = list(conversation.messages)
     whole = speech.encode([speech.render([*messages, {"role": "user", "content": PROBES[0]}])])[0]

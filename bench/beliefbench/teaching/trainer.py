@@ -18,7 +18,7 @@ from beliefbench.teaching.targets import TokenizedConversation
 @dataclass(frozen=True)
 class Progress:
     """Where a training is: steps done of all, and the mean loss of the latest, in nats a token; what
-    validation found, where it was just made.
+    validation found, if it was just made.
     """
 
     step: int
@@ -47,7 +47,7 @@ class TargetTrainer(Trainer):
 
 def collate(rows: Sequence[TokenizedConversation]) -> dict[str, torch.Tensor]:
     """Return a batch: input_ids and attention_mask int[rows, tokens]; places int[rows, targets], that of the token
-    before each; target_tokens int[rows, targets, answers] and target_probs float of the same shape, 0 where empty.
+    before each; target_tokens int[rows, targets, answers] and target_probs float of the same shape, 0 if empty.
 
     >>> from beliefbench.teaching.targets import Target
     >>> batch = collate([
@@ -95,7 +95,7 @@ class Rows(Dataset):
 
 
 class ProgressCallback(TrainerCallback):
-    """Tells of each step, and validates where the state is kept; what was found stands in a file, a line each."""
+    """Tells of each step, and validates when the state is saved; what was found stands in a file, a line each."""
 
     def __init__(
         self, file: Path, measure: Callable[[Any], dict[str, float]] | None, on_progress: Callable[[Progress], None]

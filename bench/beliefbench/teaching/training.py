@@ -50,7 +50,7 @@ class Settings:
 
     ``lora``: the rank of an adapter, or 0 to train all weights; ``batch``: conversations a step, over all processes;
     ``at_once``: those that a process holds in memory together; ``longest``: tokens of a conversation; ``dpo``: prefer
-    the teacher's answer to each other one (`beliefbench.teaching.preferences`), where a conversation counts once for
+    the teacher's answer to each other one (`beliefbench.teaching.preferences`), if a conversation counts once for
     each.
     """
 
@@ -100,7 +100,7 @@ def teach(
     Raises
     ------
     UsageError
-        Where ``base`` is no causal model, ``data`` is not in the format, or ``out`` holds anything else.
+        If ``base`` is no causal model, ``data`` is not in the format, or ``out`` holds anything else.
     """
     about = {
         "base": base.digest(),

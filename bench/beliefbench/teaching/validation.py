@@ -44,7 +44,7 @@ class Validation:
         Raises
         ------
         UsageError
-            Where nothing is told.
+            If nothing is told.
         """
         if not data.is_file():
             raise UsageError(f"'{data}' is no file; name a file of teaching data.")

@@ -21,7 +21,7 @@ class Executor(Protocol):
     name: Name
 
     def check(self, job: Job) -> None:
-        """Raise `UsageError` where a job cannot be done there; starts nothing."""
+        """Raise `UsageError` if a job cannot be done there; starts nothing."""
         ...
 
     def slots(self) -> int:

@@ -50,7 +50,7 @@ class JobOrder:
 
     @classmethod
     def of(cls, job: Job) -> JobOrder:
-        """Return the order for a job, or raise `UsageError` where it has no SPECs."""
+        """Return the order for a job, or raise `UsageError` if it has no SPECs."""
         domain, agent = _specs(job)
         return cls(
             domain=domain,
@@ -134,11 +134,11 @@ class RayExecutor:
         self.idle: list[Any] = []
 
     def check(self, job: Job) -> None:
-        """Raise `UsageError` where a job has no SPECs."""
+        """Raise `UsageError` if a job has no SPECs."""
         _specs(job)
 
     def slots(self) -> int:
-        """Return how many workers the cluster has room for, or raise `ExecutorError` where it has none."""
+        """Return how many workers the cluster has room for, or raise `ExecutorError` if it has none."""
         self._connect()
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if self.gpus is None:
@@ -160,7 +160,7 @@ class RayExecutor:
         Raises
         ------
         BeliefBenchError
-            Where the agent breaks, a worker cannot load it, or workers die over one stage of a shard again and again.
+            If the agent breaks, a worker cannot load it, or workers die over one stage of a shard again and again.
         """
         order, slots = ray.put(JobOrder.of(job)), self.slots()
         waiting = deque((shard, 0) for shard in shards)

@@ -27,7 +27,7 @@ def join() -> None:
     Raises
     ------
     ExecutorError
-        Where that cannot be done.
+        If that cannot be done.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     logging.getLogger("ray").setLevel(logging.CRITICAL)
@@ -42,7 +42,7 @@ def join() -> None:
 
 
 def check_address() -> None:
-    """Raise `UsageError` where ``RAY_ADDRESS`` is of a kind that cannot be used."""
+    """Raise `UsageError` if ``RAY_ADDRESS`` is of a kind that cannot be used."""
     if "://" in (given := os.environ.get("RAY_ADDRESS", "")):
         raise UsageError(
             f"RAY_ADDRESS '{given}' is for Ray Client, which cannot stream answers; give HOST:PORT of the cluster, on "
@@ -51,7 +51,7 @@ def check_address() -> None:
 
 
 def setting(variable: str) -> float | None:
-    """Return a number of processors for each worker, or None where nothing is said."""
+    """Return a number of processors for each worker, or None if nothing is said."""
     given = os.environ.get(variable)
     if not given:
         return None
@@ -100,7 +100,7 @@ def _reachable() -> str | None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` in the end where Ray swallowed it, as it does at some moments of its start."""
+    """Raise `KeyboardInterrupt` in the end if Ray swallowed it, as it does at some moments of its start."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -18,9 +18,9 @@ def open_executor(name: str) -> Iterator[Executor]:
     Raises
     ------
     UsageError
-        Where there is none of that name, or it is set up wrongly.
+        If there is none of that name, or it is set up wrongly.
     ExecutorError
-        Where it needs what is not installed.
+        If it needs what is not installed.
 
     >>> with open_executor("local") as executor:
     ...     executor.slots()
