@@ -1,4 +1,4 @@
-"""What a shop sells: products with attributes, options to choose from, and prices; and the goals a shopper can have."""
+"""Catalogues: products with attributes, option values and prices, and the goals that a shopper can have."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Product(BaseModel):
 
 
 class Catalogue(BaseModel):
-    """The products of one category. Attributes and option values are the vocabulary that products draw on.
+    """The products of one category, and the attributes and option values that they can have.
 
     >>> mug = Product(title="Mug", attributes=("oven safe", "stackable"), options={"Color": ("Red",)}, price=8)
     >>> cup = Product(title="Cup", attributes=("stackable",), options={"Color": ("Red", "Blue")}, price=7)
@@ -95,10 +95,10 @@ class Catalogue(BaseModel):
 
     @cached_property
     def goals(self) -> tuple[Goal, ...]:
-        """The goals that some product meets whole, in the order of the vocabulary.
+        """The goals that at least one product meets completely, in the order of the vocabulary.
 
-        If there are more than 20,000, as many of them, evenly spaced. Raises `UsageError` if the vocabulary is so
-        large that they cannot be counted.
+        If there are more than 20,000, only 20,000 of them, evenly spaced. Raises `UsageError` if the vocabulary is too
+        large to count them.
         """
         kinds = list(self.options)
         values = [(kind, value) for kind in kinds for value in self.options[kind]]
@@ -150,12 +150,12 @@ def _each_once(numbers: list[np.ndarray]) -> np.ndarray:
 
 
 def read_catalogue(file: Path) -> Catalogue:
-    """Return the catalogue in a JSON file of our own layout.
+    """Return the catalogue in a JSON file (layout: ``domains/catalogues/README.md``).
 
     Raises
     ------
     UsageError
-        Naming the file and the place, if it cannot be read or is no catalogue.
+        If the file cannot be read or is not a catalogue; the error names the file and the place.
     """
     try:
         return Catalogue.model_validate_json(file.read_bytes())

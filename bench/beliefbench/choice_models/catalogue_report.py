@@ -89,7 +89,7 @@ def folder_report(folder: Path) -> str:
     Raises
     ------
     UsageError
-        If there is no catalogue in it, or one that cannot be read.
+        If the folder has no catalogue, or a catalogue cannot be read.
     """
     files = sorted(folder.glob("*.json"))
     if not files:

@@ -1,4 +1,4 @@
-"""The compiled part of exact inference: hypothesis blocks of a NumPyro model, swept once with float64 sums."""
+"""The compiled part of exact inference: one sweep over the hypothesis blocks of a NumPyro model, with float64 sums."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Query:
     own: np.ndarray | None
 
     def bytes_held(self) -> int:
-        """Return about how many bytes the answer and the sweep's running sums take."""
+        """Return the approximate size of the answer and of the sweep's running sums, in bytes."""
         queries = len(self.shared) + (0 if self.own is None else self.own.shape[1])
         stages = self.choices.shape[1] + 1 if self.stages == "all" else 1
         sets = len(self.shared) + USER_GROUP * (self.choices.shape[1] + queries - len(self.shared))
@@ -118,7 +118,7 @@ def _block_joint(domain: Domain, numbers: Any, options: Any, choices: Any, used:
 def sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
     """Return the log evidence, float64[users, stages], and the expectations, float64[users, stages, queries, 3].
 
-    Queries come back with the shared ones first. If the evidence is -inf the expectations mean nothing.
+    Shared queries come first. If the evidence is -inf, the expectations have no meaning.
     """
     latent_space(domain)  # traced here, since the compiled part must not trace within its own trace
     users, rounds = query.choices.shape
