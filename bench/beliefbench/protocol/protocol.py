@@ -1,4 +1,4 @@
-"""The protocol (paper, section 1): how many users, rounds and held-out sets, and how many a domain has to offer."""
+"""The protocol (paper, section 1): the numbers of users, rounds and held-out sets, and their limits on a domain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_DRAWN_USERS = 1_000_000
 
 @dataclass(frozen=True)
 class Protocol:
-    """How much is asked: users, rounds, held-out sets (asked at every stage 0 .. rounds), and the seed of all draws."""
+    """The size of a run: users, rounds, held-out sets (asked at every stage 0 .. rounds), and the seed of all draws."""
 
     users: int
     rounds: int = 5
@@ -80,10 +80,10 @@ class Protocol:
 
 
 def population(domain: Domain) -> int:
-    """Return how many users can be asked for: those recorded, if a domain's users were recorded.
+    """Return the largest number of users of a domain: of recorded users, all that were recorded.
 
-    If all hypotheses of the users' model have the same prior, each is one user, and nobody is met twice. If they
-    have not, users are drawn from the prior, and there is no end of them but 1,000,000.
+    If all hypotheses of the users' model have the same prior, each hypothesis is one user, and no user occurs twice.
+    Otherwise users are drawn from the prior, at most 1,000,000.
 
     >>> import beliefbench as bb
     >>> population(bb.load_domain("flights"))

@@ -1,4 +1,4 @@
-"""The metrics of one run, out of its rows."""
+"""The metrics of one run, from its rows."""
 
 from __future__ import annotations
 

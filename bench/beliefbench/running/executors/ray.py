@@ -1,8 +1,8 @@
-"""The executor ``ray``: workers of a Ray cluster ask shards, and this process alone writes down what they answer.
+"""The executor ``ray``: workers of a Ray cluster ask shards, and only this process writes the answers.
 
-A worker is sent names and arrays, never an agent, a domain or a state: it loads the domain and the agent by their
-SPECs, keeps them from shard to shard, and replays what was answered before. A worker that dies takes nothing with it
-but the stage it was at, and answers that were still under way: these are asked again.
+A worker receives names and arrays, never an agent, a domain or a state. It loads the domain and the agent by their
+SPECs, keeps them from shard to shard, and replays earlier answers. If a worker dies, only its current stage is lost,
+and answers that were on their way; they are asked again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class JobOrder:
         )
 
     def load(self) -> Job:
-        """Load the job here, and see that it is the same as where it was ordered."""
+        """Load the job here, and check that it is the same as in the process that ordered it."""
         with suppress(OSError):  # a folder that is not on this machine matters only to a SPEC that is a path below it
             os.chdir(self.folder)
         os.environ["BELIEFBENCH_DATA"] = self.data
@@ -85,7 +85,7 @@ class JobOrder:
 
 
 class Worker:
-    """A process of the cluster; it keeps the domain and the agent that it loaded last."""
+    """A process of the cluster. It keeps the domain and the agent that it loaded last."""
 
     def __init__(self) -> None:
         self.order: JobOrder | None = None
@@ -112,7 +112,7 @@ def _loaded(order: JobOrder) -> Job:
 
 @dataclass
 class PendingShard:
-    """A shard that a worker is asking, and how many workers died over the stage it is at."""
+    """A shard that a worker is asking, and the number of workers that died at its current stage."""
 
     shard: Shard
     worker: Any
@@ -120,8 +120,8 @@ class PendingShard:
 
 
 class RayExecutor:
-    """A Ray cluster: the one that ``RAY_ADDRESS`` names or Ray finds, else one of this machine, started and stopped
-    here. Connected when first needed.
+    """A Ray cluster: the one that ``RAY_ADDRESS`` names or that Ray finds; otherwise one on this machine, started and
+    stopped here. It is connected on first use.
     """
 
     name: Name = "ray"
@@ -138,7 +138,7 @@ class RayExecutor:
         _specs(job)
 
     def slots(self) -> int:
-        """Return how many workers the cluster has room for, or raise `ExecutorError` if it has none."""
+        """Return the number of workers that fit into the cluster, or raise `ExecutorError` if none fits."""
         self._connect()
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if self.gpus is None:
@@ -155,12 +155,12 @@ class RayExecutor:
         return slots
 
     def ask(self, job: Job, shards: Iterable[Shard]) -> Iterator[tuple[Shard, Answers]]:
-        """Ask shards, as many at a time as there are slots; shards of workers that die are asked again.
+        """Ask shards, one per slot at a time. If a worker dies, its shard is asked again.
 
         Raises
         ------
         BeliefBenchError
-            If the agent breaks, a worker cannot load it, or workers die over one stage of a shard again and again.
+            If the agent breaks, a worker cannot load it, or workers die repeatedly at the same stage of a shard.
         """
         order, slots = ray.put(JobOrder.of(job)), self.slots()
         waiting = deque((shard, 0) for shard in shards)
@@ -194,7 +194,7 @@ class RayExecutor:
                 ray.kill(pending.worker)
 
     def close(self) -> None:
-        """End the workers, and the cluster where it was started here."""
+        """End the workers, and the cluster if it was started here."""
         if self.connected_here:
             ray.shutdown()
             return
