@@ -1,4 +1,4 @@
-"""The agent contract as checks that run: what ``beliefbench check SPEC`` tells about an agent."""
+"""The agent contract as executable checks, for ``beliefbench check SPEC``."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CLOSE = 1e-3  # how far probabilities may be apart that ought to be the same: la
 
 
 def check_agent_contract(agent: Agent | Callable[[Domain], Agent], domain: Domain) -> list[CheckResult]:
-    """Return what holds and what does not of the agent contract (`beliefbench.agent.Agent`), one finding a check.
+    """Check an agent against the agent contract (`beliefbench.agent.Agent`); return one finding per check.
 
-    Raises nothing: what the agent raises is a finding. Checks that need answers are made only if there are some.
+    Raises nothing: an error in the agent is a finding. Checks that need answers run only if there are answers.
 
     Parameters
     ----------
     agent
-        An agent, or what makes one for a domain.
+        An agent, or a factory that makes one for a domain.
 
     >>> import beliefbench as bb
     >>> flights = bb.load_domain("flights")
@@ -61,7 +61,7 @@ def check_agent_contract(agent: Agent | Callable[[Domain], Agent], domain: Domai
 
 @dataclass(frozen=True)
 class _Trial:
-    """An agent, and all that it is asked and told in a check."""
+    """An agent, and everything that it is asked and observes in a check."""
 
     agent: Agent
     domain: Domain
@@ -77,12 +77,12 @@ class _Trial:
 
     @cached_property
     def answers(self) -> list[Prediction]:
-        """What the agent answers at the stages 0 .. rounds, all users together."""
+        """The agent's answers at the stages 0 .. rounds, for all users together."""
         return self.play(self.everyone)
 
     @property
     def recommended(self) -> np.ndarray:
-        """int[users, rounds]: its answers to the rounds' own sets, which are asked last."""
+        """int[users, rounds]: its answers to the rounds' own sets, which come last."""
         return np.stack([self.answers[stage].choice[:, -1] for stage in range(ROUNDS)], axis=1)
 
     def begin(self, users: np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""The domain contract as checks that run: the first half of what ``beliefbench check NAME`` tells about a domain."""
+"""The domain contract as executable checks: the first half of ``beliefbench check NAME`` for a domain."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ EXACT = 1e-9  # how far probabilities may be apart that ought to be the same num
 
 
 def check_domain_contract(domain: Domain) -> list[CheckResult]:
-    """Return what holds and what does not of the domain contract (`beliefbench.domain.Domain`), one finding a check.
+    """Check a domain against the domain contract (`beliefbench.domain.Domain`); return one finding per check.
 
-    Raises nothing: what the domain raises is a finding.
+    Raises nothing: an error in the domain is a finding.
 
     >>> import beliefbench as bb
     >>> [finding for finding in check_domain_contract(bb.load_domain("flights")) if not finding.passed]
@@ -197,7 +197,7 @@ CHECKS: dict[str, Callable[[Domain], str]] = {
     "user model": _user_model,
     "exact inference": _exact_inference,
 }
-"""The checks by name: each returns what holds, and raises if the contract is broken. In double precision."""
+"""The checks by name. Each returns a sentence, or raises if the contract is broken. They run in double precision."""
 
 
 def _sets(domain: Domain) -> np.ndarray:
@@ -205,7 +205,7 @@ def _sets(domain: Domain) -> np.ndarray:
 
 
 def _choice_site(domain: Domain, rounds: int) -> Any:
-    """Return the distribution at site "choice", for its shapes alone: nothing is worked out."""
+    """Return the distribution at site "choice", for its shapes only: nothing is computed."""
     sites = {}
 
     def trace(sets: Any) -> None:
@@ -216,7 +216,7 @@ def _choice_site(domain: Domain, rounds: int) -> Any:
 
 
 def _told_probs(domain: Domain, latents: dict[str, Any], sets: np.ndarray, choices: np.ndarray) -> np.ndarray:
-    """Return the probabilities of the choices that the model is told, float64[sets]."""
+    """Return the probabilities of the choices that the model observes, float64[sets]."""
 
     def told(choices: Any) -> Any:
         model = handlers.seed(handlers.substitute(domain.model, data=latents), key(0))

@@ -1,4 +1,4 @@
-"""JSON whose values know where they stand, so that a fault in a file is one sentence that names the place."""
+"""JSON values that know their place, so that a fault in a file becomes one sentence that names the place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AGAIN = "mend that line, or fetch the file again"
 
 
 class FaultError(Exception):
-    """What is wrong at a place of a document; `at` makes it an error that names the file."""
+    """A fault at a place of a document; `at` makes it an error that names the file."""
 
     def __init__(self, where: Where, sentence: str) -> None:
         super().__init__(sentence)
@@ -30,7 +30,7 @@ class FaultError(Exception):
 
 @dataclass(frozen=True)
 class Located:
-    """A JSON value and its place; every method raises `FaultError` if the value is not what is asked for.
+    """A JSON value and its place; every method raises `FaultError` if the value is not of the expected kind.
 
     >>> document = Located({"rounds": [{"user_idx": 3}]})
     >>> document["rounds"].entries()[0]["user_idx"].choice()
@@ -188,7 +188,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, Located]]:
 
 
 def line_of(text: str, where: Where) -> int:
-    """Return the line on which a value of a JSON document begins, or the innermost value around it that is there.
+    """Return the line on which a value of a JSON document begins, or the innermost existing value around it.
 
     >>> line_of('{"a": [1,\\n2]}', ("a", 1))
     2
