@@ -1,4 +1,4 @@
-"""Answers that were paid for once, kept on disk: one SQLite file that any number of processes write to at once."""
+"""A cache of answers on disk: one SQLite file that any number of processes can write to at the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUSY_SECONDS = 60.0
 
 
 class AnswersCache:
-    """Texts by key, in ``answers.sqlite``. What `put` returned from is there after a kill at any moment.
+    """Texts by key, in ``answers.sqlite``. After `put` has returned, the text survives a kill at any moment.
 
     >>> import tempfile
     >>> cache = AnswersCache(Path(tempfile.mkdtemp()))
@@ -27,7 +27,7 @@ class AnswersCache:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Open the cache in a folder, made if it is not there; the user's cache folder if None.
+        """Open the cache in a folder, which is made if it is missing; None: the user's cache folder.
 
         Raises
         ------
@@ -58,13 +58,13 @@ class AnswersCache:
             ) from error
 
     def get(self, key: str) -> str | None:
-        """Return what is kept under a key, or None."""
+        """Return the text of a key, or None."""
         with self._one_at_a_time, self._sentences():
             row = self._connection.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
     def put(self, key: str, answer: str) -> None:
-        """Keep an answer; one that is there already stays."""
+        """Store an answer; an existing one is not replaced."""
         with self._one_at_a_time, self._sentences():
             self._connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, answer))
 

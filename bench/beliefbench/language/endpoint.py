@@ -1,10 +1,10 @@
-"""Asking an OpenAI-compatible server many questions at once, each of them once.
+"""Asking an OpenAI-compatible server many questions in parallel, each of them once.
 
-Every answer is kept on disk as soon as it is there, and never asked again. What may pass (no connection, no answer in
-time, half an answer, 429 and 5xx) is tried again, in all ``tries`` times, after pauses that double from
-``first`` to ``longest`` (`RetryPolicy`) seconds, each drawn between 0 and that, or as long as the server asks for
-(``Retry-After``), ``longest`` at most. So a question takes at most ``tries * timeout + (tries - 1) * longest``
-seconds. What will not pass (a wrong key, an unknown model, too long a conversation) ends the run at once.
+Every answer is stored on disk at once and never asked again. Errors that may pass (no connection, a timeout, an
+incomplete answer, 429 and 5xx) are retried, up to ``tries`` tries in all. The pauses double from ``first`` to
+``longest`` seconds (`RetryPolicy`), and each is drawn between 0 and this value. If the server sends ``Retry-After``,
+this is the pause, up to ``longest``. So a question takes at most ``tries * timeout + (tries - 1) * longest`` seconds.
+Errors that will not pass (a wrong key, an unknown model, a conversation that is too long) end the run at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NO_KEY = "no-key"  # sent if there is none: servers on one's own machine need no
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often a question is tried in all, and the first and the longest pause between, in seconds."""
+    """The number of tries per question, and the first and the longest pause between them, in seconds."""
 
     tries: int = 8
     first: float = 1.0
@@ -42,7 +42,8 @@ class RetryPolicy:
 
 @dataclass
 class _Queue:
-    """Questions under way: those that wait, and what became of the others; ``stopped`` is set at the first failure."""
+    """Questions in progress: the waiting ones, and the results of the others; ``stopped`` is set at the first
+    failure."""
 
     waiting: Iterator[Request]
     stopped: Event
@@ -51,7 +52,7 @@ class _Queue:
 
 
 class ChatServer:
-    """A server, named by ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY``. It is called when it is first asked."""
+    """The server at ``OPENAI_BASE_URL``, with the key ``OPENAI_API_KEY``. It is contacted with the first question."""
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class ChatServer:
         timeout: float = 120.0,
         patience: RetryPolicy = RetryPolicy(),
     ) -> None:
-        """Take where answers are kept, what may be spent, how many questions may be under way, and seconds a try.
+        """Take the cache of answers, the budget, the number of parallel questions, and the seconds per try.
 
         Raises
         ------
@@ -85,12 +86,12 @@ class ChatServer:
         self._heard = False
 
     def ask(self, requests: Sequence[Request]) -> list[Reply]:
-        """Return the replies to requests, which are sent once each however often they stand there.
+        """Return the replies to requests; a request that occurs several times is sent once.
 
         Raises
         ------
         BeliefBenchError
-            If one cannot be answered, or the budget is spent. The replies that came are kept.
+            If a request cannot be answered, or the budget is spent. The replies so far are stored.
         """
         kept = {request.key: self.cache.get(request.key) for request in requests}
         missing = {request.key: request for request in requests if kept[request.key] is None}
@@ -126,7 +127,7 @@ class ChatServer:
         raise BeliefBenchError(f"{said}; every answer that came is kept, and {again} asks only the others.")
 
     async def _work(self, client: AsyncOpenAI, queue: _Queue) -> None:
-        """Answer one waiting question after the other, until there are none or one failed anywhere."""
+        """Answer one waiting question after the other, until none is left or any question has failed."""
         for request in queue.waiting:
             try:
                 reply = await self._answer(client, request, queue.stopped)
