@@ -1,5 +1,4 @@
-"""``beliefbench publish``: finished runs, packed small, with the evidence that `beliefbench.publishing.verify`
-wants."""
+"""``beliefbench publish``: packs finished runs, with the evidence that `beliefbench.publishing.verify` needs."""
 
 from __future__ import annotations
 
@@ -40,12 +39,12 @@ from beliefbench.running.store import (
 )
 
 LARGEST = 2_000_000
-"""Bytes that the files of a run may have together, and those of its exact answers."""
+"""The maximum size in bytes of the files of a run, and of its exact answers."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published run: where it lies, how many bytes its own files have, and whether it was not there before."""
+    """A published run: its folder, the size of its own files in bytes, and whether it is new."""
 
     folder: Path
     size: int
@@ -53,7 +52,8 @@ class Published:
 
 
 def publish_all(run: Path, out: Path, echo: Callable[[str], None]) -> bool:
-    """Publish the run in a folder, or all finished runs below it; ``say`` what came of each, and return if all went.
+    """Publish the run in a folder, or all finished runs below it. ``say`` reports each. Return True if all were
+    published.
 
     Raises
     ------
@@ -80,12 +80,12 @@ def publish_all(run: Path, out: Path, echo: Callable[[str], None]) -> bool:
 
 
 def publish(run: Path, out: Path) -> Published:
-    """Pack a finished run into ``<out>/<domain>/<agent>/<key>/``; where it lies there already, do nothing.
+    """Pack a finished run into ``<out>/<domain>/<agent>/<key>/``; do nothing if it is there already.
 
     Raises
     ------
     BeliefBenchError
-        If it is not finished or not whole, takes more than 2 MB, or ``out`` holds something else in its place.
+        If it is not finished or not complete, has more than 2 MB, or ``out`` has something else in its place.
 
     >>> import beliefbench as bb, tempfile
     >>> done = bb.run("flights", "random", users=3, rounds=1, heldout=4, results=tempfile.mkdtemp())
@@ -137,7 +137,8 @@ def exact_name(record: RunRecord) -> str:
 
 
 def _shared_exact(file: Path, exact: pa.Table) -> bytes:
-    """Return the contents of the file of exact answers: what is there, if it says the same to within rounding."""
+    """Return the contents of the file with the exact answers: the existing contents, if they are equal to within
+    rounding."""
     if not file.exists():
         return to_parquet(exact)
     content = file.read_bytes()
@@ -162,7 +163,7 @@ def _gap(one: pa.Table, other: pa.Table) -> float:
 
 
 def _check_same(folder: Path, run_json: bytes, packed: pa.Table) -> None:
-    """Raise `BeliefBenchError` if a folder holds something else than a run's record and packed rows."""
+    """Raise `BeliefBenchError` if a folder contains anything but a run's record and packed rows."""
     try:
         there = pq.read_table(folder / "rows.parquet", partitioning=None)
         same = (folder / "run.json").read_bytes() == run_json and there.equals(packed)

@@ -1,4 +1,4 @@
-"""What a run's rows must hold by its seed: users, what they want, and the exact answers, all worked out anew."""
+"""Recomputing what a run's rows must contain by its seed: users, truth, and exact answers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Recomputed:
 
     @cached_property
     def places(self) -> np.ndarray:
-        """The places in the episodes of the users who were asked, by their numbers: int[users]."""
+        """The positions in the episodes of the users who were asked: int[users]."""
         asked = np.arange(self.record.identity.users)
         if self.record.identity.stopping:
             asked = self._order[: self.layout.users]
@@ -50,7 +50,7 @@ class Recomputed:
         return order_of_users(identity.seed, self.domain.name, identity.users)
 
     def check_domain(self) -> str:
-        """Return a sentence if the installed domain is the run's; raise `CheckFailedError` if it is not."""
+        """Return a sentence if the installed domain is the run's domain; raise `CheckFailedError` otherwise."""
         here, theirs = self.domain.identity(), self.record.identity.domain
         for name, said in theirs.model_dump().items():
             if here[name] != said:
@@ -58,7 +58,7 @@ class Recomputed:
         return f"{theirs.name}, version {theirs.version}, with the same parameters, is installed."
 
     def check_users(self) -> str:
-        """Return a sentence if the users are those of the seed; raise `CheckFailedError` if they are not."""
+        """Return a sentence if the users follow from the seed; raise `CheckFailedError` otherwise."""
         expected = self.episodes.users[self.places]
         found = self.layout.columns(self.rows, "user")[0][:, 0]
         for what, which in (
@@ -70,7 +70,7 @@ class Recomputed:
         return f"{len(found)} users are those of seed {self.protocol.seed}."
 
     def check_truth(self) -> str:
-        """Return a sentence if users want what they want by the seed; raise `CheckFailedError` if they do not."""
+        """Return a sentence if the truth in the rows follows from the seed; raise `CheckFailedError` otherwise."""
         layout, episodes = self.layout, self.episodes
         expected = episodes.truth[self.places][:, np.maximum(layout.question, 0)]
         expected[:, layout.own] = episodes.chosen[self.places][:, layout.stage[layout.own]]
@@ -82,7 +82,7 @@ class Recomputed:
         return f"what users want, in rounds and of held-out sets, is that of seed {self.protocol.seed}."
 
     def check_exact(self) -> str:
-        """Return a sentence if the exact answers are right; raise `CheckFailedError` if they are not."""
+        """Return a sentence if the exact answers are right; raise `CheckFailedError` otherwise."""
         layout = self.layout
         asked = ~layout.own
         expected = self.episodes.exact[self.places][:, layout.stage[asked], layout.question[asked]]
@@ -97,7 +97,7 @@ class Recomputed:
         return f"{wrong.size:,} exact answers, worked out anew, differ by {gap.max():.1e} at most."
 
     def check_stopping(self) -> str:
-        """Return a sentence if the run ended when its rule says; raise `CheckFailedError` if it did not."""
+        """Return a sentence if the run ended where its stopping rule says; raise `CheckFailedError` otherwise."""
         identity, asked = self.record.identity, self.layout.users
         rule = stopping_of(identity)
         if rule is None:

@@ -1,4 +1,4 @@
-"""``beliefbench verify``: what a run's files show of it, recomputed if it can be, and what they cannot show here."""
+"""``beliefbench verify``: checks a run by recomputing its contents, and lists the checks that are not possible here."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ FILES = ("run.json", "rows.parquet", FILE)
 
 @dataclass
 class Report:
-    """What was found of the run in a folder.
+    """The report on the run in a folder.
 
-    ``left_out``: what could not be checked and why, a sentence each; no failure.
+    ``left_out``: checks that were not possible, a sentence each; these are no failures.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """True if nothing that was checked is wrong."""
+        """True if no check failed."""
         return all(result.passed for result in self.findings)
 
     def lines(self) -> list[str]:
@@ -63,12 +63,13 @@ class Report:
         ]
 
     def holds(self, check: str, attempt: Callable[[], str]) -> bool:
-        """Make a check, note what it found, and tell whether it holds."""
+        """Run a check, record its finding, and return True if it passed."""
         self.findings.append(run_check(check, attempt))
         return self.findings[-1].passed
 
     def read(self, check: str, attempt: Callable[[], Made | None]) -> Made | None:
-        """Return what can be read; None, and a finding, if it cannot be; None alone if there is none."""
+        """Return what ``read`` returns. If it cannot be read, record a finding and return None. If there is nothing to
+        read, return None."""
         got: list[Made | None] = []
 
         def keep() -> str:
@@ -87,7 +88,7 @@ def verify_all(root: Path, rerun: int = 0, seed: int | None = None) -> Iterator[
     Raises
     ------
     UsageError
-        If there is none.
+        If there is no run.
     """
     folders = sorted({file.parent for name in FILES for file in root.rglob(name)})
     if not folders:
@@ -101,14 +102,14 @@ def verify_all(root: Path, rerun: int = 0, seed: int | None = None) -> Iterator[
 
 
 def verify_run(folder: Path, rerun: int = 0, seed: int | None = None) -> Report:
-    """Return what is found of the run in a folder.
+    """Return the report on the run in a folder.
 
     Parameters
     ----------
     rerun
-        On how many of its users to ask its agent again.
+        The number of users for whom the agent is asked again.
     seed
-        Of the choice of those users; if None, one that nobody can foresee.
+        The seed for the choice of these users; None: a random seed that nobody can predict.
 
     >>> import beliefbench as bb, tempfile
     >>> done = bb.run("flights", "random", users=3, rounds=1, heldout=4, results=tempfile.mkdtemp())

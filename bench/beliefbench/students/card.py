@@ -1,4 +1,4 @@
-"""A student's model card: what it is, the command that makes it again, how its teaching went."""
+"""A student's model card: a description, the command that trains it again, and its validation results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Its tokens are phrases of {domain}, and bytes for all else: other domains it can
 
 
 def card(record: dict[str, Any], validations: str, model: Any) -> str:
-    """Return the card of a student; told as in ``teaching.json``, validations as in ``validation.jsonl``."""
+    """Return the card of a student; record as in ``teaching.json``, validations as in ``validation.jsonl``."""
     teacher, history, domain = record["teacher"], record["history"], record["domain"]["name"]
     found = [json.loads(line) for line in validations.splitlines()]
     command = ["beliefbench", "teach", "student", "--teacher", teacher, "--domain", domain]

@@ -1,6 +1,6 @@
 """Direct preference optimisation, the paper's ablation: the teacher's answer over each other one (Rafailov et al.).
 
-The loss, the reference model and the tokens are TRL's; what is preferred to what is ours.
+TRL computes the loss, the reference model and the tokens. This module chooses the preferred and rejected answers.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from beliefbench.language.words import answer
 from beliefbench.teaching.reading import OPTIONS, Conversation
 
 BETA = 0.1
-"""How strongly the student is held to what it was before; TRL's default."""
+"""The strength of the pull towards the base model; TRL's default."""
 
 
 def pairs(conversations: Iterable[Conversation]) -> Iterator[dict[str, Any]]:
-    """Yield TRL's records: what was said, and the teacher's answer and another one, for each of the others.
+    """Yield TRL's records: the conversation, the teacher's answer, and one of the other answers, once for each of them.
 
     Raises
     ------
