@@ -1,6 +1,6 @@
 """The paper's plot of accuracy against the information gain of the rounds (paper, section 7), as a table.
 
-``python examples/informativeness.py [DOMAIN]``; about two minutes on 2 cores.
+Run it with ``python examples/informativeness.py [DOMAIN]``. It takes about two minutes on 2 cores.
 """
 
 from argparse import ArgumentParser
