@@ -164,11 +164,11 @@ def endpoint(
     if probabilities not in ways:
         raise UsageError(f"probabilities={probabilities} is not known; use {', '.join(ways)}.")
     if n is not None and probabilities != "samples":
-        raise UsageError(f"n={n} is how many samples are drawn; it needs probabilities=samples.")
+        raise UsageError(f"n={n} is the number of samples; it needs probabilities=samples.")
     if probabilities == "decision" and (temperature is not None or answer_tokens is not None):
         raise UsageError("with probabilities=decision nothing is written: leave temperature and answer_tokens out.")
     if think == "yes" and probabilities in ("stated", "decision"):
-        raise UsageError(f"think=yes leaves no place for probabilities={probabilities}; use logprobs, samples or none.")
+        raise UsageError(f"think=yes does not work with probabilities={probabilities}; use logprobs, samples or none.")
     way = ways[probabilities]
     way = replace(
         way,

@@ -33,7 +33,7 @@ class Oracle:
 
     def begin(self, brief: Brief, keys: Any, truth: Mapping[str, np.ndarray] | None = None) -> Knowledge:
         if truth is None:
-            raise ValueError("the oracle needs the truth about its users")
+            raise ValueError("the oracle needs the true latents of its users")
         return Knowledge(History.begin(len(brief.features), keys), truth)
 
     def predict(self, state: Knowledge, options: np.ndarray) -> Prediction:

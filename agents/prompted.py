@@ -109,7 +109,7 @@ def prompted(
     if probabilities not in ("scores", *longest):
         raise UsageError(f"probabilities={probabilities} is not known; use scores, {', '.join(longest)}.")
     if way.think == "yes" and probabilities != "none":
-        raise UsageError("think=yes needs probabilities=none: what is written after thinking is a choice.")
+        raise UsageError("think=yes needs probabilities=none: after thinking, the model writes a choice.")
     if probabilities == "scores" and answer_tokens is not None:
         raise UsageError("answer_tokens is for answers that are written: add probabilities=none or stated.")
     model = model or EMBEDDED

@@ -115,7 +115,7 @@ def test_an_adapter_is_scored_as_peft_does_and_is_part_of_the_identity(make_mode
     assert {adapter / ADAPTER_CONFIG, adapter / ADAPTER_WEIGHTS} <= set(locate(str(folder), str(adapter)).files())
 
 
-@pytest.mark.parametrize(("name", "says"), [("nowhere", "there is no adapter folder"), ("model", "is no adapter")])
+@pytest.mark.parametrize(("name", "says"), [("nowhere", "there is no adapter folder"), ("model", "is not an adapter")])
 def test_what_is_no_adapter_is_said_at_once(make_model, tmp_path, name, says):
     with pytest.raises(UsageError, match=says):
         locate(str(make_model()), str(tmp_path / name))

@@ -127,7 +127,7 @@ def _members(trial: _Trial) -> str:
     if not (isinstance(users, int) and users >= 1):
         raise CheckFailedError(f"users_per_call is {users!r}; expected a whole number of 1 or more.")
     kind = "states probabilities" if agent.probabilistic else "only chooses"
-    return f"{agent.name}, version {agent.version}; {kind}{', and is handed the truth' * agent.privileged}."
+    return f"{agent.name}, version {agent.version}; {kind}{', and sees true latents' * agent.privileged}."
 
 
 def _identity(trial: _Trial) -> str:
@@ -148,8 +148,8 @@ def _state_kept(trial: _Trial) -> str:
     state = trial.observe(trial.begin(users), users, 0, trial.recommended[:, 0])
     first = trial.predict(state, users, stage)
     trial.agent.predict(state, questions_at(trial.episodes, users, stage)[:, ::-1])
-    _compare(first, trial.predict(state, users, stage), "asked the same again, it answered otherwise")
-    return "asked the same again after other questions, it gave the same answers."
+    _compare(first, trial.predict(state, users, stage), "it answered differently when it was asked again")
+    return "it gave the same answers when it was asked again after other questions."
 
 
 def _alone(trial: _Trial) -> str:
@@ -158,7 +158,7 @@ def _alone(trial: _Trial) -> str:
             among = trial.answers[stage]
             probs = None if among.probs is None else among.probs[[user]]
             _compare(Prediction(among.choice[[user]], probs), alone, f"alone at stage {stage}, user {user} got others")
-    return "a user gets the same answers as among others."
+    return "a user gets the same answers alone and among other users."
 
 
 def _no_answer(trial: _Trial) -> str:
@@ -167,7 +167,7 @@ def _no_answer(trial: _Trial) -> str:
     for stage in range(ROUNDS):
         state = trial.observe(state, users, stage, np.full(len(users), -1))
     trial.predict(state, users, ROUNDS)
-    return "observe takes recommended = -1, and answers go on."
+    return "observe accepts recommended = -1, and the agent still answers."
 
 
 def _replay(trial: _Trial) -> str:
@@ -176,8 +176,8 @@ def _replay(trial: _Trial) -> str:
     for stage in range(ROUNDS):
         state = trial.observe(state, users, stage, trial.recommended[:, stage])
     again = trial.predict(state, users, ROUNDS)
-    _compare(trial.answers[-1], again, "told the same rounds again without being asked, it answered otherwise")
-    return "told the same rounds again without being asked, it gave the same answers, so that a stopped run can go on."
+    _compare(trial.answers[-1], again, "it answered differently after a replay of the same rounds")
+    return "it gave the same answers after a replay of the same rounds, so a stopped run can continue."
 
 
 def _compare(one: Prediction, other: Prediction, what: str) -> None:
@@ -187,4 +187,4 @@ def _compare(one: Prediction, other: Prediction, what: str) -> None:
     if one.probs is not None and other.probs is not None:
         gap = float(np.nanmax(np.where(one.choice[..., None] < 0, 0, abs(one.probs - other.probs))))
         if not gap <= CLOSE:
-            raise CheckFailedError(f"{what}: a probability differs by {gap:.3g}; at most {CLOSE:g} is let pass.")
+            raise CheckFailedError(f"{what}: a probability differs by {gap:.3g}; at most {CLOSE:g} is allowed.")

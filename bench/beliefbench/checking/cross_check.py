@@ -138,7 +138,7 @@ def compare_log_joint(
         raise CheckFailedError(f"{only_one:,} of {len(points):,} hypotheses are possible in one model alone.", numbers)
     if not (gaps <= TOLERANCE).all():
         raise CheckFailedError(
-            f"log joints differ by up to {gaps.max():.3g}; at most {TOLERANCE:g} is let pass.", numbers
+            f"log joints differ by up to {gaps.max():.3g}; at most {TOLERANCE:g} is allowed.", numbers
         )
     return (
         f"the same for {len(points):,} hypotheses, {impossible.sum():,} of them impossible; "
@@ -217,7 +217,7 @@ def _judge(numbers: dict[str, float]) -> str:
     if not numbers["max_abs_z"] <= numbers["z_bound"]:
         wrong.append(
             f"a predictive probability is {numbers['max_abs_z']:.3g} Monte Carlo standard errors from the exact one "
-            f"(at most {numbers['z_bound']:.3g}, which a right model passes but for {FALSE_ALARMS:g} of the time)"
+            f"(at most {numbers['z_bound']:.3g}, which a right model exceeds in {FALSE_ALARMS:g} of the time)"
         )
     if wrong:
         raise CheckFailedError(f"{'; '.join(wrong)}.", numbers)

@@ -85,7 +85,7 @@ def _draw(domain: Domain) -> str:
                 f"draw gave {feature.name} = {off[0]:g}, which is not on its grid {list(feature.grid)}."
             )
     if not np.array_equal(sets, np.asarray(domain.draw(at, SETS))):
-        raise CheckFailedError("draw gave other sets for the same key; it may depend on the key alone.")
+        raise CheckFailedError("draw gave other sets for the same key; it must depend on the key alone.")
     if np.array_equal(sets, np.asarray(domain.draw(key(1, "check", "draw"), SETS))):
         raise CheckFailedError("draw gave the same sets for two keys; it must draw with the key.")
     traced = np.asarray(jax.jit(domain.draw, static_argnums=1)(at, SETS))
@@ -111,7 +111,7 @@ def _describe(domain: Domain) -> str:
 def _latent_sites(domain: Domain) -> str:
     space = latent_space(domain)
     if not space.sites:
-        raise CheckFailedError("the model has no latent site, so that there is nothing to learn about a user.")
+        raise CheckFailedError("the model has no latent site, so there is nothing to learn about a user.")
     sites = ", ".join(f"{site.name} {list(site.shape)} of {len(site.values)} values" for site in space.sites)
     return f"{sites}: {space.size:,} hypotheses."
 
@@ -134,7 +134,7 @@ def _choice(domain: Domain) -> str:
     worst = totals[abs(totals - 1).argmax()]
     if not abs(worst - 1) < EXACT:
         raise CheckFailedError(f"the probabilities of options 0, 1 and 2 sum to {worst:.9g} for some set; expected 1.")
-    return "one a round, over 3 options whose probabilities sum to 1."
+    return "one per round, over 3 options whose probabilities sum to 1."
 
 
 def _rounds_independent(domain: Domain) -> str:
@@ -143,11 +143,11 @@ def _rounds_independent(domain: Domain) -> str:
     for at in range(len(sets)):
         prior_alone, alone = _choice_terms(domain, sets[at : at + 1])
         if not (_same(alone[:, 0], together[:, at]) and _same(prior_alone, prior)):
-            raise CheckFailedError(f"what is chosen from set {at} depends on the sets of other rounds.")
+            raise CheckFailedError(f"the choice from set {at} depends on the sets of other rounds.")
     first = {name: value[0] for name, value in _some_hypotheses(domain).items()}
     for choices in (np.zeros(len(sets), int), np.full(len(sets), OPTIONS - 1)):
         if not _same(_told_probs(domain, first, sets, choices), together[0, np.arange(len(sets)), choices]):
-            raise CheckFailedError("what is chosen in a round depends on the choices that the model is told.")
+            raise CheckFailedError("the choice in a round depends on the choices that the model observes.")
     return f"each of {len(sets)} sets has the same probabilities alone and among others."
 
 
@@ -156,8 +156,8 @@ def _options_exchangeable(domain: Domain) -> str:
     probs, turned = _choice_terms(domain, sets)[1], _choice_terms(domain, sets[:, order])[1]
     gap = abs(probs[..., order] - turned).max()
     if not gap < EXACT:
-        raise CheckFailedError(f"naming the options of a set in another order changes a probability by {gap:.3g}.")
-    return "naming the options of a set in another order changes no probability."
+        raise CheckFailedError(f"the order of the options in a set changes a probability by {gap:.3g}.")
+    return "the order of the options in a set changes no probability."
 
 
 def _user_model(domain: Domain) -> str:

@@ -24,7 +24,7 @@ MAX_AT_ONCE = 10_000_000  # goals, repeated or not, that are held before the rep
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     repeated = sorted(value for value, count in Counter(values).items() if count > 1)
     if repeated:
-        raise ValueError(f"{', '.join(repeated)} stands there twice")
+        raise ValueError(f"{', '.join(repeated)} occurs twice")
     return values
 
 
@@ -108,8 +108,8 @@ class Catalogue(BaseModel):
         digits = (len(attribute_at), len(attribute_at), len(values), len(values))
         if math.prod(digits) > np.iinfo(np.int64).max:
             raise UsageError(
-                f"the catalogue of {self.category} has {digits[0]:,} attributes and {digits[2]:,} values, too many for "
-                "their goals to be counted; leave the rare ones out."
+                f"the catalogue of {self.category} has {digits[0]:,} attributes and {digits[2]:,} values, too many "
+                "to count their goals; remove the rare ones."
             )
         met, pending = np.empty(0, np.int64), [np.empty(0, np.int64)]
         for one in self.products:
@@ -165,4 +165,4 @@ def read_catalogue(file: Path) -> Catalogue:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         place = f", at {where}" if where else ""
-        raise UsageError(f"'{file}' is no catalogue{place}: {problem['msg']}.") from error
+        raise UsageError(f"'{file}' is not a catalogue{place}: {problem['msg']}.") from error

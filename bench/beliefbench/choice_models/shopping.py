@@ -74,8 +74,8 @@ def shopping(
     goals = catalogue.goals
     if len(goals) < 2:
         raise ValueError(
-            f"the catalogue of {catalogue.category} has {len(goals)} goals (two attributes and two option values that "
-            "one product has); it takes 2 or more"
+            f"the catalogue of {catalogue.category} has {len(goals)} goals (two attributes and two option values "
+            "that one product has); expected 2 or more"
         )
 
     def vary(**settings: str) -> Domain:

@@ -54,7 +54,7 @@ class AnswersCache:
                 )
         except OSError as error:
             raise UsageError(
-                f"answers cannot be kept in '{folder}' ({error.strerror}); name another folder with cache=DIR."
+                f"answers cannot be stored in '{folder}' ({error.strerror}); name another folder with cache=DIR."
             ) from error
 
     def get(self, key: str) -> str | None:
@@ -74,6 +74,6 @@ class AnswersCache:
             yield
         except sqlite3.Error as error:
             raise BeliefBenchError(
-                f"the answers kept in '{self.file}' cannot be used ({error}); move that file away, "
+                f"the answers stored in '{self.file}' cannot be used ({error}); move that file away, "
                 "or name another folder, on a local disk, with cache=DIR."
             ) from error

@@ -66,7 +66,7 @@ def chat_format_of(tokenizer: Any, ends: frozenset[int]) -> ChatFormat:
         except Exception as error:  # templates are programs, and raise what they like
             raise BeliefBenchError(
                 f"the model's chat template refuses a chat of user and assistant ({first_line(error)}); "
-                "use another model, or mend its template."
+                "use another model, or fix its template."
             ) from error
         return str(text)
 

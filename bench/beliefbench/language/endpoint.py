@@ -124,7 +124,7 @@ class ChatServer:
         if isinstance(failure, BudgetSpentError):
             spent = f"{self.budget.requests:,} requests and {self.budget.tokens:,} tokens were spent"
             said, again = f"{spent}, and {said}", f"{again}, or with a larger {failure.limit},"
-        raise BeliefBenchError(f"{said}; every answer that came is kept, and {again} asks only the others.")
+        raise BeliefBenchError(f"{said}; all answers so far are stored, and {again} asks only the others.")
 
     async def _work(self, client: AsyncOpenAI, queue: _Queue) -> None:
         """Answer one waiting question after the other, until none is left or any question has failed."""
@@ -195,13 +195,13 @@ class ChatServer:
         except openai.APIConnectionError as error:
             if type(error.__cause__).__name__ == "ConnectError" and not self._heard:
                 raise BeliefBenchError(
-                    f"no server answers at {self._place}; start it, or set OPENAI_BASE_URL to where it is"
+                    f"no server answers at {self._place}; start it, or set OPENAI_BASE_URL to its address"
                 ) from None
             raise PassingError("the connection broke") from None
         except NoLogprobsError:
             raise no_logprobs(self._place) from None
         except ValueError:
-            raise PassingError("what it sent is no answer of a chat server") from None
+            raise PassingError("its response is not a chat completion") from None
         finally:
             self.budget.settle(expected, request.characters, read, written)
 

@@ -87,7 +87,7 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
             raise UsageError(f"model folder '{model}' needs a config.json and weights in safetensors.")
         return Weights(path, None, on_it, own_code)
     if path.is_file():
-        raise UsageError(f"'{model}' is a file but no GGUF file; name one, or a model folder.")
+        raise UsageError(f"'{model}' is a file but not a GGUF file; name one, or a model folder.")
     if _is_local(model):
         raise UsageError(
             f"there is no model folder or GGUF file '{model}'; name one that exists, or a Hugging Face name."
@@ -99,7 +99,7 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
         folder = snapshot_download(model, allow_patterns=[*HUB_FILES, *(CODE_FILES if own_code else [])])
     except Exception as error:
         raise BeliefBenchError(
-            f"model '{model}' cannot be had from Hugging Face ({first_line(error)}); "
+            f"model '{model}' cannot be loaded from Hugging Face ({first_line(error)}); "
             "check the name and the network, or name a local folder."
         ) from error
     return Weights(Path(folder), None, on_it, own_code)
@@ -111,7 +111,7 @@ def _adapter(adapter: str) -> Path:
         raise UsageError(f"there is no adapter folder '{adapter}'; name one that exists.")
     if not (folder / ADAPTER_CONFIG).is_file() or not (folder / ADAPTER_WEIGHTS).is_file():
         raise UsageError(
-            f"'{adapter}' is no adapter: it needs {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}, as peft saves them."
+            f"'{adapter}' is not an adapter: it needs {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}, as peft saves them."
         )
     return folder
 

@@ -63,7 +63,7 @@ def refusal(error: APIStatusError, request: Request, place: Place) -> PassingErr
         return PassingError(f"status {status}: {said}", retry_after(error.response.headers, time.time()))
     if status in (401, 403):
         return BeliefBenchError(
-            f"the server at {place} refused the key (status {status}: {said}); set OPENAI_API_KEY to one that it takes"
+            f"the server at {place} refused the key (status {status}: {said}); set OPENAI_API_KEY to a valid key"
         )
     if status == 404 and request.kind == "decision":
         return BeliefBenchError(

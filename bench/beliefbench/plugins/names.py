@@ -137,7 +137,7 @@ def _wrong_domains(domains: tuple[Domain, ...], name: str) -> str:
         if not (isinstance(features, tuple) and features and all(isinstance(one, Feature) for one in features)):
             return f"its features are {features!r}; expected a tuple of one beliefbench.Feature or more"
         if domain.name in seen:
-            return f"two of its domains call themselves '{domain.name}'; give each a name of its own"
+            return f"two of its domains have the name '{domain.name}'; give each its own name"
         seen.add(domain.name)
         others = [source for source in known if source.name == domain.name != name]
         if others and not any(source.brings(domain) for source in others):
@@ -177,8 +177,8 @@ def _wrong_members(
 
 def _taken(other: Source) -> str:
     return (
-        f"it calls itself '{other.name}', which is another's name ({other.origin}), so that their runs could not be "
-        "told apart; give it a name of its own"
+        f"its name is '{other.name}', which another plugin has already ({other.origin}), so their runs could not be "
+        "told apart; give it another name"
     )
 
 

@@ -103,7 +103,7 @@ def add_plugin_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise UsageError(f"plugin folder '{folder}' is not a folder; name one that holds plugin files (*.py).")
     if not _files(folder):
-        raise UsageError(f"plugin folder '{folder}' holds no plugin file (*.py).")
+        raise UsageError(f"plugin folder '{folder}' has no plugin file (*.py).")
     if folder.resolve() not in _folders:
         _folders.append(folder.resolve())
 
@@ -137,7 +137,9 @@ def _further_sources() -> tuple[list[Source], list[BeliefBenchError]]:
                 )
             found += brought
         except (Exception, SystemExit) as error:  # anybody's function may raise anything
-            broken.append(BeliefBenchError(f"source '{point.name}' ({point.value}) brings nothing: {in_short(error)}."))
+            broken.append(
+                BeliefBenchError(f"source '{point.name}' ({point.value}) provides nothing: {in_short(error)}.")
+            )
     return found, broken
 
 
@@ -179,7 +181,7 @@ def _folder_sources(folder: Path) -> tuple[dict[Kind, list[Source]], list[Belief
             if not any(hasattr(module, table) for table in TABLES.values()):
                 raise BeliefBenchError('it has neither DOMAINS = {"name": domain} nor AGENTS = {"name": factory}')
         except BeliefBenchError as error:
-            broken.append(BeliefBenchError(f"plugin file '{file}' brings nothing: {error}."))
+            broken.append(BeliefBenchError(f"plugin file '{file}' provides nothing: {error}."))
         except (Exception, SystemExit) as error:  # anybody's file may raise anything, or be a script that ends
             broken.append(BeliefBenchError(f"plugin file '{file}' raised {in_short(error)}."))
     return found, broken

@@ -36,7 +36,7 @@ def informative(domain: Domain, nats: float) -> Domain:
     if not 0 <= nats <= np.log(OPTIONS):
         raise ValueError(f"information is from 0 to {np.log(OPTIONS):.3f} nats a round; got {nats}")
     if domain.recorded is not None:
-        raise ValueError("the rounds of recorded users cannot be drawn anew")
+        raise ValueError("the rounds of recorded users cannot be drawn again")
     parameters = {**domain.parameters, "information": nats}
     return replace(domain, name=f"{domain.name},information={nats:g}", information=nats, parameters=parameters)
 

@@ -23,7 +23,7 @@ def check_answers(record: RunRecord, rows: pa.Table) -> str:
     if (stated != due).any():
         what = "state no probabilities" if record.agent.probabilistic else "state probabilities, though it only chooses"
         raise CheckFailedError(
-            f"{(stated != due).sum():,} answers of {record.agent.name} {what}, or do and cannot be used."
+            f"{(stated != due).sum():,} answers of {record.agent.name} {what}, or state unusable ones."
         )
     given = probs[due]
     wrong = ~((given >= 0).all(axis=-1) & (abs(given.sum(axis=-1) - 1) < SUMS_TO))

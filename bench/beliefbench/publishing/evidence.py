@@ -110,7 +110,7 @@ def check_files(folder: Path, evidence: Evidence) -> str:
         if not (folder / name).is_file():
             raise CheckFailedError(f"{name} is missing.")
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-            raise CheckFailedError(f"{name} was changed: its SHA-256 is not that of {FILE}.")
+            raise CheckFailedError(f"{name} was changed: its SHA-256 is not the one in {FILE}.")
     exact = exact_file_of(pq.read_schema(folder / "rows.parquet"))
     if exact is not None:
         _check_named(evidence, relative(exact_file(folder, exact), folder))
@@ -174,7 +174,7 @@ def relative(file: Path, folder: Path) -> str:
 def _check_named(evidence: Evidence, *names: str) -> None:
     missing = [name for name in names if name not in evidence.files]
     if missing:
-        raise CheckFailedError(f"{FILE} does not attest {', '.join(missing)}.")
+        raise CheckFailedError(f"{FILE} does not list {', '.join(missing)}.")
 
 
 def _same(said: float | None, found: float | None) -> bool:

@@ -68,7 +68,7 @@ def publish_all(run: Path, out: Path, echo: Callable[[str], None]) -> bool:
         try:
             record = store.record()
             if record is not None and record.finished is None and store.folder != run:
-                echo(f"{store.folder} is not finished and left out; run it again to go on where it stopped.")
+                echo(f"{store.folder} is not finished and left out; run it again to continue it.")
                 continue
             done = publish(store.folder, out)
         except BeliefBenchError as error:
@@ -96,13 +96,13 @@ def publish(run: Path, out: Path) -> Published:
     store = RunStore(run)
     record = store.record()
     if record is None or record.finished is None or not store.rows_file.exists():
-        raise BeliefBenchError(f"the run in {run} is not finished; run it again to go on where it stopped.")
+        raise BeliefBenchError(f"the run in {run} is not finished; run it again to continue it.")
     rows = store.rows()
     try:
         Layout.of(record).check(rows)
         check_answers(record, rows)
     except CheckFailedError as broken:
-        raise BeliefBenchError(f"{run / 'rows.parquet'}: {broken} Only whole runs are published.") from broken
+        raise BeliefBenchError(f"{run / 'rows.parquet'}: {broken} Only complete runs can be published.") from broken
     prepare_results(out)
     folder = run_folder(out, record.identity.domain.name, record.agent.name, record.key)
     exact = exact_file(folder, exact_name(record))
@@ -149,7 +149,7 @@ def _shared_exact(file: Path, exact: pa.Table) -> bytes:
         raise DamagedFileError(f"{file} cannot be read; remove it, and publish its runs again.") from error
     if not same:
         raise BeliefBenchError(
-            f"{file} holds other exact answers than this run; `beliefbench verify` says which are off."
+            f"{file} has other exact answers than this run; `beliefbench verify` says which are wrong."
         )
     return content
 
@@ -170,4 +170,4 @@ def _check_same(folder: Path, run_json: bytes, packed: pa.Table) -> None:
     except (pa.ArrowException, OSError):
         same = False
     if not same:
-        raise BeliefBenchError(f"{folder} holds something else than this run; remove it to publish this one.")
+        raise BeliefBenchError(f"{folder} contains something else than this run; remove it to publish this one.")

@@ -79,7 +79,7 @@ class Recomputed:
             raise CheckFailedError(
                 f"what users want differs from seed {self.protocol.seed}'s in {wrong:,} of {found.size:,} rows."
             )
-        return f"what users want, in rounds and of held-out sets, is that of seed {self.protocol.seed}."
+        return f"the truth, in rounds and held-out sets, is the one of seed {self.protocol.seed}."
 
     def check_exact(self) -> str:
         """Return a sentence if the exact answers are right; raise `CheckFailedError` otherwise."""
@@ -89,12 +89,12 @@ class Recomputed:
         exact = layout.options(self.rows, "exact")
         gap = abs(exact[:, asked] - expected)
         if not np.isnan(exact[:, layout.own]).all() or np.isnan(gap).any():
-            raise CheckFailedError("exact answers stand beside rounds' own sets, or are missing beside held-out sets.")
+            raise CheckFailedError("there are exact answers for rounds' own sets, or none for some held-out sets.")
         if (wrong := (gap > TOLERANCE + 1e-9).any(axis=-1)).any():
             raise CheckFailedError(
-                f"{wrong.sum():,} of {wrong.size:,} exact answers are off, by up to {gap.max():.4f}."
+                f"{wrong.sum():,} of {wrong.size:,} exact answers are wrong, by up to {gap.max():.4f}."
             )
-        return f"{wrong.size:,} exact answers, worked out anew, differ by {gap.max():.1e} at most."
+        return f"{wrong.size:,} exact answers, computed again, differ by {gap.max():.1e} at most."
 
     def check_stopping(self) -> str:
         """Return a sentence if the run ended where its stopping rule says; raise `CheckFailedError` otherwise."""
@@ -112,7 +112,7 @@ class Recomputed:
         ended = next((look for look in looks if look >= asked or rule.enough(in_order[:look])), asked)
         enough = asked == looks[-1] or rule.enough(in_order)
         if asked not in looks or ended != asked or not enough:
-            raise CheckFailedError(f"it ended after {asked} users, which its rule (width {rule.width}) does not say.")
+            raise CheckFailedError(f"it ended after {asked} users, which its rule (width {rule.width}) does not allow.")
         return f"it ended after {asked} users, as its rule (width {rule.width}) says."
 
 

@@ -92,7 +92,9 @@ def job_of(run: Recomputed) -> Job:
     except BeliefBenchError as error:
         raise CannotAskError(f"the agent cannot be asked again here: {error}") from error
     if getattr(agent, "cost", None) is not None:
-        raise CannotAskError(f"'{spec}' asks a server, and nobody can tell whether it serves the same model still.")
+        raise CannotAskError(
+            f"'{spec}' uses a server, and nobody can tell whether the server still has the same model."
+        )
     job = Job(run.domain, agent, run.protocol, stopping=stopping_of(record.identity))
     here, theirs = run_identity(job).agent, record.identity.agent
     if here != theirs:

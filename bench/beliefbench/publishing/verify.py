@@ -97,7 +97,7 @@ def verify_all(root: Path, rerun: int = 0, seed: int | None = None) -> Iterator[
     for folder in folders:
         report = verify_run(folder, rerun, seed)
         if report.key is not None and (first := met.setdefault(report.key, folder)) != folder:
-            report.findings.append(CheckResult("duplicate", False, f"the same run lies in {first}."))
+            report.findings.append(CheckResult("duplicate", False, f"the same run is in {first}."))
         yield report
 
 
@@ -115,7 +115,7 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None) -> Report:
     >>> done = bb.run("flights", "random", users=3, rounds=1, heldout=4, results=tempfile.mkdtemp())
     >>> report = verify_run(done.folder)
     >>> report.passed, report.left_out
-    (True, ['nothing attests its files: there is no evidence.json, since it is not published.'])
+    (True, ['no evidence for its files: there is no evidence.json, because it is not published.'])
     """
     report = Report(folder)
     store = RunStore(folder)
@@ -130,14 +130,14 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None) -> Report:
                 CheckResult(FILE, False, "it is missing, and the rows are those of a published run.")
             )
         else:
-            report.left_out.append(f"nothing attests its files: there is no {FILE}, since it is not published.")
+            report.left_out.append(f"no evidence for its files: there is no {FILE}, because it is not published.")
     if record is None:
         return report
     report.key = record.key
     report.holds("key", partial(_check_key, folder, record))
     rows = report.read("rows.parquet", store.rows)
     if rows is None or not report.holds("rows", partial(Layout.of(record).check, rows)):
-        report.left_out.append("nothing was recomputed, since its rows are not whole.")
+        report.left_out.append("nothing was recomputed, because its rows are not complete.")
         return report
     report.holds("answers", partial(check_answers, record, rows))
     if evidence is not None:
@@ -158,7 +158,7 @@ def _recompute(report: Report, record: RunRecord, rows: pa.Table, rerun: int, se
         report.left_out.append(f"users, held-out sets and exact answers were not recomputed: it is another {name}.")
         return
     if not report.holds("users", run.check_users):
-        report.left_out.append("what they were shown and what they want was not compared, since they are others.")
+        report.left_out.append("their option sets and the truth were not compared, because the users differ.")
         return
     report.holds("truth", run.check_truth)
     report.holds("exact answers", run.check_exact)
@@ -189,14 +189,14 @@ def _packed(store: RunStore) -> bool:
 def _check_key(folder: Path, record: RunRecord) -> str:
     key = run_key(record.identity.json_values())
     if record.key != key:
-        raise CheckFailedError("run.json was edited: its identity does not have the key that stands in it.")
+        raise CheckFailedError("run.json was edited: its key does not follow from its identity.")
     for name in ("name", "version"):
         if getattr(record.agent, name) != record.identity.agent.get(name):
             raise CheckFailedError(f"run.json was edited: its agent and its identity differ in the {name}.")
     root = folder.resolve().parents[2]
     expected = run_folder(root, record.identity.domain.name, record.agent.name, key)
     if folder.resolve() != expected:
-        raise CheckFailedError(f"it lies in the wrong folder; expected it in {expected.relative_to(root).as_posix()}.")
+        raise CheckFailedError(f"it is in the wrong folder; expected it in {expected.relative_to(root).as_posix()}.")
     return f"{key[:16]}, and its folder, follow from its identity."
 
 

@@ -69,7 +69,7 @@ def import_path(path: Path, report: Report) -> list[str]:
         done += _import_products(items, attributes, report)
     if not done:
         raise UsageError(
-            f"'{path}' holds no interaction file (*.jsonl) and no product files (items_shuffle*.json); name the folder "
+            f"'{path}' has no interaction file (*.jsonl) and no product files (items_shuffle*.json); name the folder "
             "of the released files."
         )
     return done
@@ -106,7 +106,7 @@ def _import_products(items: Path, attributes: Path, report: Report) -> list[str]
     for category, catalogue in catalogues.items():
         write_products(_plain(category), catalogue)
     goods = sum(len(one.products) for one in catalogues.values())
-    report(f"{items.name}: {goods:,} products in {len(catalogues):,} categories that leave two goals or more.")
+    report(f"{items.name}: {goods:,} products in {len(catalogues):,} categories with two goals or more.")
     return [f"products/{_plain(category)}" for category in catalogues]
 
 
@@ -159,8 +159,8 @@ def _record(file: Path, users: list[Interaction], heldouts: Sequence[Heldout], r
         held = f"{len(sets):,} held-out sets"
     total = chosen.size + (0 if truth is None else truth.size)
     report(
-        f"released/{domain.name}: {len(users):,} users, {chosen.shape[1]} rounds, {held}; all {total:,} stored choices "
-        f"are what the stored weights want, {ties:,} of them one of several that tie."
+        f"released/{domain.name}: {len(users):,} users, {chosen.shape[1]} rounds, {held}; all {total:,} stored "
+        f"choices agree with the stored weights, {ties:,} of them tie with others."
     )
     return RecordedUsers(
         name=domain.name,

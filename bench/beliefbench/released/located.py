@@ -13,7 +13,7 @@ from beliefbench.domain import OPTIONS
 from beliefbench.errors import UsageError
 
 Where: TypeAlias = tuple[str | int, ...]  # from the root of a document: ("user_idxs", 3, "idxs", 7)
-_AGAIN = "mend that line, or fetch the file again"
+_AGAIN = "fix that line, or fetch the file again"
 
 
 class FaultError(Exception):
@@ -149,9 +149,9 @@ def read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(f"{path} is not there; name a file that is.") from error
+        raise UsageError(f"{path} does not exist; name another file.") from error
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}); name a file that can.") from error
+        raise UsageError(f"{path} cannot be read ({error.strerror}); name another file.") from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -75,7 +75,7 @@ def wanted_by(user: Interaction | ShopperHeldout) -> Wanted:
     values = {_fold(kind): _fold(value) for kind, value in (user.goal_options or {}).items()}
     wanted = Wanted(tuple(sorted({_fold(name) for name in user.goal_attrs or ()})), tuple(sorted(values.items())))
     if not wanted.size:
-        raise UsageError(f"{user.file}, line {user.line}: the user wants nothing; expected attributes or options.")
+        raise UsageError(f"{user.file}, line {user.line}: the user has no goal; expected attributes or options.")
     return wanted
 
 
@@ -112,7 +112,7 @@ def paired(users: Sequence[Interaction], heldout: Sequence[ShopperHeldout]) -> l
         stated = own.goal_attrs is not None and own.goal_options is not None
         if stated and wanted_by(own) != wanted_by(user):
             raise UsageError(
-                f"{own.file}, line {own.line}: the user wants something else than in {user.file}, line {user.line}."
+                f"{own.file}, line {own.line}: the user's goal is not the one in {user.file}, line {user.line}."
             )
         if not stated and not alike and None not in (own.idx, user.idx):
             raise UsageError(

@@ -131,7 +131,7 @@ def read_products(items: Path, attributes: Path) -> dict[str, Catalogue]:
     if not kept:
         raise UsageError(
             f"{items}: no category has {OPTIONS} products and {FEWEST_GOALS} goals (two attributes and two option "
-            f"values that one product has); see whether {attributes.name} belongs with it."
+            f"values that one product has); check that {attributes.name} belongs to it."
         )
     return kept
 

@@ -121,7 +121,8 @@ def unpack_from(rows: pa.Table, file: Path) -> pa.Table:
     exact = exact_file(file.parent, name)
     if not exact.is_file():
         raise ValueError(
-            f"its exact answers lie in {exact}, which is not there; move it along, unless these rows are another run's"
+            f"its exact answers are in {exact}, which is missing; move that file too, unless these rows belong to "
+            "another run"
         )
     return unpack_rows(rows, pq.read_table(exact, partitioning=None))
 

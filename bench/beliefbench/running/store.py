@@ -179,7 +179,7 @@ class RunStore:
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise BeliefBenchError(f"another process is at work on {self.folder}; wait for it to end.") from error
+            raise BeliefBenchError(f"another process is working in {self.folder}; wait for it to end.") from error
         try:
             yield
         finally:

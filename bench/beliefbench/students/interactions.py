@@ -84,8 +84,8 @@ class Source:
         scales = domain.questionnaire.scales if domain.questionnaire else ()
         if len(scales) != len(domain.features) or domain.user_model is not domain.model or domain.recorded:
             raise UsageError(
-                f"no student can be taught on {domain.name}: that takes a domain of simulated users who choose as its "
-                "model says, with a question about each feature."
+                f"no student can be taught on {domain.name}: it needs a domain of simulated users who follow its "
+                "model, with a question about each feature."
             )
         if (size := latent_space(domain).size) > MAX_HYPOTHESES:
             raise UsageError(

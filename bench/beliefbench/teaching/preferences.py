@@ -36,7 +36,9 @@ def pairs(conversations: Iterable[Conversation]) -> Iterator[dict[str, Any]]:
     for conversation in conversations:
         for taught in conversation.taught:
             if len(taught.answers) > 1:
-                raise UsageError("--dpo takes one answer before the others; make the data with another teacher.")
+                raise UsageError(
+                    "--dpo needs one answer per question; make the data with --teacher bayesian or oracle."
+                )
             item = taught.answers[0].removeprefix("The best option is ").rpartition(" ")[0]
             every = [answer(item, option) for option in range(OPTIONS)]
             if taught.answers[0] not in every:

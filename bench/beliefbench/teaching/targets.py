@@ -54,8 +54,8 @@ def tokenize_conversation(conversation: Conversation, speech: ChatFormat) -> Tok
         starts = _start(messages[: taught.at], speech)
         if whole[: len(starts)] != starts:
             raise BeliefBenchError(
-                "the model's chat template writes earlier turns anew as a conversation goes on; "
-                "teach the last answer of each alone, with data made without --whole."
+                "the model's chat template rewrites earlier turns as a conversation grows; teach only the last "
+                "answer of each, with data made without --whole."
             )
         end = _end(messages, taught.at, len(starts), whole, speech)
         parting = _parting(messages, taught, whole, speech)
@@ -77,7 +77,7 @@ def _end(messages: Sequence[Message], at: int, start: int, whole: list[int], spe
         if speech.is_over(whole[start:end]):
             return end
     content = messages[at]["content"]
-    raise BeliefBenchError(f"the model's chat template ends no answer: nothing that stops it follows '{content}'.")
+    raise BeliefBenchError(f"the model's chat template does not end answers: no end token follows '{content}'.")
 
 
 def _parting(messages: Sequence[Message], taught: TaughtTurn, whole: list[int], speech: ChatFormat) -> Target:
@@ -92,7 +92,7 @@ def _parting(messages: Sequence[Message], taught: TaughtTurn, whole: list[int], 
     tokens = tuple(coded[answer][at] for answer in taught.answers if len(coded[answer]) > at)
     if len(set(tokens)) < len(taught.answers) or whole[:at] != coded[said][:at]:
         raise BeliefBenchError(
-            f"the model's tokenizer does not part the answers {', '.join(map(repr, taught.answers))} at one token; "
+            f"the model's tokenizer does not separate the answers {', '.join(map(repr, taught.answers))} at one token; "
             "teach it hard answers: --teacher bayesian or oracle."
         )
     return Target(at, tokens, taught.probs)

@@ -158,11 +158,13 @@ def _student(base: Weights) -> tuple[Any, Any]:
         try:
             config = AutoConfig.from_pretrained(base.folder, trust_remote_code=base.own_code)
         except Exception as error:
-            raise UsageError(f"'{base.folder}' is no model that transformers knows ({first_line(error)}).") from error
+            raise UsageError(
+                f"'{base.folder}' is not a model that transformers knows ({first_line(error)})."
+            ) from error
         kinds = config.architectures or []
         if not base.own_code and not set(kinds) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
             raise UsageError(
-                f"'{base.folder}' is no causal language model, but {' or '.join(kinds) or config.model_type}; "
+                f"'{base.folder}' is not a causal language model, but {' or '.join(kinds) or config.model_type}; "
                 "name one that writes text, such as a Llama or a Qwen."
             )
     tokenizer = read_tokenizer(base.folder, base.gguf, base.own_code)

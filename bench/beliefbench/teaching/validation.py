@@ -47,7 +47,7 @@ class Validation:
             If there is no such record.
         """
         if not data.is_file():
-            raise UsageError(f"'{data}' is no file; name a file of teaching data.")
+            raise UsageError(f"'{data}' is not a file; name a file of teaching data.")
         told = about(data)
         try:
             taught = told["users"]
@@ -62,8 +62,8 @@ class Validation:
             )
         except (KeyError, TypeError) as error:
             raise UsageError(
-                f"nothing beside '{data}' says which users it teaches, so that none are known to be new; "
-                "give --validate 0, or make the data with `beliefbench teach data`."
+                f"nothing beside '{data}' says which users it teaches, so no user is known to be new; give "
+                "--validate 0, or make the data with `beliefbench teach data`."
             ) from error
         lesson, held_out = validation_batch(course, users)
         return cls(course, lesson, held_out)

@@ -77,9 +77,9 @@ class JobOrder:
         for part in ("domain", "agent"):
             if other := [key for key in wanted[part] if wanted[part][key] != found[part].get(key)]:
                 raise BeliefBenchError(
-                    f"{part} '{wanted[part]['name']}' is another than where the run was started (its "
+                    f"{part} '{wanted[part]['name']}' differs from the one that started the run (its "
                     f"{', '.join(other)}: {_short(found[part].get(other[0]))}, not {_short(wanted[part][other[0]])}); "
-                    "install the same versions, files and weights on both, or say in the SPEC what is to be used."
+                    "install the same versions, files and weights on both, or name in the SPEC what to use."
                 )
         return job
 
@@ -242,5 +242,5 @@ def _worker_deaths(job: Job, shard: Shard, error: Exception) -> BeliefBenchError
     return BeliefBenchError(
         f"{MAX_WORKER_DEATHS} Ray workers died one after the other while agent '{job.agent.name}' was asked on "
         f"{job.domain.name} about {len(shard.users)} users, number {shard.users[0]} the first ({in_short(error)}); "
-        "what was answered before stays."
+        "earlier answers are kept."
     )

@@ -93,7 +93,7 @@ def _reachable() -> str | None:
     except (OSError, ValueError) as error:
         where, mend = f"at '{given}' (RAY_ADDRESS)", "start it, or name another, HOST:PORT"
         if not given:
-            where, mend = "that `ray start` left a note of", "`ray stop` takes the note away"
+            where, mend = "that `ray start` recorded", "`ray stop` removes the record"
         raise ExecutorError(f"the Ray cluster {where} cannot be reached ({first_line(error)}); {mend}.") from error
     return address
 

@@ -1,5 +1,4 @@
-"""Restaurants: a diner has a favourite cuisine, dislikes high prices and long distances, and is not always
-consistent."""
+"""Restaurants: a diner has a favourite cuisine, weighs price and distance, and is not always consistent."""
 
 import jax
 import jax.numpy as jnp
