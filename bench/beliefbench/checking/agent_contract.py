@@ -40,7 +40,7 @@ def check_agent_contract(agent: Agent | Callable[[Domain], Agent], domain: Domai
     if isinstance(agent, type) or not hasattr(agent, "predict"):
         try:
             agent = cast(Callable[[Domain], Agent], agent)(domain)
-        except Exception as error:  # a stranger's factory may raise anything
+        except Exception as error:  # a plugin's factory may raise anything
             return [CheckResult("made", False, f"making it for {domain.name} raised {type(error).__name__}: {error}.")]
     trial = _Trial(cast(Agent, agent), domain)
     findings: list[CheckResult] = []

@@ -126,7 +126,7 @@ def _use(domain: Domain) -> None:
     try:  # as the agent's contract will, so that what is compiled is used again
         protocol = Protocol(users=min(USERS, population(domain)), rounds=ROUNDS, heldout=SETS)
         domain.describe(Episodes(domain, protocol).options[0, 0, 0])
-    except Exception as error:  # anybody's domain may raise anything
+    except Exception as error:  # a plugin's domain may raise anything
         raise BeliefBenchError(f"domain '{domain.name}' cannot be used: {in_short(error)}.") from error
 
 

@@ -177,7 +177,7 @@ def compare_sampling(
         sizes[moving] = np.nan_to_num(ess(cells, **axes))
         ratios[moving] = np.nan_to_num(rhat(cells, **axes), nan=np.inf)
         errors[moving] = np.nan_to_num(mcse(cells, **axes), nan=np.inf)
-    # What is certain can be told without a single move; what is not certain and never moved was not sampled at all.
+    # A certain probability needs no moves. An uncertain one whose chains never moved was not sampled.
     least_ess = float(sizes[moving].min()) if moving.any() else float(visits.size if spread.max() < 1e-6 else 0)
     sizes[~moving] = least_ess
     # A rare event that did not happen leaves a sample error of 0, so the exact spread is a floor under the error.

@@ -50,7 +50,7 @@ def run_check(check: str, attempt: Callable[[], str | tuple[str, Mapping[str, fl
         return CheckResult(check, False, str(broken), broken.numbers)
     except BeliefBenchError as error:
         return CheckResult(check, False, str(error))
-    except Exception as error:  # a stranger's plugin may raise anything, and every other check is still to be heard
+    except Exception as error:  # a plugin may raise anything, and the other checks still run
         return CheckResult(check, False, f"raised {in_short(error)}.")
     return CheckResult(check, True, held) if isinstance(held, str) else CheckResult(check, True, *held)
 

@@ -101,7 +101,7 @@ def varied(
 
 
 def pymc_probs(rule: ChoiceRule, reward: Any) -> Any:
-    """Return P(choice) of rewards in PyTensor, float[..., 3]: `ChoiceRule.probs`, written anew for the PyMC models."""
+    """Return P(choice) of rewards in PyTensor, float[..., 3]: `ChoiceRule.probs`, independently, for PyMC models."""
     import pytensor.tensor as pt
 
     wanted = pt.cast(pt.lt(pt.max(reward, axis=-1, keepdims=True) - reward, 1e-9), "float64")

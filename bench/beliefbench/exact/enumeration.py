@@ -166,7 +166,7 @@ def _sweep_groups(
     """
     space = latent_space(domain)
     groups, users, rounds = choices.shape
-    # The set at the end stands for nothing: some distributions cannot be made for no sets at all.
+    # The last set is a dummy: some distributions cannot be made for zero sets.
     nobody = jnp.zeros((1, *shared.shape[1:]))
     sets = users * (rounds + own.shape[2]) + len(shared)
     block = _block_size(space.size, sets + 2)
@@ -174,7 +174,7 @@ def _sweep_groups(
 
     def values_of(latents: dict[str, Any], asked: Any) -> Any:
         """A value of each option under each hypothesis of the block, [block, sets * 3]."""
-        if not len(asked):  # nothing is compiled for nothing
+        if not len(asked):  # no queries: compile nothing
             return jnp.zeros((block, 0))
         found = jax.vmap(lambda values: query_values(domain.model, values, jnp.concatenate([asked, nobody]), of))(
             latents

@@ -110,7 +110,7 @@ def _traced_space(domain: Domain) -> LatentSpace:
         one_round = jnp.zeros((1, OPTIONS, len(domain.features))), jnp.zeros(1, jnp.int64)
         try:
             traced = handlers.trace(handlers.seed(domain.model, jax.random.key(0))).get_trace(*one_round)
-        except Exception as error:  # anybody's model may raise anything
+        except Exception as error:  # a plugin's model may raise anything
             raise BeliefBenchError(f"{domain.name}: its model raised {type(error).__name__}: {error}") from error
         sites, size = [], 1
         for name, site in traced.items():

@@ -118,4 +118,4 @@ class ChatAgent:
             raise BeliefBenchError(
                 f"agent '{self.name}' returned {type(reply).__name__}; expected a str, or a dict with the str 'text'."
             )
-        return text.strip().encode(errors="replace").decode(), logprobs  # half an emoji cannot be kept
+        return text.strip().encode(errors="replace").decode(), logprobs  # an unpaired surrogate cannot be stored

@@ -109,7 +109,7 @@ def read_reply(sent: Any, request: Request, seconds: float) -> Reply:
         return Reply(text=text, prompt_tokens=read, completion_tokens=0, seconds=seconds)
     completion = _Completion.model_validate(sent)
     choice, usage = completion.choices[0], completion.usage
-    text = (choice.message.content or "").strip().encode(errors="replace").decode()  # half an emoji cannot be kept
+    text = (choice.message.content or "").strip().encode(errors="replace").decode()  # no lone surrogates
     return Reply(
         text=text,
         prompt_tokens=usage.prompt_tokens if usage else None,

@@ -99,7 +99,7 @@ class ChatServer:
         if missing:
             from anyio.from_thread import start_blocking_portal
 
-            # A loop in a thread of its own, as notebooks have one in theirs; Ctrl-C cancels what is in it.
+            # An event loop in its own thread, because notebooks have one already; Ctrl-C cancels its tasks.
             with start_blocking_portal() as portal:
                 found |= portal.call(self._ask_all, missing)
         return [found[request.key] for request in requests]

@@ -192,7 +192,7 @@ class SharedPrefixScorer:
             return self.model(
                 input_ids=self._tensor(tokens),
                 position_ids=shared.positions,
-                # Read by nobody, but it keeps the model from making masks that are not ours.
+                # Not read, but it keeps the model from making its own masks.
                 attention_mask=shared.sees[:, None],
                 past_key_values=cache,
                 use_cache=cache is not None,

@@ -211,7 +211,7 @@ def load_agent(spec: str, domain: Domain) -> Agent:
         raise UsageError(f"agent '{spec}' cannot be made: {first_line(error)}.") from error
     except BeliefBenchError:
         raise
-    except (Exception, SystemExit) as error:  # anybody's factory may raise anything
+    except (Exception, SystemExit) as error:  # a plugin's factory may raise anything
         raise BeliefBenchError(f"agent '{spec}' cannot be made: {in_short(error)}.") from error
     if wrong := _wrong_agent(agent, name):
         raise BeliefBenchError(f"agent '{spec}' ({source.origin}) cannot be used: {wrong}.")

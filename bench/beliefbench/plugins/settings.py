@@ -53,7 +53,7 @@ def _varied(spec: str, domain: Domain, settings: dict[str, str]) -> Domain:
         raise UsageError(f"domain '{spec}' cannot be made: {first_line(error)}.") from error
     except BeliefBenchError:
         raise
-    except Exception as error:  # anybody's vary may raise anything
+    except Exception as error:  # a plugin's vary may raise anything
         raise BeliefBenchError(f"domain '{spec}' cannot be made: {in_short(error)}.") from error
     name = ",".join([domain.name, *(f"{setting}={value}" for setting, value in sorted(settings.items()))])
     return replace(varied, name=name)

@@ -40,7 +40,7 @@ class Source:
         """Return the object, or raise `BeliefBenchError` if it cannot be loaded."""
         try:
             return self.load()
-        except (Exception, SystemExit) as error:  # anybody's module may raise anything, or be a script that ends
+        except (Exception, SystemExit) as error:  # a plugin's module may raise anything, or be a script that ends
             raise BeliefBenchError(
                 f"{self.kind} '{self.name}' ({self.origin}) cannot be loaded: {in_short(error)}."
             ) from error
@@ -136,7 +136,7 @@ def _further_sources() -> tuple[list[Source], list[BeliefBenchError]]:
                     f"it returned {wrong[0]!r}; expected a list of beliefbench.plugins.sources.Source"
                 )
             found += brought
-        except (Exception, SystemExit) as error:  # anybody's function may raise anything
+        except (Exception, SystemExit) as error:  # a plugin's function may raise anything
             broken.append(
                 BeliefBenchError(f"source '{point.name}' ({point.value}) provides nothing: {in_short(error)}.")
             )
@@ -182,7 +182,7 @@ def _folder_sources(folder: Path) -> tuple[dict[Kind, list[Source]], list[Belief
                 raise BeliefBenchError('it has neither DOMAINS = {"name": domain} nor AGENTS = {"name": factory}')
         except BeliefBenchError as error:
             broken.append(BeliefBenchError(f"plugin file '{file}' provides nothing: {error}."))
-        except (Exception, SystemExit) as error:  # anybody's file may raise anything, or be a script that ends
+        except (Exception, SystemExit) as error:  # a plugin's file may raise anything, or be a script that ends
             broken.append(BeliefBenchError(f"plugin file '{file}' raised {in_short(error)}."))
     return found, broken
 

@@ -60,7 +60,7 @@ class Episodes:
             self._simulate()
         except BeliefBenchError:
             raise
-        except Exception as error:  # anybody's domain may raise anything
+        except Exception as error:  # a plugin's domain may raise anything
             raise BeliefBenchError(f"domain '{domain.name}' broke: {type(error).__name__}: {error}") from error
 
     def _take(self, recorded: Recorded) -> None:
@@ -145,7 +145,7 @@ def check_draw(domain: Domain) -> None:
     expected = (1, OPTIONS, len(domain.features))
     try:
         shape = jax.eval_shape(lambda at: domain.draw(at, 1), key(0)).shape
-    except Exception as error:  # anybody's draw may raise anything
+    except Exception as error:  # a plugin's draw may raise anything
         raise BeliefBenchError(f"domain '{domain.name}': draw raised {type(error).__name__}: {error}") from error
     if shape != expected:
         raise BeliefBenchError(

@@ -19,7 +19,7 @@ from beliefbench.running.store import RunIdentity, RunRecord
 
 
 class Recomputed:
-    """A run's rows beside the episodes of its seed; ``rows`` are whole (`Layout.check`)."""
+    """A run's rows and the episodes of its seed; ``rows`` are complete (`Layout.check`)."""
 
     def __init__(self, record: RunRecord, rows: pa.Table, domain: Domain) -> None:
         self.record, self.rows, self.domain = record, rows, domain

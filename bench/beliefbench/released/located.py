@@ -180,7 +180,7 @@ def parse(path: Path, line: int, text: str, expected: str) -> Located:
 
 def json_lines(path: Path) -> Iterator[tuple[int, Located]]:
     """Yield the number of each line, from 1, and the JSON object in it; raises `UsageError` if there is none."""
-    # Not splitlines: U+2028 and its like may stand inside a JSON text.
+    # Not splitlines: U+2028 and similar characters may be inside a JSON text.
     for line, text in enumerate(read_text(path).rstrip().split("\n"), 1):
         if not text.strip():
             raise _error(path, line, "the line is blank; expected one JSON object a line; delete the line.")
@@ -208,7 +208,7 @@ def line_of(text: str, where: Where) -> int:
             if text[start] == "{":
                 key, at = decoder.raw_decode(text, at)
                 at = required(required(at) + 1)
-            found = at if key == step else found  # of a key that stands twice, the last counts
+            found = at if key == step else found  # if a key occurs twice, the last one counts
             at = required(decoder.raw_decode(text, at)[1])
             at, position = required(at + 1) if text[at] == "," else at, position + 1
         if found is None:

@@ -231,7 +231,7 @@ def _exact(episodes: Episodes) -> np.ndarray:
         return episodes.exact
     except BeliefBenchError:
         raise
-    except Exception as error:  # anybody's model may raise anything
+    except Exception as error:  # a plugin's model may raise anything
         raise BeliefBenchError(f"domain '{episodes.domain.name}' broke: {type(error).__name__}: {error}") from error
 
 

@@ -144,7 +144,7 @@ def teach(
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)
         trainer.save_model(str(out))
         if main:
-            (out / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to trust
+            (out / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which is unsafe to load
             tokenizer.save_pretrained(out)
             made = {"finished": now(), "steps": trainer.state.global_step, "versions": installed_versions()}
             write_atomically(out / TEACHING, as_json(about | made))

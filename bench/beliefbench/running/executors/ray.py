@@ -98,7 +98,7 @@ class Worker:
                 self.order = self.job = None  # before it loads: two models may not fit the memory
                 self.order, self.job = order, _loaded(order)
             yield from ask(self.job, shard)
-        except BeliefBenchError as error:  # of a class of ours, since anybody's own may not survive the journey
+        except BeliefBenchError as error:  # our own class, since a plugin's class may not be picklable
             kind = UsageError if isinstance(error, UsageError) else BeliefBenchError
             raise kind(str(error)) from error
 
@@ -208,7 +208,7 @@ class RayExecutor:
         if not (self.connected or ray.is_initialized()):
             self.connected_here = True  # from now on: what an interrupt leaves half started is stopped too
             join()
-        driver._worker_logs_enabled = False  # it prints the deaths of workers on standard output, whatever it is told
+        driver._worker_logs_enabled = False  # it prints the deaths of workers on standard output
         self.connected = True
 
 
