@@ -131,7 +131,7 @@ def test_a_run_without_its_exact_answers_says_where_they_should_be(local, folder
     done = publish(folder_of(local, "random"), tmp_path)
     (shared,) = tmp_path.rglob("exact-*.parquet")
     shared.unlink()
-    with pytest.raises(DamagedFileError, match=r"its exact answers are in .*, which is not there"):
+    with pytest.raises(DamagedFileError, match=r"its exact answers are in .*, which is missing"):
         RunStore(done.folder).rows()
     (problem,) = read_leaderboard(tmp_path).problems
     assert str(shared) in problem

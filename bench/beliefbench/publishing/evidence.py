@@ -114,20 +114,20 @@ def check_files(folder: Path, evidence: Evidence) -> str:
     exact = exact_file_of(pq.read_schema(folder / "rows.parquet"))
     if exact is not None:
         _check_named(evidence, relative(exact_file(folder, exact), folder))
-    return f"{', '.join(Path(name).name for name in evidence.files)} are those of {FILE}."
+    return f"{', '.join(Path(name).name for name in evidence.files)} match {FILE}."
 
 
 def check_metrics(evidence: Evidence, answers: int, found: Sequence[Mapping[str, Any]]) -> str:
     """Return a sentence if the recomputed metrics match the evidence; raise `CheckFailedError` otherwise."""
     if len(found) != len(evidence.rounds) or evidence.answers != answers:
         raise CheckFailedError(
-            f"{FILE} is of {evidence.answers:,} rows and {len(evidence.rounds)} stages, not of these."
+            f"{FILE} has {evidence.answers:,} rows and {len(evidence.rounds)} stages; the run has others."
         )
     for stage, (said, one) in enumerate(zip(evidence.rounds, found, strict=True)):
         for name, value in said.items():
             if name not in one or not _same(value, one[name]):
                 raise CheckFailedError(f"{name} after round {stage} is {one.get(name)}; {FILE} says {value}.")
-    return f"those of {len(found)} stages, recomputed from the rows, are those of {FILE}."
+    return f"the metrics of {len(found)} stages, recomputed from the rows, match {FILE}."
 
 
 def recomputed(record: RunRecord, rows: pa.Table) -> list[dict[str, Any]]:
