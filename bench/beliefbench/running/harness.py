@@ -1,4 +1,4 @@
-"""The harness: asks an agent all that the protocol asks, writes each answer once, and goes on where it stopped."""
+"""The harness: asks an agent all questions of a protocol, writes each answer once, and continues a stopped run."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: where it lies, and its record."""
+    """A finished run: its folder and its record."""
 
     folder: Path
     record: RunRecord
     reused: bool
-    """True: it was finished before, and nothing was asked."""
+    """True if the run was finished before, so that nothing was asked."""
     damaged: tuple[Path, ...] = ()
-    """Files that could not be read and were set aside; their answers were asked again."""
+    """Damaged files that were set aside; their answers were asked again."""
 
     @property
     def units(self) -> int:
-        """How many users were asked, times the stages of each."""
+        """The number of users asked, times the number of stages."""
         identity = self.record.identity
         return (self.record.asked or identity.users) * (identity.rounds + 1)
 
     def rows(self) -> pa.Table:
-        """Return its answers; `beliefbench.running.store.ROWS` tells the columns."""
+        """Return its answers as a table; `beliefbench.running.store.ROWS` describes the columns."""
         return RunStore(self.folder).rows()
 
 
@@ -77,16 +77,16 @@ def run(
     executor: ExecutorName = "local",
     until_width: float | None = None,
 ) -> Run:
-    """Run an agent on a domain, or finish or reuse the run where it was begun before.
+    """Run an agent on a domain. Continue the run if it was stopped before, and reuse it if it was finished.
 
     Parameters
     ----------
     domain, agent
-        Names (an agent's SPEC), or the objects themselves.
+        Names (SPECs), or the objects themselves.
     users
-        How many; all there are, 1,000 at most, where None.
+        How many; all there are, 1,000 at most, if None.
     rounds, heldout
-        Rounds a user and held-out sets a stage; 5 and 100, or as many as were recorded, where None.
+        Rounds a user and held-out sets a stage; 5 and 100, or as many as were recorded, if None.
     seed
         Of all draws.
     results
@@ -94,19 +94,19 @@ def run(
     progress
         Called as ``progress(done, total)`` after each call of the agent.
     executor
-        Where the agent is asked: ``"local"``, in this process; ``"ray"``, by the workers of a Ray cluster, which load
-        the domain and the agent by their names. The rows are the same.
+        ``"local"``: this process asks the agent. ``"ray"``: the workers of a Ray cluster ask it; they load the domain
+        and the agent by name. The rows are the same.
     until_width
-        Ask users in a fixed random order, only until the 95% interval of the accuracy after the last round is narrower
-        than this share (`beliefbench.protocol.stopping`); a run that ends so is another run than one of all users.
+        Ask users in a fixed random order, until the 95% interval of the accuracy after the last round is narrower than
+        this share (`beliefbench.protocol.stopping`). Such a run has another key than a run of all users.
 
     Raises
     ------
     UsageError
-        Where a name is unknown, a number out of range, the folder cannot hold results, or objects cannot be sent to
-        the executor.
+        If a name is unknown, a number is out of range, the folder cannot hold results, or objects cannot be sent to the
+        executor.
     BeliefBenchError
-        Where the agent breaks, or the executor does; what was answered before stays and is not asked again.
+        If the agent or the executor breaks. Earlier answers are kept and not asked again.
 
     >>> import tempfile
     >>> done = run("flights", "random", users=2, rounds=1, heldout=3, results=tempfile.mkdtemp())
@@ -151,7 +151,7 @@ def episodes_of(domain: Domain, protocol: Protocol) -> Episodes:
 
 
 def _ask_all(job: Job, executor: Executor, store: RunStore, progress: Progress) -> None:
-    """Ask the users of one look after the other, until the last or until the stopping rule has enough."""
+    """Ask users up to each check of the stopping rule, until it is satisfied or all users are asked."""
     episodes = episodes_of(job.domain, job.protocol)
     users = job.protocol.users
     order = order_of_users(job.protocol.seed, job.domain.name, users) if job.stopping else np.arange(users)
@@ -164,7 +164,7 @@ def _ask_all(job: Job, executor: Executor, store: RunStore, progress: Progress) 
 def _ask_some(
     job: Job, executor: Executor, store: RunStore, progress: Progress, episodes: Episodes, places: np.ndarray
 ) -> None:
-    """Ask the users at some places in the episodes what they have not answered yet."""
+    """Ask about the users at some positions in the episodes, as far as stages are unanswered."""
     answered, recommended = answered_so_far(episodes, store.rows())
     wanted = np.isin(np.arange(len(answered)), places)
     done, total = int(answered[wanted].sum()), answered[wanted].size
@@ -191,7 +191,7 @@ def _final_accuracy(episodes: Episodes, rows: pa.Table) -> np.ndarray:
 
 
 def answered_so_far(episodes: Episodes, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Return which users have answered which stages, bool[users, stages], and what was recommended, int likewise."""
+    """Return the answered stages, bool[users, stages], and the recommendations, int[users, stages]."""
     protocol, stages = episodes.protocol, episodes.protocol.rounds + 1
     position = {int(user): at for at, user in enumerate(episodes.users)}
     user = np.array([position[int(one)] for one in rows["user"].to_numpy()], dtype=int)
@@ -231,7 +231,7 @@ def _exact(episodes: Episodes) -> np.ndarray:
         return episodes.exact
     except BeliefBenchError:
         raise
-    except Exception as error:  # anybody's model may raise anything
+    except Exception as error:  # a plugin's model may raise anything
         raise BeliefBenchError(f"domain '{episodes.domain.name}' broke: {type(error).__name__}: {error}") from error
 
 

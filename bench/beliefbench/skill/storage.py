@@ -1,4 +1,4 @@
-"""Posteriors of the skill model on disk: fitted once for the same answers, and there for anybody to open with ArviZ."""
+"""Posteriors of the skill model on disk: fitted once for the same answers, in a format that ArviZ opens."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ FOLDER = "skill"
 
 
 def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree:
-    """Return the posterior of the skill model for groups of runs, from ``<results>/skill/`` where it was fitted before.
+    """Return the posterior of the skill model for groups of runs. It is read from ``<results>/skill/`` if it was fitted
+    before.
 
     Nodes posterior (accuracy[chain, draw, run, round]; closed[chain, draw, agent, round]; exact[chain, draw, group,
-    round]; and the scales of `beliefbench.skill.model`) and sample_stats (diverging[chain, draw]); ``run`` holds the
-    labels, one a run. Where there are rounds enough, also learning: the fields of
-    `beliefbench.skill.learning.Curve`[run, curve]. A folder that cannot be written keeps none.
+    round]; and the scales of `beliefbench.skill.model`) and sample_stats (diverging[chain, draw]); ``run`` has one
+    label per run. With at least 2 rounds there is also learning: the fields of `beliefbench.skill.learning.Curve`[run,
+    curve]. If the folder cannot be written, the posterior is not stored.
     """
     from xarray import open_datatree
 
@@ -84,7 +85,7 @@ def _fitted(groups: Sequence[Comparable], labels: Sequence[str]) -> DataTree:
 
 
 def curves_of(tree: DataTree, run: int) -> dict[str, Curve]:
-    """Return the learning curves of a run, by its place among all, out of what `posterior_of` gave."""
+    """Return the learning curves of a run, by its position among all runs, from the result of `posterior_of`."""
     if "learning" not in tree:
         return {}
     learning = tree["learning"].to_dataset().isel(run=run).to_dataframe()
@@ -92,7 +93,7 @@ def curves_of(tree: DataTree, run: int) -> dict[str, Curve]:
 
 
 def _key(groups: Sequence[Comparable], labels: Sequence[str]) -> str:
-    """Return what tells one fit from another: the model, the runs, and their counts."""
+    """Return the identity of a fit: the model, the runs, and their counts."""
     digest = hashlib.sha256(
         json.dumps(
             [model.VERSION, list(labels), [[list(one.agents), sorted(one.privileged)] for one in groups]]

@@ -1,4 +1,4 @@
-"""What the leaderboard shows of the skill model, and whether ArviZ finds it sound."""
+"""The skill model's results for the leaderboard, with ArviZ's diagnostics."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from beliefbench.skill.model import Comparable
 from beliefbench.skill.storage import curves_of, posterior_of
 
 SMALL_GAIN = 0.02
-"""An agent that gains less than this after the first round is said to stay on a plateau."""
+"""An agent that gains less than this after the first round is on a plateau."""
 RHAT, ESS, PARETO_K = 1.01, 400, 0.7
 
 
 @dataclass(frozen=True)
 class Skill:
-    """What the skill model says of one run among those that met the same questions.
+    """The skill model's results for one run, compared with the runs with the same questions.
 
     accuracy: posterior mean and 95% interval after each round, [0, 1]; rank: the 95% interval of its rank after the
-    last round; best: P(it is the best of those that are not told the truth), None for one that is; beats: P(its
-    accuracy after the last round is above that of each run), in the order of the group, 1/2 for itself; gain: from the
-    first round to the last, and plateau: P(gain < `SMALL_GAIN`), None where there are fewer than 2 rounds; curves:
+    last round; best: P(it is the best agent that is not privileged), None for privileged agents; beats: for each run of
+    the group, P(this run has the higher accuracy after the last round), 1/2 for itself; gain: accuracy after the last
+    round minus after the first, and plateau: P(gain < `SMALL_GAIN`), both None with fewer than 2 rounds; curves: the
     learning curves compared (`beliefbench.skill.learning`). rhat: the largest of its accuracies; ess_bulk, ess_tail:
-    the smallest; pareto_k: the largest of the free curve and the plateau; problems: why it is not sound, nothing where
-    it is.
+    the smallest; pareto_k: the larger of the free curve and the plateau; problems: the reasons why it is not sound,
+    empty if it is.
     """
 
     accuracy: list[Estimate]
@@ -49,8 +49,8 @@ class Skill:
 
 
 class Fit(NamedTuple):
-    """What is fitted together, all of as many rounds: groups of runs, a label a run, and at which (group, place) each
-    run stood among those that were given."""
+    """Runs that are fitted together, all with the same number of rounds: groups of runs, a label per run, and the
+    original (group, position) of each run."""
 
     rounds: int
     groups: list[Comparable]
@@ -59,7 +59,7 @@ class Fit(NamedTuple):
 
 
 def fits(groups: Sequence[Comparable], labels: Sequence[Sequence[str]]) -> list[Fit]:
-    """Return what is fitted of groups of runs: those of `MIN_USERS` users or more, unlike rounds apart."""
+    """Return the runs with at least `MIN_USERS` users, separated by the number of rounds."""
     found = []
     for stages in sorted({run.right.shape[1] for group in groups for run in group.runs}):
         fit = Fit(stages - 1, [], [], [])
@@ -81,7 +81,7 @@ def fits(groups: Sequence[Comparable], labels: Sequence[Sequence[str]]) -> list[
 
 
 def skills(groups: Sequence[Comparable], labels: Sequence[Sequence[str]], results: Path) -> list[list[Skill | None]]:
-    """Return what the skill model says of each run of each group; None where a run has fewer than `MIN_USERS` users.
+    """Return the skill model's results for each run of each group; None for runs with fewer than `MIN_USERS` users.
 
     ``labels`` name the runs in the stored posterior, which is in a folder of results.
     """
@@ -144,7 +144,7 @@ def _estimate(draws: np.ndarray) -> Estimate:
 
 
 def _problems(rhat: float, bulk: float, tail: float, divergences: int, pareto_k: float | None) -> list[str]:
-    """Return what is wrong with a fit, in a few words each.
+    """Return the problems of a fit, in a few words each.
 
     >>> _problems(1.02, 500.0, 300.0, 0, 0.3)
     ['R-hat 1.020', 'tail ESS 300']

@@ -1,4 +1,4 @@
-"""The folder of a training: whose it is, and from where it goes on after a stop."""
+"""The folder of a training: what it belongs to, and its checkpoints for continuing after a stop."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TEACHING, LOCK = "teaching.json", ".lock"
 
 
 def is_finished(out: Path, about: dict[str, Any]) -> bool:
-    """Tell whether a folder holds this very training, finished; False where it can be begun or gone on with.
+    """Return True if a folder holds this training, finished; False if the training can be started or continued there.
 
     Raises
     ------
     UsageError
-        Where the folder holds anything else.
+        If the folder holds anything else.
     """
     file = out / TEACHING
     try:
@@ -45,14 +45,14 @@ def is_finished(out: Path, about: dict[str, Any]) -> bool:
 
 @contextmanager
 def claimed(out: Path, about: dict[str, Any]) -> Iterator[None]:
-    """Take a folder for a training that is begun, or gone on with, and hold it against other processes.
+    """Lock a folder for a training that is started or continued.
 
     Raises
     ------
     UsageError
-        Where the folder cannot be written.
+        If the folder cannot be written.
     BeliefBenchError
-        Where another process holds it; a killed one holds nothing.
+        If another process has locked it; a killed process holds no lock.
     """
     lock = FileLock(out / LOCK)
     try:
@@ -70,7 +70,8 @@ def claimed(out: Path, about: dict[str, Any]) -> Iterator[None]:
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """Return the latest checkpoint that is whole, or None: Trainer writes its own state last."""
+    """Return the latest complete checkpoint, or None. A checkpoint is complete when it has the Trainer's state, which
+    is written last."""
     whole = [
         one.parent
         for one in folder.glob("checkpoint-*/trainer_state.json")
@@ -98,5 +99,5 @@ def _is_json(file: Path) -> bool:
 
 
 def as_json(told: dict[str, Any]) -> bytes:
-    """Return what is told as a file's content."""
+    """Return the record as the content of a file."""
     return (json.dumps(told, indent=2) + "\n").encode()
