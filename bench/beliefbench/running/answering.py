@@ -18,7 +18,7 @@ from beliefbench.errors import BeliefBenchError
 from beliefbench.exact.questionnaire import choices_of_levels, level_marginals, usable_beliefs
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import UntilWidth
+from beliefbench.protocol.stopping import StoppingRule
 from beliefbench.running.store import ROWS, SCHEMA, DomainIdentity, RunIdentity
 
 USERS_PER_CALL = 1024
@@ -38,7 +38,7 @@ class Job:
     agent: Agent
     protocol: Protocol
     specs: tuple[str, str] | None = None
-    stopping: UntilWidth | None = None
+    stopping: StoppingRule | None = None
 
     @property
     def looks(self) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.plugins.names import load_agent, load_domain
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import UntilWidth, order_of_users
+from beliefbench.protocol.stopping import order_of_users, stopping_rule
 from beliefbench.running.answering import Answers, Job, run_identity, shards_of
 from beliefbench.running.executors.base import Executor
 from beliefbench.running.executors.base import Name as ExecutorName
@@ -75,6 +75,7 @@ def run(
     results: str | Path = "results/local",
     progress: Progress | None = None,
     executor: ExecutorName = "local",
+    sample: int | None = None,
     until_width: float | None = None,
 ) -> Run:
     """Run an agent on a domain, or finish or reuse the run where it was begun before.
@@ -96,6 +97,9 @@ def run(
     executor
         Where the agent is asked: ``"local"``, in this process; ``"ray"``, by the workers of a Ray cluster, which load
         the domain and the agent by their names. The rows are the same.
+    sample
+        Ask only so many of the users, drawn at random. The row says "3 of 8 users", and stands among the rows of runs
+        that ask all of them.
     until_width
         Ask users in a fixed random order, only until the 95% interval of the accuracy after the last round is narrower
         than this share (`beliefbench.protocol.stopping`); a run that ends so is another run than one of all users.
@@ -118,7 +122,7 @@ def run(
     agent = load_agent(agent, domain) if isinstance(agent, str) else agent
     protocol = Protocol.of(domain, users=users, rounds=rounds, heldout=heldout, seed=seed)
     with open_executor(executor) as where:
-        job = Job(domain, agent, protocol, specs, None if until_width is None else UntilWidth(until_width))
+        job = Job(domain, agent, protocol, specs, stopping_rule(sample, until_width))
         return execute(job, where, Path(results), progress)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from beliefbench.scoring.heldout import HeldOut
 from beliefbench.scoring.updating import exact_accuracy
 
+FOLDER = "skill"
+"""Below a folder of results: the posteriors of the skill model."""
 MIN_USERS = 8
 """With fewer users nothing is said of how they differ, and the model leaves a run out."""
 

@@ -143,7 +143,7 @@ def footnotes(group: list[Row]) -> list[str]:
     if any(one["coverage"] < 1 for row in group for one in row.rounds):
         notes.append("An answer that cannot be used (coverage) counts as wrong, and as a third for each option.")
     if any(row.fields["users"] < row.population for row in group):
-        notes.append("N of M users: a random sample, asked until the 95% interval was narrow enough.")
+        notes.append("N of M users: a random sample of the users was asked.")
     if cost_headers(group):
         notes.append(
             "tokens: read and written; a server counts the conversation with each question, a model on this machine "

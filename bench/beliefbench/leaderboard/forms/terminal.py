@@ -1,4 +1,4 @@
-"""The leaderboard as tables for the terminal."""
+"""The whole leaderboard as tables for the terminal: every metric of every group. `forms.compact` has the short one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def to_terminal(board: Leaderboard, console: Console, reference: bool = False) -
             )
 
 
-def to_text(board: Leaderboard, reference: bool = False) -> str:
+def to_full_text(board: Leaderboard, reference: bool = False) -> str:
     """Return what `to_terminal` prints on a page of 100 columns."""
     page = StringIO()
     to_terminal(board, Console(file=page, width=100), reference)
