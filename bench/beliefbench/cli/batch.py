@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -17,16 +18,11 @@ from beliefbench.language.assistant import Assistant
 from beliefbench.language.chat_function import ChatAgent
 from beliefbench.plugins.names import load_agent, load_suite, names, stands_alone
 from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import SampleOf, StoppingRule, stopping_rule
 from beliefbench.running.answering import Job, run_identity
 from beliefbench.running.executors.base import ExecutorError
 from beliefbench.running.executors.registry import open_executor
 from beliefbench.running.harness import Run, execute
 from beliefbench.running.store import DamagedFileError, RunStore, prepare_results, run_folder, run_key
-
-QUICK = "quick"
-PRESETS = {QUICK: (8, 8), "standard": (100, 30), "paper": (1000, 100)}
-"""Users (all of them, if there are fewer) and held-out sets of each preset."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +43,15 @@ class Plan:
 
     def job(self, specs: tuple[str, str], domain: Domain, agent: Agent) -> Job:
         """Return the run of an agent on a domain, checked; ``specs`` are the SPECs of the domain and the agent."""
-        return Job(domain, agent, self.protocol(domain), specs, self._rule(agent))
-
-    def _rule(self, agent: Agent) -> StoppingRule | None:
-        """Return the rule by which a run ends before all users are asked."""
-        rule = stopping_rule(self.sample, self.until_width)
-        few: int | None = getattr(agent, "quick_users", None)
-        default = rule is None and self.users is None and self.preset == QUICK
-        return SampleOf(few) if default and few is not None else rule
+        return Job.of(domain, agent, specs, **self._numbers, sample=self.sample, until_width=self.until_width)
 
     def protocol(self, domain: Domain) -> Protocol:
         """Return the protocol for a domain, checked."""
-        return Protocol.of(
-            domain,
-            users=self.users,
-            rounds=self.rounds,
-            heldout=self.heldout,
-            seed=self.seed,
-            preset=PRESETS[self.preset],
-        )
+        return Protocol.of(domain, **self._numbers)
+
+    @property
+    def _numbers(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("preset", "users", "rounds", "heldout", "seed")}
 
 
 def run_plan(
@@ -159,7 +145,7 @@ def _jobs(
             if stands_alone(name):
                 agent = load_agent(name, domain)
                 if agent.privileged and domain.recorded is not None and domain.recorded.latents is None:
-                    echo(f"agent '{name}' is left out: nobody knows what the recorded users of {domain.name} want.")
+                    echo(f"agent '{name}' is left out: the preferences of {domain.name}'s recorded users are unknown.")
                     continue
                 jobs.append(plan.job((domain_spec, name), domain, agent))
         except BeliefBenchError as error:

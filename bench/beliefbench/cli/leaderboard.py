@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from beliefbench.cli.console import echo, report_errors
 from beliefbench.cli.options import RESULTS, Full, Plugins, Results, add_plugins
-from beliefbench.errors import UsageError
+from beliefbench.errors import UsageError, counted
 
 
 class Format(StrEnum):
@@ -66,7 +65,8 @@ def leaderboard(
     with console.status("reading runs"):
         board = read_leaderboard(results)
     fit = format is Format.html if skill is None else skill
-    with console.status(f"fitting the skill model to {len(board.rows)} runs; the fit is kept") if fit else ExitStack():
+    doing = f"fitting the skill model to {counted(len(board.rows), 'run')}; the fit is kept" if fit else "reading runs"
+    with console.status(doing):
         board = board.with_skill(results, fit)
     for problem in board.problems:
         echo(f"warning: {problem}")

@@ -15,7 +15,9 @@ Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="The fol
 Full = Annotated[bool, typer.Option("--full", help="Show all metrics in the terminal, in a table for each kind.")]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugins", metavar="DIR", help="A folder of plugin files (*.py) not yet packaged; may be repeated."),
+    typer.Option(
+        "--plugins", metavar="DIR", help="A folder of plugin files (*.py) that are not packaged. Repeat it for more."
+    ),
 ]
 
 

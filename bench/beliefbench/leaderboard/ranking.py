@@ -13,6 +13,7 @@ import pyarrow as pa
 from beliefbench.errors import UsageError
 from beliefbench.leaderboard.row import (
     BELIEF_FIELDS,
+    BOUNDED,
     ROW_FIELDS,
     RUN_FIELDS,
     SKILL_FIELDS,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from xarray import DataTree
 
+    from beliefbench.running.harness import Run
     from beliefbench.skill.model import Comparable
 
 JSON_SCHEMA = 1
@@ -141,6 +143,17 @@ def leaderboard(results: str | Path = "results/local", *, skill: bool = False) -
     return board.with_skill(Path(results), fit=skill).as_frame()
 
 
+def metrics(run: Run) -> pd.DataFrame:
+    """Return the metrics of a finished run, one line for each round; the columns are those of `leaderboard`.
+
+    >>> import beliefbench as bb, tempfile
+    >>> done = bb.run("flights", "first", users=2, rounds=1, heldout=5, results=tempfile.mkdtemp())
+    >>> bb.metrics(done)[["round", "coverage"]].values.tolist()
+    [[0.0, 1.0], [1.0, 1.0]]
+    """
+    return Leaderboard(_ranked([_row(run.record, run.folder, run.rows())]), []).as_frame()
+
+
 def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) -> Leaderboard:
     """Return the leaderboard of the runs below a folder, or of ``only`` some run folders in it.
 
@@ -222,7 +235,7 @@ def _note(record: RunRecord, rows: pa.Table) -> str | None:
     bounded = pa.compute.mean(rows["bounded"]).as_py()
     parts = [
         record.agent.note,
-        None if bounded is None else f"{bounded:.1%} of answers bounded",
+        None if bounded is None else f"{bounded:.1%} {BOUNDED}",
         f"{record.asked} of {record.identity.users} users"
         if record.asked not in (None, record.identity.users)
         else None,

@@ -127,15 +127,27 @@ def _suites(name: str) -> list[str]:
     return [one for one in names("domain") if name.startswith(f"{one}-")]
 
 
+def wrong_domain(domain: Domain) -> str:
+    """Return why a domain cannot be used at all, or nothing.
+
+    >>> from dataclasses import replace
+    >>> wrong_domain(replace(load_domain("flights"), version=1))
+    'its version is 1; expected some text'
+    """
+    if wrong := _wrong_members(domain, texts=("name", "version", "item"), functions=("model", "draw", "describe")):
+        return wrong
+    features = domain.features
+    if not (isinstance(features, tuple) and features and all(isinstance(one, Feature) for one in features)):
+        return f"its features are {features!r}; expected a tuple of one beliefbench.Feature or more"
+    return ""
+
+
 def _wrong_domains(domains: tuple[Domain, ...], name: str) -> str:
     """Return what keeps domains from being used at all, or nothing; `checking.domain_contract` looks at the rest."""
     known, seen = sources("domain"), set()
     for domain in domains:
-        if wrong := _wrong_members(domain, texts=("name", "version", "item"), functions=("model", "draw", "describe")):
+        if wrong := wrong_domain(domain):
             return wrong
-        features = domain.features
-        if not (isinstance(features, tuple) and features and all(isinstance(one, Feature) for one in features)):
-            return f"its features are {features!r}; expected a tuple of one beliefbench.Feature or more"
         if domain.name in seen:
             return f"two of its domains call themselves '{domain.name}'; give each a name of its own"
         seen.add(domain.name)

@@ -17,7 +17,7 @@ from beliefbench.leaderboard.forms.columns import (
     percent,
 )
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE
-from beliefbench.leaderboard.row import UNVERIFIED, Row, split_verified
+from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, UNVERIFIED, Row, split_verified
 
 PRIVILEGED_MARK, VERIFIED_MARK = "*", " ✓"
 REFERENCE_HEADERS = ("model", "taught", "acc 1", "acc last")
@@ -144,6 +144,8 @@ def footnotes(group: list[Row]) -> list[str]:
         notes.append("An answer that cannot be used (coverage) counts as wrong, and as a third for each option.")
     if any(row.fields["users"] < row.population for row in group):
         notes.append("N of M users: a random sample of the users was asked.")
+    if any(BOUNDED in (row.note or "") for row in group):
+        notes.append(BOUNDED_NOTE)
     if cost_headers(group):
         notes.append(
             "tokens: read and written; a server counts the conversation with each question, a model on this machine "

@@ -20,7 +20,7 @@ from beliefbench.leaderboard.page.styles import Styles, labels_of, number, perce
 from beliefbench.leaderboard.page.svg import inline_svg
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, published
-from beliefbench.leaderboard.row import Row, split_verified
+from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, Row, split_verified
 from beliefbench.publishing.evidence import command_of
 from beliefbench.skill.learning import Curve
 
@@ -118,6 +118,7 @@ class _Page:
             "exact": self.exact[place],
             "exact_answer": group[0].exact_answer,
             "privileged": any(row.fields["privileged"] for row in group),
+            "bounded": BOUNDED_NOTE if any(BOUNDED in (row.note or "") for row in group) else "",
             "partial": any(row.fields["users"] < row.population for row in group),
             "verified": any(row.verified for row in group),
             "beats": [(label, skill.beats) for label, skill in known],
