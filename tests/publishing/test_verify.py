@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import beliefbench as bb
-from beliefbench.publishing.evidence import verified
+from beliefbench.publishing.evidence import read_evidence, verified
 from beliefbench.publishing.publish import publish
 from beliefbench.publishing.verify import verify_all, verify_run
 from beliefbench.running.store import RunStore
@@ -65,6 +65,15 @@ def test_a_run_that_stopped_early_passes(tmp_path):
     edit_record(folder, {"identity": {"stopping": rule}}, follow=True)
     (folder,) = (file.parent for file in (tmp_path / "out").rglob("run.json"))
     assert failed(verify_run(folder)) == {"stopping"}
+
+
+def test_a_run_of_a_sample_passes_and_its_command_asks_for_the_sample(tmp_path):
+    done = bb.run("flights-2", "random", users=6, rounds=2, heldout=5, sample=2, results=tmp_path / "results")
+    folder = publish(done.folder, tmp_path / "out").folder
+    report = verify_run(folder, rerun=2)
+    assert report.passed, said(report)
+    assert "it ended after 2 users, as its rule (a sample of 2) says" in said(report)
+    assert read_evidence(folder).command.endswith("--users 6 --rounds 2 --heldout 5 --seed 0 --sample 2")
 
 
 # --- what cannot be checked here ------------------------------------------------------------------
