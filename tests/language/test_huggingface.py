@@ -153,6 +153,16 @@ def test_a_models_own_code_is_run_only_where_that_is_asked_for(make_model, monke
     assert HuggingFaceModel(trusted, "float32").score([TALK], ANSWERS).log_probs.shape == (1, 2, 3)
 
 
+def write_out(writer) -> None:
+    for write in (
+        writer.write_header_to_file,
+        writer.write_kv_data_to_file,
+        writer.write_tensors_to_file,
+        writer.close,
+    ):
+        write()
+
+
 def write_gguf(file) -> np.ndarray:
     """Write a tiny Llama as the embedded model's file is, some weights in 4 bits; return one of those, unpacked."""
     rng = np.random.default_rng(0)
@@ -187,13 +197,7 @@ def write_gguf(file) -> np.ndarray:
         for name, size in sizes.items():
             packed = gguf.quants.quantize(rng.normal(0, 0.3, size).astype(np.float32), kind)
             writer.add_tensor(f"blk.{layer}.{name}.weight", packed, raw_dtype=kind)
-    for write in (
-        writer.write_header_to_file,
-        writer.write_kv_data_to_file,
-        writer.write_tensors_to_file,
-        writer.close,
-    ):
-        write()
+    write_out(writer)
     return gguf.quants.dequantize(packed, kind)
 
 
@@ -219,13 +223,7 @@ def test_a_gguf_file_is_a_model_as_any_other(tmp_path):
 def test_a_gguf_file_is_parsed_once_while_a_model_is_loaded(tmp_path):
     writer = gguf.GGUFWriter(tmp_path / "tiny.gguf", "llama")
     writer.add_name("tiny")
-    for write in (
-        writer.write_header_to_file,
-        writer.write_kv_data_to_file,
-        writer.write_tensors_to_file,
-        writer.close,
-    ):
-        write()
+    write_out(writer)
     reader = gguf.GGUFReader
     with gguf_parsed_once():
         assert gguf.GGUFReader(tmp_path / "tiny.gguf") is gguf.GGUFReader(tmp_path / "tiny.gguf")

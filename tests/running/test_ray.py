@@ -255,7 +255,7 @@ def test_the_command_starts_a_ray_and_stops_it_and_keeps_it_off_the_terminal(cal
     assert_none_left(tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.reference  # without Ray, tests/running/test_interruptions.py interrupts the same command
 def test_an_interrupt_stops_it_cleanly_and_it_goes_on(tmp_path, plugins, desk):
     expected = run(DOMAIN, desk.spec, tmp_path / "near", HERE)
     desk.asked()

@@ -155,7 +155,25 @@ def test_teaching_lowers_the_loss_and_moves_towards_the_teacher(make_model, make
     assert losses[-1] < losses[0] / 2
 
 
-@pytest.mark.slow
+def test_a_stopped_training_ends_with_the_same_weights(make_model, make_data, tmp_path):
+    base, data, settings = locate(str(make_model())), make_data("posterior"), Settings(batch=2, learning_rate=0.001)
+    teach(base, data, tmp_path / "whole", settings)
+
+    def stop(progress):
+        if list((tmp_path / "stopped").glob("checkpoints/*/trainer_state.json")):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        teach(base, data, tmp_path / "stopped", settings, on_progress=stop)
+    assert not (tmp_path / "stopped" / "model.safetensors").exists()
+    done = []
+    teach(base, data, tmp_path / "stopped", settings, on_progress=lambda progress: done.append(progress.step))
+    assert done[0] > 1, "it began anew"
+    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "stopped"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.reference
 def test_a_killed_training_ends_with_the_same_weights(make_model, make_data, tmp_path):
     base, data = make_model(), make_data("posterior", users=8)
     files = ["--base", str(base), "--data", str(data), "--batch", "2", "--learning-rate", "0.001", "--validate", "0"]

@@ -17,6 +17,8 @@ from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.language.assistant import Assistant
 from beliefbench.language.chat_function import ChatAgent
 from beliefbench.plugins.names import load_agent, load_suite, names, stands_alone
+from beliefbench.plugins.settings import parse_spec
+from beliefbench.plugins.sources import source_of
 from beliefbench.protocol.protocol import Protocol
 from beliefbench.running.answering import Job, run_identity
 from beliefbench.running.executors.base import ExecutorError
@@ -98,6 +100,8 @@ def run_plan(
 
 def planned(plan: Plan, echo: Callable[[str], None]) -> list[Job]:
     """Return the runs of a plan, or raise `UsageError` where any part of the call is wrong."""
+    for spec in plan.agents or []:  # a misspelt name is told before any domain is loaded
+        source_of("agent", parse_spec(spec)[0])
     work: list[Job] = []
     domains: list[Domain] = []
     refused: dict[str, list[tuple[Domain, BeliefBenchError]]] = {}

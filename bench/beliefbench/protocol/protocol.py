@@ -12,9 +12,9 @@ from beliefbench.errors import UsageError
 from beliefbench.exact.enumeration import log_weights
 from beliefbench.exact.latents import MEMORY_BUDGET, latent_space
 
-LARGEST_SEED = 2**32 - 1
-MOST_ROUNDS, MOST_HELDOUT = 10_000, 1_000_000
-MOST_DRAWN_USERS = 1_000_000
+MAX_SEED = 2**32 - 1
+MAX_ROUNDS, MAX_HELDOUT = 10_000, 1_000_000
+MAX_DRAWN_USERS = 1_000_000
 QUICK = "quick"
 PRESETS = {QUICK: (8, 8), "standard": (100, 30), "paper": (1000, 100)}
 """Users (all of them, if there are fewer) and held-out sets of each preset."""
@@ -65,7 +65,7 @@ class Protocol:
     def check(self, domain: Domain) -> None:
         """Raise `UsageError` if a number is out of range for a domain."""
         rounds, heldout = _recorded_sets(domain)
-        for name, least, most in (("rounds", 0, rounds), ("heldout", 1, heldout), ("seed", 0, LARGEST_SEED)):
+        for name, least, most in (("rounds", 0, rounds), ("heldout", 1, heldout), ("seed", 0, MAX_SEED)):
             value = getattr(self, name)
             if not isinstance(value, int) or not least <= value <= most:
                 recorded = f" on {domain.name}, whose users were recorded" if domain.recorded and name != "seed" else ""
@@ -99,13 +99,13 @@ def population(domain: Domain) -> int:
     """
     if domain.recorded is not None:
         return len(domain.recorded.chosen)
-    return latent_space(domain).size if user_prior(domain) is None else MOST_DRAWN_USERS
+    return latent_space(domain).size if user_prior(domain) is None else MAX_DRAWN_USERS
 
 
 def _recorded_sets(domain: Domain) -> tuple[int, int]:
     """Return the most rounds a user and the most held-out sets that can be asked for."""
     if domain.recorded is None:
-        return MOST_ROUNDS, MOST_HELDOUT
+        return MAX_ROUNDS, MAX_HELDOUT
     return domain.recorded.chosen.shape[1], domain.recorded.truth.shape[1]
 
 

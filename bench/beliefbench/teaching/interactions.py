@@ -25,7 +25,7 @@ from beliefbench.running.answering import Job, ask, shards_of
 Teacher = Literal["bayesian", "oracle", "posterior"]
 Recommender = Literal["bayesian", "oracle"]
 
-MAX_INTERACTIONS = MOST_SEED = 2**16
+MAX_INTERACTIONS = MAX_SEED = 2**16
 FIXED_USERS_UP_TO = 5_000
 MAX_VALIDATED = 5_000
 
@@ -79,7 +79,7 @@ class TeachingTask:
             ("interactions", self.interactions, 1, MAX_INTERACTIONS),
             ("rounds", self.rounds, 1, 1_000),
             ("quiz", self.quiz, 0, 10_000),
-            ("seed", self.seed, 0, MOST_SEED - 1),
+            ("seed", self.seed, 0, MAX_SEED - 1),
         ):
             if not least <= value <= limit:
                 raise UsageError(f"{name} = {value}; expected {least} to {limit:,}.")
