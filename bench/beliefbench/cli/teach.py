@@ -162,9 +162,7 @@ def run(
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = teach_model(weights, data, out, settings, every_turn, examined, on_progress)
     spec = f"prompted:{base},adapter={out}" if lora else f"prompted:{out}"
-    echo(
-        f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run --domain flights --agent {spec}"
-    )
+    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run --domain flights --agent {spec}")
 
 
 @teach.command("student")
