@@ -25,9 +25,11 @@ def keep_compiled_programs() -> None:
     Without it, each process compiles for 15 to 20 seconds. It must be called before JAX is imported. Each kind of
     processor has a folder of its own, since programs are compiled for one.
     """
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # a size limit would not fit what others keep there
+        return
     folder = user_cache_path("beliefbench") / "jax" / hashlib.sha256(_processor().encode()).hexdigest()[:16]
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
-    os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(LARGEST_CACHE))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"] = str(LARGEST_CACHE)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 

@@ -30,5 +30,7 @@ def test_compiled_programs_are_kept_for_each_kind_of_processor(tmp_path, monkeyp
 
 def test_a_folder_that_the_user_names_is_used(monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "mine")
+    before = os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"]
     folders.keep_compiled_programs()
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "mine"
+    assert os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"] == before
