@@ -95,13 +95,13 @@ def test_a_domain_that_is_not_here_is_no_failure(flights, tmp_path):
 def test_the_command_reports_each_run(call, published, folder_of):
     status, out, err = call("verify", str(published), "--rerun", "1")
     assert status == 0
-    assert out.count("ok    agent: 1 users asked again") == 3
-    assert "3 of 3 runs are sound in all that was checked" in err
+    assert out.count("ok    agent: 1 user asked again") == 3
+    assert "3 of 3 runs passed every check that was made" in err
     flip_answer(folder_of(published, "random"))
     status, out, err = call("verify", str(folder_of(published, "random")))
     assert status == 1
     assert "FAIL  files: rows.parquet was changed" in out
-    assert "0 of 1 runs are sound" in err
+    assert "0 of 1 run passed every check" in err
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["."], ["nowhere", "--rerun", "-1"], ["nowhere", "--seed", "x"]])

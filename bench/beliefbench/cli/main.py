@@ -17,6 +17,7 @@ from beliefbench.cli.publish import publish
 from beliefbench.cli.run import run
 from beliefbench.cli.teach import teach
 from beliefbench.cli.verify import verify
+from beliefbench.folders import keep_compiled_programs
 
 app = typer.Typer(
     name="beliefbench",
@@ -56,5 +57,6 @@ def _options(
 
 def main() -> None:
     """Run the command line; ``--debug`` may stand anywhere in it."""
+    keep_compiled_programs()
     arguments = sys.argv[1:]
     app([argument for argument in arguments if argument != "--debug"])

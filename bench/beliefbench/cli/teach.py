@@ -162,9 +162,7 @@ def run(
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = teach_model(weights, data, out, settings, every_turn, examined, on_progress)
     spec = f"prompted:{base},adapter={out}" if lora else f"prompted:{out}"
-    echo(
-        f"{'taught' if anew else 'it was taught before'}: {out}; next: beliefbench run --domain flights --agent {spec}"
-    )
+    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run --domain flights --agent {spec}")
 
 
 @teach.command("student")
@@ -206,7 +204,7 @@ def student(
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = teach_student(source, Settings(interactions, seed), out, on_progress)
     spec = f"--domain {domain} --agent prompted:{out},dtype=float32"
-    echo(f"{'taught' if anew else 'it was taught before'}: {out}; next: beliefbench run {spec}")
+    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run {spec}")
 
 
 @teach.command("curves")

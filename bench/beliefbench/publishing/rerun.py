@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from beliefbench.checking.results import CheckFailedError
-from beliefbench.errors import BeliefBenchError
+from beliefbench.errors import BeliefBenchError, counted
 from beliefbench.plugins.names import load_agent
 from beliefbench.publishing.recompute import Recomputed, stopping_of
 from beliefbench.running.answering import Job, run_identity, shards_of
@@ -67,7 +67,7 @@ def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
     clear = compared & changed & (np.nan_to_num(margin, nan=np.inf) > MARGIN)
     share = float(changed[compared].mean())
     unlike = compared & (np.isnan(again.probs).all(axis=-1) != np.isnan(probs).all(axis=-1))
-    found = f"{len(at)} users asked again (--seed {seed}): {share:.2%} of {compared.sum():,} choices differ"
+    found = f"{counted(len(at), 'user')} asked again (--seed {seed}): {share:.2%} of {compared.sum():,} choices differ"
     others = share > CHANGED
     if job.agent.probabilistic:
         found = f"{found}, and probabilities by {furthest:.1e} at most"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from io import StringIO
+from textwrap import wrap
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -75,7 +76,8 @@ def _of_one(group: list[Row], width: int, hidden: int) -> RenderableType:
         lines += [Line("", heading)] if heading else []
         lines += [_line(row, stages) for row in rows]
     last = str(group[0].final["round"])
-    about = [f"{row.fields['agent']}: {row.note}" for row in group if row.note]
+    about = wrap(f"The exact answer: {group[0].exact_answer}.", width) if group[0].exact_answer else []
+    about += [f"{row.fields['agent']}: {row.note}" for row in group if row.note]
     notes = [
         f"Columns 0 to {last}: accuracy (%) after that round. 95%: its interval after round {last}.",
         f"ECE (%) and KL(exact || agent) (nats) after round {last}: lower is better.",
