@@ -98,7 +98,9 @@ def _of_all(groups: Sequence[list[Row]], width: int, hidden: int) -> RenderableT
     agents = overview_of(groups)
     rounds = {len(group[0].rounds) - 1 for group in groups}
     last = str(max(rounds)) if len(rounds) == 1 else "last"
-    stages = _fitting(min(rounds) if len(rounds) == 1 else min(1, min(rounds)), [one.agent for one in agents], width)
+    stages = _fitting(
+        min(rounds) if len(rounds) == 1 else min(1, min(rounds)), [one.agent + VERIFIED_MARK for one in agents], width
+    )
     finals = [_final(one) for one in agents if one.everywhere]
     lines: list[Line] = []
     for one in sorted(agents, key=lambda one: (not one.everywhere, -_final(one), one.agent)):
@@ -122,7 +124,8 @@ def _mean_line(rank: str, agent: AgentOverview, stages: Sequence[int]) -> Line:
     accuracies = [_percent(agent.mean(lambda row, at=at: row.rounds[at]["accuracy"])) for at in stages]  # type: ignore[misc]
     interval = _interval(max(0.0, final - half), min(1.0, final + half))
     ece, kl = (agent.mean(lambda row, of=of: row.final[of]) for of in ("ece", "kl_exact"))  # type: ignore[misc]
-    name = agent.agent + PRIVILEGED_MARK * agent.rows[0].fields["privileged"]
+    verified = all(row.verified for row in agent.rows)
+    name = agent.agent + PRIVILEGED_MARK * agent.rows[0].fields["privileged"] + VERIFIED_MARK * verified
     return Line(rank, name, (*accuracies, _percent(final), interval, _percent(ece), number(kl, 2)))
 
 
