@@ -291,6 +291,11 @@ def test_the_skill_model_is_fitted_only_on_demand_and_used_once_it_is_stored(cal
     assert bb.leaderboard("results/local")["best"].notna().all()
     call("leaderboard", "--format", "html")
     assert len(fitted) == 1
+    call("publish", "results/local", "--out", "published")
+    call("leaderboard", "--results", "published")
+    assert len(fitted) == 1
+    call("leaderboard", "--results", "published", "--format", "md")  # files of published runs have all columns
+    assert len(fitted) == 2
 
 
 def a_fit(groups):

@@ -39,7 +39,8 @@ def leaderboard(
         typer.Option(
             "--skill/--no-skill",
             help="Fit the skill model if its posterior is not in DIR/skill yet; this takes half a minute or more. The "
-            "default is --skill for html and --no-skill for all else. A stored posterior is always used.",
+            "default is --skill for html, and for the other files if all runs are published; --no-skill for all else. A stored "
+            "posterior is always used.",
             show_default=False,
         ),
     ] = None,
@@ -64,7 +65,8 @@ def leaderboard(
     console = Console(file=sys.stderr)
     with console.status("reading runs"):
         board = read_leaderboard(results)
-    fit = format is Format.html if skill is None else skill
+    published = bool(board.rows) and all(row.verified for row in board.rows)
+    fit = format is Format.html or (format is not Format.table and published) if skill is None else skill
     doing = f"fitting the skill model to {counted(len(board.rows), 'run')}; the fit is kept" if fit else "reading runs"
     with console.status(doing):
         board = board.with_skill(results, fit)
