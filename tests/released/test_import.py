@@ -156,7 +156,7 @@ def test_people_may_contradict_everything_and_have_no_truth_to_tell(tmp_path, da
     files = Files(tmp_path / "files", noise=0.8)
     import_path(files.write("flight_human"), lambda line: None)
     domain = bb.load_domain("released/people")
-    run = bb.run(domain, "bayesian", results=tmp_path / "results")
+    run = bb.run(domain, "bayesian", preset="paper", results=tmp_path / "results")
     exact = np.array([run.rows()[f"exact_{option}"].to_numpy() for option in range(3)])
     held = run.rows()["question"].to_numpy() >= 0
     np.testing.assert_allclose(exact[:, held].sum(axis=0), 1.0)

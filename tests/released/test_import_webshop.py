@@ -29,7 +29,7 @@ def test_shoppers_are_imported_with_their_heldout_file(tmp_path, data_folder):
     said: list[str] = []
     assert import_path(tmp_path / "files", said.append) == ["released/webshop-living-room-sets"]
     assert "3 shoppers" in said[0]
-    run = bb.run("released/webshop-living-room-sets", "bayesian", results=tmp_path / "results")
+    run = bb.run("released/webshop-living-room-sets", "bayesian", preset="paper", results=tmp_path / "results")
     assert run.rows().num_rows == 3 * (3 * 1 + 2)
     (tmp_path / "files/heldout/webshop/living_room_sets.jsonl").unlink()
     with pytest.raises(bb.UsageError, match="shoppers need their held-out file"):

@@ -267,7 +267,7 @@ def test_an_interrupt_stops_it_cleanly_and_it_goes_on(tmp_path, plugins, desk):
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert told.strip().splitlines()[-1] == "beliefbench: stopped; the same command goes on where it stopped."
+    assert told.strip().splitlines()[-1] == "beliefbench: stopped; the same command continues the run."
     assert "Traceback" not in told
     assert_none_left(tmp_path)
     before = answered(tmp_path / "far").total()

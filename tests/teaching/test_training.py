@@ -244,8 +244,9 @@ def test_a_folder_with_anything_else_in_it_is_left_as_it_is(make_model, make_dat
     (out / "letter.txt").unlink()
     teach(base, data, out, QUICK)
     kept = {file.name: file.read_bytes() for file in out.iterdir()}
-    with pytest.raises(UsageError, match="holds another training"):
+    with pytest.raises(UsageError, match=r"holds another training \(settings.learning_rate is .* there and 0.5 here"):
         teach(base, data, out, Settings(learning_rate=0.5, batch=8, at_once=4))
+    assert json.loads(kept["teaching.json"])["base_path"] == str(base.folder)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == kept
 
 

@@ -126,6 +126,9 @@ def _members(trial: _Trial) -> str:
         raise CheckFailedError(f"note is {note!r}; expected a few words or None.")
     if not (isinstance(users, int) and users >= 1):
         raise CheckFailedError(f"users_per_call is {users!r}; expected a whole number of 1 or more.")
+    quick = getattr(agent, "quick_users", None)
+    if not (quick is None or (isinstance(quick, int) and quick >= 1)):
+        raise CheckFailedError(f"quick_users is {quick!r}; expected None, or a whole number of 1 or more.")
     kind = "states probabilities" if agent.probabilistic else "only chooses"
     return f"{agent.name}, version {agent.version}; {kind}{', and sees true latents' * agent.privileged}."
 

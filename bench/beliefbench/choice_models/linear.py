@@ -54,13 +54,20 @@ def linear_choice(
     Raises
     ------
     ValueError
-        If the prior does not have one entry per person.
+        If there is no feature, two features have the same name, the item or the version is not a text, or the prior
+        does not have one entry per person.
 
     >>> coin = Feature("coin", "coin", (0.0, 1.0), lambda value: "heads" if value else "tails")
     >>> domain = linear_choice("coins", version="1", item="Coin", features=(coin,), weights=(-1.0, 1.0))
     >>> domain.describe(np.array([1.0]))
     'coin: heads'
     """
+    names = [feature.name for feature in features]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{name} needs one feature or more, each with a name of its own; got {names}")
+    for member, value in (("item", item), ("version", version)):
+        if not (isinstance(value, str) and value.strip()):
+            raise ValueError(f"the {member} of {name} is some text; got {value!r}")
     people = len(weights) ** len(features) - (0.0 in weights)
     if prior is not None and (len(prior) != people or min(prior) < 0 or sum(prior) <= 0):
         raise ValueError(f"a prior of {name} is {people} numbers of 0 or more; got {len(prior)}")

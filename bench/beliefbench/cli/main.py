@@ -20,8 +20,9 @@ from beliefbench.cli.verify import verify
 
 app = typer.Typer(
     name="beliefbench",
-    help="Measure how well assistants learn a person's hidden preferences, against the exact Bayesian answer.",
+    help="Measure how well an assistant learns a user's preferences, against the exact Bayesian answer.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -48,7 +49,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")] = False,
 ) -> None:
     pass
 

@@ -78,13 +78,28 @@ class Model(Protocol):
 class Assistant:
     """It recommends the likeliest option, with ties broken at random; -1 if the model's answer cannot be used."""
 
-    def __init__(self, name: str, version: str, domain: Domain, model: Model, asking: PromptStyle) -> None:
-        """Take a model and a way of asking; raise `UsageError` if the domain lacks what the way of asking needs."""
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        domain: Domain,
+        model: Model,
+        asking: PromptStyle,
+        quick_users: int | None = None,
+    ) -> None:
+        """Take a model and a way of asking; ``quick_users``: the number of users in the quick preset, None for all.
+
+        Raises
+        ------
+        UsageError
+            If the domain lacks what the way of asking needs.
+        """
         if asking.given != "nothing" or asking.beliefs != "no":
             questionnaire_of(domain)
         self.name, self.version, self.domain, self.model, self.asking = name, version, domain, model, asking
         self.probabilistic = model.probabilistic or asking.beliefs == "only"
         self.privileged, self.users_per_call = asking.privileged, model.users_per_call
+        self.quick_users = quick_users
         self.note = ", ".join(filter(None, [model.note, asking.note()])) or None
         self.cost = self._cost if hasattr(model, "cost") else None
 

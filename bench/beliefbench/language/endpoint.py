@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from beliefbench.errors import BeliefBenchError
+from beliefbench.errors import BeliefBenchError, counted
 from beliefbench.language.answers_cache import AnswersCache
 from beliefbench.language.budget import Budget, BudgetSpentError
 from beliefbench.language.completions import NoLogprobsError, Reply, Request, read_reply
@@ -122,7 +122,7 @@ class ChatServer:
         failure, again = queue.failures[0], "running the same again"
         said = str(failure).rstrip(".")
         if isinstance(failure, BudgetSpentError):
-            spent = f"{self.budget.requests:,} requests and {self.budget.tokens:,} tokens were spent"
+            spent = f"{counted(self.budget.requests, 'request')} and {counted(self.budget.tokens, 'token')} were spent"
             said, again = f"{spent}, and {said}", f"{again}, or with a larger {failure.limit},"
         raise BeliefBenchError(f"{said}; all answers so far are stored, and {again} asks only the others.")
 

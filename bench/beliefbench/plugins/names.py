@@ -127,15 +127,27 @@ def _suites(name: str) -> list[str]:
     return [one for one in names("domain") if name.startswith(f"{one}-")]
 
 
+def wrong_domain(domain: Domain) -> str:
+    """Return why a domain cannot be used at all, or nothing.
+
+    >>> from dataclasses import replace
+    >>> wrong_domain(replace(load_domain("flights"), version=1))
+    'its version is 1; expected some text'
+    """
+    if wrong := _wrong_members(domain, texts=("name", "version", "item"), functions=("model", "draw", "describe")):
+        return wrong
+    features = domain.features
+    if not (isinstance(features, tuple) and features and all(isinstance(one, Feature) for one in features)):
+        return f"its features are {features!r}; expected a tuple of one beliefbench.Feature or more"
+    return ""
+
+
 def _wrong_domains(domains: tuple[Domain, ...], name: str) -> str:
     """Return the fault that makes domains unusable, or nothing; `checking.domain_contract` checks the rest."""
     known, seen = sources("domain"), set()
     for domain in domains:
-        if wrong := _wrong_members(domain, texts=("name", "version", "item"), functions=("model", "draw", "describe")):
+        if wrong := wrong_domain(domain):
             return wrong
-        features = domain.features
-        if not (isinstance(features, tuple) and features and all(isinstance(one, Feature) for one in features)):
-            return f"its features are {features!r}; expected a tuple of one beliefbench.Feature or more"
         if domain.name in seen:
             return f"two of its domains have the name '{domain.name}'; give each its own name"
         seen.add(domain.name)
@@ -153,6 +165,9 @@ def _wrong_agent(agent: Any, name: str) -> str:
     note, users = getattr(agent, "note", None), getattr(agent, "users_per_call", 1)
     if not (note is None or isinstance(note, str)) or not (isinstance(users, int) and users >= 1):
         return f"its note is {note!r} and its users_per_call {users!r}; expected some text or None, and 1 or more"
+    quick = getattr(agent, "quick_users", None)
+    if not (quick is None or (isinstance(quick, int) and quick >= 1)):
+        return f"its quick_users is {quick!r}; expected None, or a whole number of 1 or more"
     plain = agent.name.partition(":")[0]
     others = [source for source in sources("agent") if source.name == plain != name]
     return _taken(others[0]) if others else ""

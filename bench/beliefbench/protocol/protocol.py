@@ -15,6 +15,9 @@ from beliefbench.exact.latents import MEMORY_BUDGET, latent_space
 LARGEST_SEED = 2**32 - 1
 MOST_ROUNDS, MOST_HELDOUT = 10_000, 1_000_000
 MOST_DRAWN_USERS = 1_000_000
+QUICK = "quick"
+PRESETS = {QUICK: (8, 8), "standard": (100, 30), "paper": (1000, 100)}
+"""Users (all of them, if there are fewer) and held-out sets of each preset."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +38,25 @@ class Protocol:
         rounds: int | None = None,
         heldout: int | None = None,
         seed: int = 0,
-        preset: tuple[int, int] = (1000, 100),
+        preset: str = "paper",
     ) -> Protocol:
-        """Return the protocol for a domain, checked: what is None is 5 rounds and the preset's (users, held-out sets),
-        or what there is if a domain has less.
+        """Return the protocol for a domain, checked.
+
+        A number that is None is 5 for rounds and that of the preset for users and held-out sets (`PRESETS`), or all
+        that a domain has, if that is less.
 
         >>> import beliefbench as bb
         >>> Protocol.of(bb.load_domain("flights"), heldout=8)
         Protocol(users=624, rounds=5, heldout=8, seed=0)
         """
+        if preset not in PRESETS:
+            raise UsageError(f"there is no preset '{preset}'; use {', '.join(PRESETS)}.")
+        most_users, most_sets = PRESETS[preset]
         most_rounds, most_heldout = _recorded_sets(domain)
         protocol = cls(
-            users=min(preset[0], population(domain)) if users is None else users,
+            users=min(most_users, population(domain)) if users is None else users,
             rounds=min(5, most_rounds) if rounds is None else rounds,
-            heldout=min(preset[1], most_heldout) if heldout is None else heldout,
+            heldout=min(most_sets, most_heldout) if heldout is None else heldout,
             seed=seed,
         )
         protocol.check(domain)

@@ -157,8 +157,9 @@ def command_of(record: RunRecord) -> str:
     command = ["beliefbench", "run", "--domain", identity.domain.name, "--agent", record.spec or record.agent.name]
     for name in ("users", "rounds", "heldout", "seed"):
         command += [f"--{name}", str(getattr(identity, name))]
-    if identity.stopping:
-        command += ["--until-width", str(identity.stopping["width"])]
+    for key, option in (("width", "--until-width"), ("users", "--sample")):
+        if identity.stopping and key in identity.stopping:
+            command += [option, str(identity.stopping[key])]
     return shlex.join(command)
 
 

@@ -11,7 +11,7 @@ from beliefbench.checking.results import CheckFailedError
 from beliefbench.domain import Domain
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import UntilWidth, order_of_users
+from beliefbench.protocol.stopping import StoppingRule, UntilWidth, order_of_users, read_stopping_rule
 from beliefbench.publishing.layout import Layout
 from beliefbench.running.harness import episodes_of
 from beliefbench.running.packing import TOLERANCE
@@ -112,10 +112,14 @@ class Recomputed:
         ended = next((look for look in looks if look >= asked or rule.enough(in_order[:look])), asked)
         enough = asked == looks[-1] or rule.enough(in_order)
         if asked not in looks or ended != asked or not enough:
-            raise CheckFailedError(f"it ended after {asked} users, which its rule (width {rule.width}) does not allow.")
-        return f"it ended after {asked} users, as its rule (width {rule.width}) says."
+            raise CheckFailedError(f"it ended after {asked} users, which its rule ({_said(rule)}) does not allow.")
+        return f"it ended after {asked} users, as its rule ({_said(rule)}) says."
 
 
-def stopping_of(identity: RunIdentity) -> UntilWidth | None:
+def stopping_of(identity: RunIdentity) -> StoppingRule | None:
     """Return the rule by which a run stopped; None if all users were asked."""
-    return UntilWidth(float(identity.stopping["width"])) if identity.stopping else None
+    return read_stopping_rule(identity.stopping)
+
+
+def _said(rule: StoppingRule) -> str:
+    return f"width {rule.width}" if isinstance(rule, UntilWidth) else f"a sample of {rule.users}"

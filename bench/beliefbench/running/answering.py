@@ -18,8 +18,8 @@ from beliefbench.domain import OPTIONS, Domain
 from beliefbench.errors import BeliefBenchError
 from beliefbench.exact.questionnaire import choices_of_levels, level_marginals, usable_beliefs
 from beliefbench.protocol.episodes import Episodes
-from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import UntilWidth
+from beliefbench.protocol.protocol import QUICK, Protocol
+from beliefbench.protocol.stopping import SampleOf, StoppingRule, stopping_rule
 from beliefbench.running.store import ROWS, SCHEMA, DomainIdentity, RunIdentity
 
 USERS_PER_CALL = 1024
@@ -39,7 +39,33 @@ class Job:
     agent: Agent
     protocol: Protocol
     specs: tuple[str, str] | None = None
-    stopping: UntilWidth | None = None
+    stopping: StoppingRule | None = None
+
+    @classmethod
+    def of(
+        cls,
+        domain: Domain,
+        agent: Agent,
+        specs: tuple[str, str] | None = None,
+        *,
+        preset: str,
+        users: int | None = None,
+        rounds: int | None = None,
+        heldout: int | None = None,
+        seed: int = 0,
+        sample: int | None = None,
+        until_width: float | None = None,
+    ) -> Job:
+        """Return the run of an agent on a domain, checked; a number that is None is the preset's.
+
+        The quick preset asks an agent that has ``quick_users`` about a sample of that many users.
+        """
+        protocol = Protocol.of(domain, users=users, rounds=rounds, heldout=heldout, seed=seed, preset=preset)
+        rule = stopping_rule(sample, until_width)
+        few: int | None = getattr(agent, "quick_users", None)
+        if rule is None and users is None and preset == QUICK and few is not None:
+            rule = SampleOf(few)
+        return cls(domain, agent, protocol, specs, rule)
 
     @property
     def looks(self) -> tuple[int, ...]:

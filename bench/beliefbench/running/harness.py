@@ -15,10 +15,10 @@ import pyarrow as pa
 from beliefbench.agent import Agent
 from beliefbench.domain import OPTIONS, Domain
 from beliefbench.errors import BeliefBenchError, UsageError
-from beliefbench.plugins.names import load_agent, load_domain
+from beliefbench.plugins.names import load_agent, load_domain, wrong_domain
 from beliefbench.protocol.episodes import Episodes
-from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import UntilWidth, order_of_users
+from beliefbench.protocol.protocol import QUICK, Protocol
+from beliefbench.protocol.stopping import order_of_users
 from beliefbench.running.answering import Answers, Job, run_identity, shards_of
 from beliefbench.running.executors.base import Executor
 from beliefbench.running.executors.base import Name as ExecutorName
@@ -42,9 +42,9 @@ Progress = Callable[[int, int], None]
 """Called with (answers done, answers in all), in units of one user at one stage."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """A finished run: its folder and its record."""
+    """A finished run: its folder and its record. `beliefbench.metrics` returns its metrics."""
 
     folder: Path
     record: RunRecord
@@ -52,6 +52,12 @@ class Run:
     """True if the run was finished before, so that nothing was asked."""
     damaged: tuple[Path, ...] = ()
     """Damaged files that were set aside; their answers were asked again."""
+
+    def __repr__(self) -> str:
+        one = self.record.identity
+        users = f"{one.users} users" if self.record.asked is None else f"{self.record.asked} of {one.users} users"
+        sizes = f"{users}, {one.rounds} rounds, {one.heldout} held-out sets, seed {one.seed}"
+        return f"<Run of {self.record.agent.name} on {one.domain.name}: {sizes}, in {self.folder}>"
 
     @property
     def units(self) -> int:
@@ -68,6 +74,7 @@ def run(
     domain: Domain | str,
     agent: Agent | str,
     *,
+    preset: str = QUICK,
     users: int | None = None,
     rounds: int | None = None,
     heldout: int | None = None,
@@ -75,6 +82,7 @@ def run(
     results: str | Path = "results/local",
     progress: Progress | None = None,
     executor: ExecutorName = "local",
+    sample: int | None = None,
     until_width: float | None = None,
 ) -> Run:
     """Run an agent on a domain. Continue the run if it was stopped before, and reuse it if it was finished.
@@ -83,19 +91,24 @@ def run(
     ----------
     domain, agent
         Names (SPECs), or the objects themselves.
-    users
-        How many; all there are, 1,000 at most, if None.
-    rounds, heldout
-        Rounds a user and held-out sets a stage; 5 and 100, or as many as were recorded, if None.
+    preset
+        The default size, as for the command. ``"quick"``: 8 users and 8 held-out sets, and a sample of the users if the
+        agent is slow (``quick_users``). ``"standard"``: 100 users and 30 sets. ``"paper"``: all users (1,000 at most)
+        and 100 sets.
+    users, rounds, heldout
+        Numbers that replace the preset's; rounds are 5 by default, or all that were recorded.
     seed
-        Of all draws.
+        The seed of all random draws.
     results
-        The folder that runs are kept in.
+        The folder that holds the runs.
     progress
         Called as ``progress(done, total)`` after each call of the agent.
     executor
         ``"local"``: this process asks the agent. ``"ray"``: the workers of a Ray cluster ask it; they load the domain
         and the agent by name. The rows are the same.
+    sample
+        Ask about a random sample of this many users only. The row says "3 of 8 users", and is in the table of runs with
+        all users.
     until_width
         Ask users in a fixed random order, until the 95% interval of the accuracy after the last round is narrower than
         this share (`beliefbench.protocol.stopping`). Such a run has another key than a run of all users.
@@ -115,10 +128,12 @@ def run(
     """
     specs = (domain, agent) if isinstance(domain, str) and isinstance(agent, str) else None
     domain = load_domain(domain) if isinstance(domain, str) else domain
+    if wrong := wrong_domain(domain):
+        raise UsageError(f"domain '{domain.name}' cannot be used: {wrong}.")
     agent = load_agent(agent, domain) if isinstance(agent, str) else agent
-    protocol = Protocol.of(domain, users=users, rounds=rounds, heldout=heldout, seed=seed)
+    numbers = {"users": users, "rounds": rounds, "heldout": heldout, "sample": sample}
+    job = Job.of(domain, agent, specs, preset=preset, seed=seed, until_width=until_width, **numbers)
     with open_executor(executor) as where:
-        job = Job(domain, agent, protocol, specs, None if until_width is None else UntilWidth(until_width))
         return execute(job, where, Path(results), progress)
 
 

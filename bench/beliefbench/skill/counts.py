@@ -11,6 +11,8 @@ import numpy as np
 from beliefbench.scoring.heldout import HeldOut
 from beliefbench.scoring.updating import exact_accuracy
 
+FOLDER = "skill"
+"""Below a folder of results: the posteriors of the skill model."""
 MIN_USERS = 8
 """The model leaves out runs with fewer users, because so few users do not show how users differ."""
 

@@ -12,13 +12,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beliefbench.skill import model
+from beliefbench.skill.counts import FOLDER
 from beliefbench.skill.learning import Curve, compare_curves
 from beliefbench.skill.model import Comparable
 
 if TYPE_CHECKING:
     from xarray import DataTree
 
-FOLDER = "skill"
+
+def stored_posterior(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree | None:
+    """Return the posterior of the skill model from ``<results>/skill/``; None if it was not fitted yet.
+
+    A damaged file counts as none.
+    """
+    from xarray import open_datatree
+
+    try:
+        with open_datatree(_file(groups, labels, results), engine="h5netcdf") as tree:
+            return tree.load()
+    except (OSError, ValueError):  # there is none, or it is damaged
+        return None
 
 
 def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree:
@@ -30,17 +43,11 @@ def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: P
     label per run. With at least 2 rounds there is also learning: the fields of `beliefbench.skill.learning.Curve`[run,
     curve]. If the folder cannot be written, the posterior is not stored.
     """
-    from xarray import open_datatree
-
-    file = results / FOLDER / f"{_key(groups, labels)}.nc"
-    try:
-        with open_datatree(file, engine="h5netcdf") as tree:
-            return tree.load()
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError):  # damaged: it is made again
-        file.unlink(missing_ok=True)
+    stored = stored_posterior(groups, labels, results)
+    if stored is not None:
+        return stored
     tree = _fitted(groups, labels)
+    file = _file(groups, labels, results)
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -90,6 +97,10 @@ def curves_of(tree: DataTree, run: int) -> dict[str, Curve]:
         return {}
     learning = tree["learning"].to_dataset().isel(run=run).to_dataframe()
     return {str(name): Curve(*map(float, curve)) for name, curve in learning[list(Curve._fields)].iterrows()}
+
+
+def _file(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> Path:
+    return results / FOLDER / f"{_key(groups, labels)}.nc"
 
 
 def _key(groups: Sequence[Comparable], labels: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from beliefbench.intervals import Estimate
 from beliefbench.skill.counts import MIN_USERS
 from beliefbench.skill.learning import Curve
 from beliefbench.skill.model import Comparable
-from beliefbench.skill.storage import curves_of, posterior_of
+from beliefbench.skill.storage import curves_of, posterior_of, stored_posterior
+
+if TYPE_CHECKING:
+    from xarray import DataTree
 
 SMALL_GAIN = 0.02
 """An agent that gains less than this after the first round is on a plateau."""
@@ -80,22 +83,41 @@ def fits(groups: Sequence[Comparable], labels: Sequence[Sequence[str]]) -> list[
     return found
 
 
-def skills(groups: Sequence[Comparable], labels: Sequence[Sequence[str]], results: Path) -> list[list[Skill | None]]:
-    """Return the skill model's results for each run of each group; None for runs with fewer than `MIN_USERS` users.
+def skills(
+    groups: Sequence[Comparable], labels: Sequence[Sequence[str]], results: Path, fit_now: bool = True
+) -> list[list[Skill | None]]:
+    """Return the skill model's results for each run of each group.
 
-    ``labels`` name the runs in the stored posterior, which is in a folder of results.
+    Parameters
+    ----------
+    groups
+        Runs that met the same questions.
+    labels
+        The names of the runs in the stored posterior.
+    results
+        The folder of results that the posterior is kept in.
+    fit_now
+        False: nothing is fitted, and only a stored posterior is used.
+
+    Returns
+    -------
+    A list a group. None for a run with fewer than `MIN_USERS` users, and for a run whose posterior is not stored if
+    ``fit_now`` is False.
     """
     found: list[list[Skill | None]] = [[None] * len(group.runs) for group in groups]
     for fit in fits(groups, labels):
-        for (number, place), skill in zip(fit.places, _summed(fit.groups, fit.labels, results), strict=True):
+        posterior = posterior_of if fit_now else stored_posterior
+        tree = posterior(fit.groups, fit.labels, results)
+        if tree is None:
+            continue
+        for (number, place), skill in zip(fit.places, _summed(fit.groups, tree), strict=True):
             found[number][place] = skill
     return found
 
 
-def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> list[Skill]:
+def _summed(groups: Sequence[Comparable], tree: DataTree) -> list[Skill]:
     from arviz_stats.sampling_diagnostics import ess, rhat
 
-    tree = posterior_of(groups, labels, results)
     divergences = int(tree["sample_stats"]["diverging"].sum())
     largest = rhat(tree, var_names=["accuracy"])["accuracy"].max("round").values
     bulk, tail = (

@@ -14,6 +14,7 @@ from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.running.store import write_atomically
 
 TEACHING, LOCK = "teaching.json", ".lock"
+LONGEST = 40  # characters of a value that are shown; the digest of a file has 64
 
 
 def is_finished(out: Path, about: dict[str, Any]) -> bool:
@@ -35,12 +36,30 @@ def is_finished(out: Path, about: dict[str, Any]) -> bool:
                 f"'{out}' is not an empty folder, and no training was begun in it; name another with --out."
             )
         return False
-    different = [name for name in about if known.get(name) != about[name]]
-    if different:
-        raise UsageError(
-            f"'{out}' holds another training (other {' and '.join(different)}); name another folder with --out."
-        )
+    if different := _differences(known, about):
+        raise UsageError(f"'{out}' holds another training ({different}); name another folder with --out.")
     return "finished" in known
+
+
+def _differences(known: dict[str, Any], about: dict[str, Any], of: str = "") -> str:
+    """Return in which settings two trainings differ, with both values.
+
+    >>> _differences({"seed": 0, "settings": {"batch": 128}}, {"seed": 0, "settings": {"batch": 8}})
+    'settings.batch is 128 there and 8 here'
+    """
+    found = []
+    for name, here in about.items():
+        there = known.get(name)
+        if isinstance(here, dict) and isinstance(there, dict):
+            found.append(_differences(there, here, f"{of}{name}."))
+        elif there != here:
+            found.append(f"{of}{name} is {_short(there)} there and {_short(here)} here")
+    return "; ".join(filter(None, found))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 @contextmanager

@@ -139,6 +139,7 @@ def teach(
         )
     trainer.remove_callback(PrinterCallback)
     main = PartialState().is_main_process
+    about["base_path"] = str(base.folder / base.gguf if base.gguf else base.folder)  # the same model may lie elsewhere
     with claimed(out, about) if main else nullcontext():
         latest = latest_checkpoint(out / CHECKPOINTS)
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)

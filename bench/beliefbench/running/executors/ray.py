@@ -25,7 +25,7 @@ from beliefbench.folders import data_folder
 from beliefbench.plugins import sources
 from beliefbench.plugins.names import load_agent, load_suite
 from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import UntilWidth
+from beliefbench.protocol.stopping import StoppingRule
 from beliefbench.running.answering import Answers, Job, Shard, ask, run_identity
 from beliefbench.running.executors.base import ExecutorError, Name
 from beliefbench.running.executors.ray_session import CPUS, GPUS, check_address, join, setting
@@ -42,7 +42,7 @@ class JobOrder:
     domain_name: str
     agent: str
     protocol: Protocol
-    stopping: UntilWidth | None
+    stopping: StoppingRule | None
     identity: str
     plugins: tuple[str, ...]
     data: str
