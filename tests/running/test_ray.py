@@ -182,7 +182,7 @@ def test_what_an_agent_refuses_to_do_is_told_as_it_says_it(workers, tmp_path, de
 @pytest.mark.slow
 def test_a_worker_that_would_load_something_else_says_so(workers, tmp_path, desk):
     with pytest.raises(
-        bb.BeliefBenchError, match=r"^Ray worker on .*: agent 'clerk' is another .* \(its process: \d+, not \d+\)"
+        bb.BeliefBenchError, match=r"^Ray worker on .*: agent 'clerk' differs from .* \(its process: \d+, not \d+\)"
     ):
         run(DOMAIN, f"{desk.spec},process=own", tmp_path, workers(1))
     assert not list(tmp_path.rglob("*.parquet"))
