@@ -124,10 +124,10 @@ class History:
 class Agent(Protocol):
     """The agent contract: an agent recommends options and learns from users' choices.
 
-    Four more members are optional: ``note`` (a few words that stand in its leaderboard row, such as "4-bit weights");
-    ``users_per_call`` (how many users a call should hold, 1024 by default; no answer may depend on it);
-    ``quick_users`` (for a slow agent: how many users the quick preset asks it about, all of them by default); and
-    ``cost(state, options) -> Cost``, if asking costs money: what `predict` would take, told without asking.
+    Four more members are optional. ``note``: a few words for its leaderboard row, such as "4-bit weights".
+    ``users_per_call``: the number of users in a call (default 1024); no answer may depend on it. ``quick_users``: for a
+    slow agent, the number of users in the quick preset (default: all of them). ``cost(state, options) -> Cost``: what
+    `predict` would cost, estimated without asking; for agents that cost money.
     """
 
     name: str

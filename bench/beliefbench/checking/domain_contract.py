@@ -30,7 +30,7 @@ EXACT = 1e-9  # how far probabilities may be apart that ought to be the same num
 def check_domain_contract(domain: Domain) -> list[CheckResult]:
     """Check a domain against the domain contract (`beliefbench.domain.Domain`); return one result per check.
 
-    Raises nothing: an error in the domain is a failed check. An error that several checks meet is reported once.
+    Raises nothing: an error in the domain is a failed check. An error in several checks is reported once.
 
     >>> import beliefbench as bb
     >>> [finding for finding in check_domain_contract(bb.load_domain("flights")) if not finding.passed]

@@ -54,8 +54,8 @@ def linear_choice(
     Raises
     ------
     ValueError
-        If there is no feature, two features have the same name, the item or the version is no text, or the prior does
-        not fit the people.
+        If there is no feature, two features have the same name, the item or the version is not a text, or the prior
+        does not have one entry per person.
 
     >>> coin = Feature("coin", "coin", (0.0, 1.0), lambda value: "heads" if value else "tails")
     >>> domain = linear_choice("coins", version="1", item="Coin", features=(coin,), weights=(-1.0, 1.0))

@@ -31,8 +31,8 @@ def posterior(
     Parameters
     ----------
     options
-        float[rounds, 3, features]; rounds may be 0. Values between those of a feature's grid are used as they are.
-        Single precision is read to 6 decimals.
+        float[rounds, 3, features]; rounds may be 0. Values between those of a feature's grid are used unchanged.
+        Single-precision values are rounded to 6 decimals.
     choices
         int[rounds], each 0, 1 or 2.
     on_contradiction

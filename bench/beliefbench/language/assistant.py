@@ -87,12 +87,12 @@ class Assistant:
         asking: PromptStyle,
         quick_users: int | None = None,
     ) -> None:
-        """Take a model and a way of asking; ``quick_users``: how many users the quick preset asks about, all if None.
+        """Take a model and a way of asking; ``quick_users``: the number of users in the quick preset, None for all.
 
         Raises
         ------
         UsageError
-            If the domain lacks what that way of asking needs.
+            If the domain lacks what the way of asking needs.
         """
         if asking.given != "nothing" or asking.beliefs != "no":
             questionnaire_of(domain)

@@ -90,11 +90,11 @@ def run(
     Parameters
     ----------
     domain, agent
-        Names (an agent's SPEC), or the objects themselves.
+        Names (SPECs), or the objects themselves.
     preset
-        How much is asked by default, as for the command: ``"quick"`` is 8 users and 8 held-out sets, and a sample of
-        the users if the agent is slow (``quick_users``); ``"standard"`` is 100 and 30; ``"paper"`` is all users (1,000
-        at most) and 100 held-out sets.
+        The default size, as for the command. ``"quick"``: 8 users and 8 held-out sets, and a sample of the users if the
+        agent is slow (``quick_users``). ``"standard"``: 100 users and 30 sets. ``"paper"``: all users (1,000 at most)
+        and 100 sets.
     users, rounds, heldout
         Numbers that replace the preset's; rounds are 5 by default, or all that were recorded.
     seed
@@ -104,11 +104,11 @@ def run(
     progress
         Called as ``progress(done, total)`` after each call of the agent.
     executor
-        Where the agent is asked: ``"local"``, in this process; ``"ray"``, by the workers of a Ray cluster, which load
-        the domain and the agent by their names. The rows are the same.
+        ``"local"``: this process asks the agent. ``"ray"``: the workers of a Ray cluster ask it; they load the domain
+        and the agent by name. The rows are the same.
     sample
-        Ask only so many of the users, drawn at random. The row says "3 of 8 users", and stands among the rows of runs
-        that ask all of them.
+        Ask about a random sample of this many users only. The row says "3 of 8 users", and is in the table of runs with
+        all users.
     until_width
         Ask users in a fixed random order, until the 95% interval of the accuracy after the last round is narrower than
         this share (`beliefbench.protocol.stopping`). Such a run has another key than a run of all users.

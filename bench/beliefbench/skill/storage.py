@@ -35,7 +35,8 @@ def stored_posterior(groups: Sequence[Comparable], labels: Sequence[str], result
 
 
 def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree:
-    """Return the posterior of the skill model for groups of runs, from ``<results>/skill/`` if it was fitted before.
+    """Return the posterior of the skill model for groups of runs. It is read from ``<results>/skill/`` if it was fitted
+    before.
 
     Nodes posterior (accuracy[chain, draw, run, round]; closed[chain, draw, agent, round]; exact[chain, draw, group,
     round]; and the scales of `beliefbench.skill.model`) and sample_stats (diverging[chain, draw]); ``run`` has one

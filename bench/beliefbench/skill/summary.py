@@ -86,7 +86,7 @@ def fits(groups: Sequence[Comparable], labels: Sequence[Sequence[str]]) -> list[
 def skills(
     groups: Sequence[Comparable], labels: Sequence[Sequence[str]], results: Path, fit_now: bool = True
 ) -> list[list[Skill | None]]:
-    """Return what the skill model says of each run of each group.
+    """Return the skill model's results for each run of each group.
 
     Parameters
     ----------
