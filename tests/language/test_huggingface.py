@@ -115,7 +115,7 @@ def test_an_adapter_is_scored_as_peft_does_and_is_part_of_the_identity(make_mode
     assert {adapter / ADAPTER_CONFIG, adapter / ADAPTER_WEIGHTS} <= set(locate(str(folder), str(adapter)).files())
 
 
-@pytest.mark.parametrize(("name", "says"), [("nowhere", "there is no adapter folder"), ("model", "is no adapter")])
+@pytest.mark.parametrize(("name", "says"), [("nowhere", "there is no adapter folder"), ("model", "is not an adapter")])
 def test_what_is_no_adapter_is_said_at_once(make_model, tmp_path, name, says):
     with pytest.raises(UsageError, match=says):
         locate(str(make_model()), str(tmp_path / name))
@@ -146,7 +146,7 @@ def test_a_models_own_code_is_run_only_where_that_is_asked_for(make_model, monke
     code = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnForCausalLM"}
     folder = make_model(auto_map=code, model_type="own")
     (folder / "own.py").write_text(OWN_CODE)
-    with pytest.raises(BeliefBenchError, match="add trust_remote_code=yes where you trust it"):
+    with pytest.raises(BeliefBenchError, match="add trust_remote_code=yes if you trust it"):
         HuggingFaceModel(locate(str(folder)), "float32").score([TALK], ANSWERS)
     trusted = locate(str(folder), own_code=True)
     assert folder / "own.py" in trusted.files()

@@ -1,4 +1,4 @@
-"""The package that CONTRIBUTING walks through: installed beside a wheel of ours, and as files not packaged."""
+"""The package that docs/plugins.md walks through: installed beside a wheel of ours, and as files not packaged."""
 
 from __future__ import annotations
 

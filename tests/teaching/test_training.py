@@ -93,7 +93,7 @@ def test_a_tokenizer_that_does_not_part_the_answers_at_one_token_is_told_hard_on
     unclear = Conversation(
         SAID[:2], (TaughtTurn(1, (ANSWERS[1], ANSWERS[1] + "!", ANSWERS[1] + "?!"), (0.2, 0.3, 0.5)),)
     )
-    with pytest.raises(BeliefBenchError, match="does not part the answers"):
+    with pytest.raises(BeliefBenchError, match="does not separate the answers"):
         tokenize_conversation(unclear, speech)
 
 
@@ -247,7 +247,7 @@ def test_a_base_that_writes_no_text_is_refused(make_data, tmp_path):
     transformers.BertForMaskedLM(
         transformers.BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
     ).save_pretrained(tmp_path / "bert")
-    with pytest.raises(UsageError, match="no causal language model, but BertForMaskedLM"):
+    with pytest.raises(UsageError, match="not a causal language model, but BertForMaskedLM"):
         teach(locate(str(tmp_path / "bert")), make_data(), tmp_path / "out", QUICK)
     assert not (tmp_path / "out").exists()
 
@@ -262,8 +262,9 @@ def test_a_folder_with_anything_else_in_it_is_left_as_it_is(make_model, make_dat
     (out / "letter.txt").unlink()
     teach(base, data, out, QUICK)
     kept = {file.name: file.read_bytes() for file in out.iterdir()}
-    with pytest.raises(UsageError, match="holds another training"):
+    with pytest.raises(UsageError, match=r"holds another training \(settings.learning_rate is .* there and 0.5 here"):
         teach(base, data, out, Settings(learning_rate=0.5, batch=8, at_once=4))
+    assert json.loads(kept["teaching.json"])["base_path"] == str(base.folder)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == kept
 
 
