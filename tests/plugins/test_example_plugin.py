@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,8 +105,8 @@ def test_its_two_models_have_the_same_log_joint():
 
 
 @pytest.mark.slow
-def test_installed_it_is_listed_and_run_and_not_packaged_it_gives_the_same_answers(site, wheel, tmp_path):
-    """Not packaged: from an environment without the plugin, whose files ``--plugins`` names."""
+def test_installed_it_is_listed_and_run_and_not_packaged_it_gives_the_same_answers(site, call, from_files, tmp_path):
+    """Not packaged: in this process, which does not have the plugin, and whose files ``--plugins`` names."""
     listed = beliefbench_in(site, tmp_path, "list")
     assert listed.returncode == 0, listed.stderr
     rows = [line.split() for line in listed.stdout.splitlines()]
@@ -120,11 +119,8 @@ def test_installed_it_is_listed_and_run_and_not_packaged_it_gives_the_same_answe
     package = {file.parent.parent.name: file for file in tmp_path.rglob("rows.parquet")}
     assert set(package) == {"bayesian", "regular"}
 
-    bare = tmp_path / "bare"
-    with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(bare)
-    done = beliefbench_in(bare, tmp_path, *RUN, "--plugins", SOURCES, "--results", "files")
-    assert done.returncode == 0, done.stderr
+    status, _, err = call(*RUN, *from_files, "--results", "files")
+    assert status == 0, err
     (file,) = (tmp_path / "files").rglob("rows.parquet")
     assert file.parent.name == package["regular"].parent.name  # the run's key
     assert file.read_bytes() == package["regular"].read_bytes()

@@ -288,13 +288,6 @@ def test_a_file_that_asks_for_a_domain_is_run_once(plugin_folder, capsys):
     assert capsys.readouterr().out == "run\n"
 
 
-def test_a_misspelt_agent_is_told_before_any_domain_is_loaded(call, monkeypatch):
-    monkeypatch.setattr(batch, "load_suite", lambda name: pytest.fail(f"{name} was loaded"))
-    status, out, (error,) = call("run", "--agent", "randm")
-    assert (status, out) == (2, "")
-    assert "there is no agent 'randm'; did you mean 'random'?" in error
-
-
 def test_a_misspelt_domain_of_a_suite_is_answered_by_check_too(call):
     status, out, (error,) = call("check", "webshop-bakpacks")
     assert (status, out) == (2, "")

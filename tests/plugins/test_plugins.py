@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import beliefbench as bb
+from beliefbench.cli import batch
 from beliefbench.plugins.names import load_agent, load_domain, load_suite, names
 from beliefbench.plugins.settings import parse_spec
 from beliefbench.plugins.sources import add_plugin_folder
@@ -219,3 +220,10 @@ def test_specs(spec, parsed):
 def test_a_setting_that_is_no_key_and_value_is_a_wrong_call(spec):
     with pytest.raises(bb.UsageError, match="expected key=value after the comma"):
         parse_spec(spec)
+
+
+def test_a_misspelt_agent_is_told_before_any_domain_is_loaded(call, monkeypatch):
+    monkeypatch.setattr(batch, "load_suite", lambda name: pytest.fail(f"{name} was loaded"))
+    status, out, error = call("run", "--agent", "randm")
+    assert (status, out) == (2, "")
+    assert "there is no agent 'randm'; did you mean 'random'?" in error

@@ -142,15 +142,15 @@ def test_the_posterior_is_that_of_pymc(groups, record_property):
 
 @pytest.mark.slow
 def test_an_agent_that_does_alike_elsewhere_is_believed_where_it_does_not(monkeypatch):
-    """Closes all of the gap on five domains, and nothing on a sixth: there it stays where it was seen."""
+    """Closes all of the gap on four domains, and nothing on a fifth: there it stays where it was seen."""
     for name, value in {"CHAINS": 1, "WARMUP": 400, "DRAWS": 800}.items():  # the mean is sure to a tenth of its error
         monkeypatch.setattr(model, name, value)
     rng = np.random.default_rng(6)
     groups = [
         Comparable(["learner", "guesser"], simulated(rng, np.array([[share], [1 / 3]]), 300, exact=[0.8]))
-        for share in (0.8, 0.8, 0.8, 0.8, 0.8, 0.35)
+        for share in (0.8, 0.8, 0.8, 0.8, 0.35)
     ]
-    drawn = fit(groups).accuracy[..., 10, 0]
+    drawn = fit(groups).accuracy[..., 8, 0]
     seen = groups[-1].runs[0].share.mean()
     assert abs(drawn.mean() - seen) < drawn.std()
 

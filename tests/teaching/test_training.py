@@ -1,30 +1,23 @@
-"""Teaching a tiny model: its targets by hand, the loss worked out anew, stops and second runs, and what is refused."""
+"""Teaching a tiny model: its targets by hand, the loss worked out anew, second runs, and what is refused."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file
 
 import beliefbench as bb
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.language.chat_format import chat_format_of
 from beliefbench.language.huggingface import locate
-from beliefbench.teaching.folder import claimed, is_finished, latest_checkpoint
+from beliefbench.teaching.folder import claimed, is_finished
 from beliefbench.teaching.interactions import TeachingTask
 from beliefbench.teaching.reading import Conversation, TaughtTurn, conversations
-from beliefbench.teaching.records import write_records
 from beliefbench.teaching.targets import tokenize_conversation
 from beliefbench.teaching.trainer import TargetTrainer, collate
 from beliefbench.teaching.training import Settings, teach
@@ -50,21 +43,7 @@ def speech(make_model):
     return chat_format_of(tokenizer, frozenset([tokenizer.eos_token_id]))
 
 
-@pytest.fixture
-def make_data(tmp_path):
-    """Writes teaching data of a few users who care about two features of a flight."""
-
-    def make(teacher="posterior", whole=False, users=4, interactions=2) -> Path:
-        file = tmp_path / f"{teacher}.jsonl"
-        course = TeachingTask(bb.load_domain("flights-2"), teacher, users=users, interactions=interactions, rounds=2)
-        write_records(course, file, whole)
-        return file
-
-    return make
-
-
 TEACH = ("teach", "run")
-COMMAND = (sys.executable, "-c", "from beliefbench.cli.main import main; main()", *TEACH)
 
 
 def test_the_targets_of_a_conversation_are_its_answers_and_what_ends_them(speech):
@@ -153,50 +132,6 @@ def test_teaching_lowers_the_loss_and_moves_towards_the_teacher(make_model, make
     assert len(losses) == 8 * 4 * 2 // 4
     assert losses[0] == pytest.approx(math.log(258), abs=0.5)  # it knew nothing of 258 tokens
     assert losses[-1] < losses[0] / 2
-
-
-def test_a_stopped_training_ends_with_the_same_weights(make_model, make_data, tmp_path):
-    base, data, settings = locate(str(make_model())), make_data("posterior"), Settings(batch=2, learning_rate=0.001)
-    teach(base, data, tmp_path / "whole", settings)
-
-    def stop(progress):
-        if list((tmp_path / "stopped").glob("checkpoints/*/trainer_state.json")):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        teach(base, data, tmp_path / "stopped", settings, on_progress=stop)
-    assert not (tmp_path / "stopped" / "model.safetensors").exists()
-    done = []
-    teach(base, data, tmp_path / "stopped", settings, on_progress=lambda progress: done.append(progress.step))
-    assert done[0] > 1, "it began anew"
-    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "stopped"))
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-@pytest.mark.reference
-def test_a_killed_training_ends_with_the_same_weights(make_model, make_data, tmp_path):
-    base, data = make_model(), make_data("posterior", users=8)
-    files = ["--base", str(base), "--data", str(data), "--batch", "2", "--learning-rate", "0.001", "--validate", "0"]
-    settings = Settings(batch=2, learning_rate=0.001)
-    teach(locate(str(base)), data, tmp_path / "whole", settings)
-    killed = subprocess.Popen(
-        [*COMMAND, *files, "--out", str(tmp_path / "killed")],
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "killed").glob("checkpoints/*/trainer_state.json")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL, "it ended before it could be killed"
-    assert not (tmp_path / "killed" / "model.safetensors").exists()
-    done = []
-    teach(
-        locate(str(base)), data, tmp_path / "killed", settings, on_progress=lambda progress: done.append(progress.step)
-    )
-    assert done[0] > 1, "it began anew"
-    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_an_adapter_is_taught_beside_its_base(make_model, make_data, tmp_path):
@@ -301,21 +236,6 @@ def test_a_wrong_call_is_one_sentence(call, make_model, tmp_path, arguments, why
     assert (status, said.count("\n")) == (2, 1), said
     assert why in said
     assert not Path("y").exists()
-
-
-def test_a_damaged_checkpoint_is_passed_over(tmp_path):
-    from safetensors.numpy import save_file
-
-    for step in (4, 8, 12):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        save_file({"weight": np.arange(9.0)}, folder / "model.safetensors")
-        (folder / "trainer_state.json").write_text("{}")
-    newest = tmp_path / "checkpoint-12" / "model.safetensors"
-    newest.write_bytes(newest.read_bytes()[:-5])
-    (tmp_path / "checkpoint-8" / "trainer_state.json").write_text('{"step"')
-    assert latest_checkpoint(tmp_path).name == "checkpoint-4"
-    assert latest_checkpoint(tmp_path / "nowhere") is None
 
 
 def test_a_folder_is_taught_in_by_one_process_at_a_time(tmp_path):
