@@ -213,7 +213,7 @@ def test_what_is_not_stated_is_no_belief(flights, tmp_path):
     row = bb.leaderboard(tmp_path / "silent").iloc[0]
     assert np.isnan(row["belief_distance"])
     assert row["belief_coverage"] == row["coverage"] == row["belief_accuracy"] == 0
-    assert "cannot be used" in to_full_text(read_leaderboard(tmp_path / "silent"))
+    assert "unusable answer" in to_full_text(read_leaderboard(tmp_path / "silent"))
 
 
 def test_who_chooses_by_beliefs_is_consistent_with_them(flights, tmp_path):

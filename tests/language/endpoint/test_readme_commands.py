@@ -62,7 +62,7 @@ def installed(clone) -> Path:
     return clone
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 @pytest.mark.timeout(600)
 def test_the_two_commands_end_with_a_leaderboard(installed, tmp_path):
     """All but the installation and the language model, whose answers take minutes on slow processors."""

@@ -195,7 +195,7 @@ def definition(about: Any) -> str:
     """Return what a docstring says before its parameters and examples.
 
     >>> definition(METRICS["coverage"])
-    'Share of sets that got a usable answer. Range [0, 1], higher is better.'
+    'Share of sets with a usable answer. Range [0, 1], higher is better.'
     """
     doc = (getdoc(about) or "").split(">>>")[0].split("\nParameters\n")[0]
     return " ".join(doc.split()).replace("`", "")
