@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from beliefbench.domain import OPTIONS
 from beliefbench.language import words
 from beliefbench.language.dialogue import messages
 from beliefbench.language.words import Turn
-from beliefbench.students.reader.tokenizer import ANSWER
+from beliefbench.students.reader.tokenizer import ANSWER, CHOSEN, END
 from beliefbench.students.synthetic.interactions import Interaction
 
 SLOTS = 9
@@ -32,6 +32,8 @@ class Places:
     - ends float[sets x 3, 1 + 1]: the last token of an option, and its believed reward;
     - told float[rounds, 1 + 1 + 2 x SLOTS]: the end of the user's words; which option they chose; for each line how much more of it the
       chosen option has than the set (NaN not asked); and how much the teacher believes a step on it adds to the reward.
+    - liked float[values, 1 + 1]: the last token of a value of the option that the template repeats; how much more of it that option has
+      than the set.
     - said int[tokens]: the token of an answer that comes next, -100 elsewhere.
     """
 
@@ -40,6 +42,7 @@ class Places:
     items: np.ndarray
     ends: np.ndarray
     told: np.ndarray
+    liked: np.ndarray
     said: np.ndarray
 
 
@@ -75,14 +78,17 @@ def places_of(interaction: Interaction, tokenizer: Any) -> Places:
         return int(np.searchsorted(stops, character))
 
     domain, at = interaction.domain, 0
-    asks, items, ends, told = [], [], [], []
+    asks, items, ends, told, liked = [], [], [], [], []
     said = np.full(len(ids), IGNORED)
     believed = interaction.believed
     columns = domain.expand(interaction.options)
     added = believed[:-1, None] * (columns - domain.mean) / domain.spread
     for number, options in enumerate(interaction.options):
         if number:  # the user's words, which stand before the question
-            words_end = text.index("\n\n", at)
+            if text.startswith(CHOSEN, at + len(END)):
+                for character, ahead in _liked(interaction, number - 1, text, at):
+                    liked.append([last_token(character), ahead])
+            words_end = text.index("\n\n", text.index(END, at + len(END)) if liked else at)
             told.append([last_token(words_end), *_told(interaction, number - 1, columns)])
         for option in range(OPTIONS):
             head = f"{domain.item} {option + 1}:\n"
@@ -108,7 +114,23 @@ def places_of(interaction: Interaction, tokenizer: Any) -> Places:
         stop = last_token(at) + 1  # with what ends the turn
         said[first - 1 : stop] = ids[first : stop + 1]
         said[digit - 1] = IGNORED  # asked of the teacher's whole answer
-    return Places(ids, *(np.array(one, dtype=float) for one in (asks, items, ends)), np.array(told, dtype=float).reshape(-1, 2 + 2 * SLOTS), said)
+    shapes = ((asks, 4), (items, 6), (ends, 2), (told, 2 + 2 * SLOTS), (liked, 2))
+    return Places(ids, *(np.array(one, dtype=float).reshape(-1, width) for one, width in shapes), said)
+
+
+def _liked(interaction: Interaction, number: int, text: str, at: int) -> Iterator[tuple[int, float]]:
+    """Where the values of the repeated option end, and how much more of each it has than the set."""
+    domain, chosen = interaction.domain, int(interaction.chosen[number])
+    options = interaction.options[number]
+    at = text.index(CHOSEN, at) + len(CHOSEN)
+    for line, part in zip(domain.lines, domain.features, strict=True):
+        at = text.index(line.label, at) + len(line.label)
+        for value, which in line.parts(options[chosen, part]):
+            at = text.index(value, at) + len(value)
+            values = options[:, part.start + which] if line.kind == "attributes" else options[:, part.start]
+            if line.kind in ("category", "title"):
+                values = (values == values[chosen]).astype(float)
+            yield at, 2.5 * (values[chosen] - values.mean())
 
 
 def _compared(line: Any, options: np.ndarray, option: int, other: int, which: int) -> float:

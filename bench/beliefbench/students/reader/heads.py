@@ -18,7 +18,7 @@ from torch.nn import functional
 from beliefbench.domain import OPTIONS
 from beliefbench.students.reader.conversations import IGNORED, SLOTS, Places
 
-COMPARE, TELL, ADD, SUM = 1, 2, 3, 4
+COMPARE, TELL, ADD, SUM = 2, 3, 4, 5
 """The layers after which each step is asked for."""
 
 Lesson = dict[str, torch.Tensor]
@@ -34,7 +34,7 @@ def lesson_of(conversations: Sequence[Places], pad: int) -> Lesson:
         ids[row, : len(one.ids)] = one.ids
         said[row, : len(one.ids)] = one.said
     lesson = {"ids": torch.tensor(ids), "said": torch.tensor(said)}
-    for name in ("asks", "items", "ends", "told"):
+    for name in ("asks", "items", "ends", "told", "liked"):
         parts = [np.insert(getattr(one, name), 0, row, axis=1) for row, one in enumerate(conversations)]
         lesson[name] = torch.tensor(np.concatenate(parts), dtype=torch.float32)
     return lesson
@@ -74,6 +74,7 @@ class Reader(nn.Module):
         width = model.config.hidden_size
         self.compare = nn.Linear(width, 2 * 4)
         self.tell = nn.Linear(width, OPTIONS + 2 * SLOTS)
+        self.like = nn.Linear(width, 1)
         self.add = nn.Linear(width, 1)
         self.sum = nn.Linear(width, 1)
 
@@ -98,6 +99,9 @@ class Reader(nn.Module):
         found = self.tell(_at(states[TELL], told))
         wanted, asked = told[:, 3:], ~told[:, 3:].isnan()
         nothing = found.sum() * 0
+        liked = lesson["liked"]
+        ahead = self.like(_at(states[COMPARE], liked)).squeeze(-1)
+        parts["like"] = functional.mse_loss(ahead, liked[:, 2]) if len(liked) else nothing
         parts["chosen"] = functional.cross_entropy(found[:, :OPTIONS], told[:, 2].long()) if len(told) else nothing
         parts["tell"] = functional.mse_loss(found[:, OPTIONS:][asked], wanted[asked]) if asked.any() else nothing
         return parts

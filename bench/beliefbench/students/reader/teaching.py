@@ -36,7 +36,7 @@ CHECKPOINTS, VALIDATIONS = "checkpoints", "validation.jsonl"
 SHAPE: dict[str, Any] = {
     "hidden_size": 128,
     "intermediate_size": 256,
-    "num_hidden_layers": 5,
+    "num_hidden_layers": 6,
     "num_attention_heads": 4,
     "num_key_value_heads": 4,
     "max_position_embeddings": 4096,
