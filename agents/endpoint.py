@@ -1,4 +1,4 @@
-"""A language model behind an OpenAI-compatible server as the assistant: vLLM, llama.cpp, Ollama, or a hosted one."""
+"""A language model on an OpenAI-compatible server as the assistant: vLLM, llama.cpp, Ollama, or a hosted API."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ SMOOTHING = 0.5  # added to each count of samples: Jeffreys' prior, so that no a
 
 @dataclass(frozen=True)
 class ProbabilityMethod:
-    """One way to have probabilities from a server, and what is asked for it.
+    """One way to get probabilities from a server, and its requests.
 
-    ``read`` makes an answer of the replies to a question and its alternatives; None where they name none.
+    ``read`` computes an answer from the replies to a question and its alternatives; None if they name none.
     """
 
     note: str
@@ -42,7 +42,7 @@ class ProbabilityMethod:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model behind a server, and the way in which it is asked."""
+    """A model on a server, and the way in which it is asked."""
 
     model: str
     revision: str | None
@@ -91,13 +91,13 @@ class ServedModel:
         )
 
     def cost(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Cost:
-        """Return what `ask` would take, at four characters a token and a second a request."""
+        """Return the estimated cost of `ask`, with four characters per token and one second per request."""
         requests = self.requests(dialogues, alternatives)
         tokens = sum(one.characters // CHARACTERS_PER_TOKEN + one.answer_tokens for one in requests)
         return Cost(len(requests), tokens, len(requests) / self.server.workers)
 
     def requests(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> list[Request]:
-        """Return what is sent for all questions, the samples of one after the other."""
+        """Return the requests for all questions, with the samples of a question one after the other."""
         # Only the last question asks for numbers: the answers before it are the paper's sentences.
         ending = {"stated": alternatives.in_json, "decision": ""}.get(self.probabilities, alternatives.in_words)
         return [
@@ -137,19 +137,20 @@ def endpoint(
     think: str = "no",
     beliefs: str = "no",
 ) -> Assistant:
-    """``endpoint:MODEL[,key=value...]``: a model behind $OPENAI_BASE_URL, with the key $OPENAI_API_KEY if it needs one.
+    """``endpoint:MODEL[,key=value...]``: a model on the server $OPENAI_BASE_URL, with the key $OPENAI_API_KEY if it
+    needs one.
 
-    probabilities=logprobs: those of the tokens that name an option; =samples: shares of n=8 answers at temperature 1,
-    each count raised by 1/2; =stated: those that the model writes as JSON; =decision: those of Transformers' own
-    decisions; =none: it only chooses. temperature and answer_tokens (the most that an answer may have) follow from that
-    unless given. revision tells apart models that servers give one name to; no server tells it reliably.
+    probabilities=logprobs: from the tokens that name an option; =samples: shares among n=8 answers at temperature 1,
+    with 1/2 added to each count; =stated: the model writes them as JSON; =decision: from the decisions of transformers
+    serve; =none: the model only chooses. temperature and answer_tokens (the maximum length of an answer) have defaults
+    for each of these. revision tells models with the same name apart; servers do not report it reliably.
 
     Other ways of asking (`beliefbench.language.prompts.PromptStyle`): think=yes, history=whole, show=numbers,
     given=preferences|posterior, beliefs=yes|only.
 
-    workers=8 questions are under way at once, each try for at most timeout=120 seconds. Answers are kept in the folder
-    cache (the user's cache folder), and nothing is asked twice; max_requests and max_tokens bound what one process may
-    spend.
+    workers=8 questions run at the same time, each try for at most timeout=120 seconds. Answers are stored in the folder
+    cache (default: the user's cache folder), and no question is asked twice. max_requests and max_tokens limit what one
+    process may spend.
     """
     asking = PromptStyle.of(history=history, show=show, given=given, think=think, beliefs=beliefs)
     longest = 512 if think == "yes" else 32
@@ -163,11 +164,11 @@ def endpoint(
     if probabilities not in ways:
         raise UsageError(f"probabilities={probabilities} is not known; use {', '.join(ways)}.")
     if n is not None and probabilities != "samples":
-        raise UsageError(f"n={n} is how many samples are drawn; it needs probabilities=samples.")
+        raise UsageError(f"n={n} is the number of samples; it needs probabilities=samples.")
     if probabilities == "decision" and (temperature is not None or answer_tokens is not None):
         raise UsageError("with probabilities=decision nothing is written: leave temperature and answer_tokens out.")
     if think == "yes" and probabilities in ("stated", "decision"):
-        raise UsageError(f"think=yes leaves no place for probabilities={probabilities}; use logprobs, samples or none.")
+        raise UsageError(f"think=yes does not work with probabilities={probabilities}; use logprobs, samples or none.")
     way = ways[probabilities]
     way = replace(
         way,

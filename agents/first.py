@@ -1,4 +1,4 @@
-"""What models that do not learn fall back on: the option that is named first."""
+"""A baseline that does not learn: the first option."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from beliefbench import Brief, Domain, Prediction
 
 
 class First:
-    """Always the first option: pure position bias. Options are exchangeable, so it does as well as chance."""
+    """Always the first option: pure position bias. Options are exchangeable, so its expected accuracy is chance."""
 
     name, version = "first", "1"
     probabilistic, privileged = False, False

@@ -1,4 +1,4 @@
-"""What models that do not learn fall back on: one rule for everybody, such as the cheapest option."""
+"""Baselines that do not learn: one rule for all users, such as the cheapest option."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from beliefbench import Brief, Domain, History, Prediction, break_ties
 
 
 class Lowest:
-    """``lowest:FEATURE``: the option with the lowest value of one feature, ties broken at random.
+    """``lowest:FEATURE``: the option with the lowest value of one feature, with ties broken at random.
 
     ``cheapest`` is ``lowest:price``; ``lowest:duration`` takes the fastest flight.
     """
@@ -40,7 +40,7 @@ class Lowest:
 
 
 def cheapest(domain: Domain) -> Lowest:
-    """The option with the lowest price: ``lowest:price`` under the name that people look for."""
+    """The option with the lowest price: the same as ``lowest:price``."""
     agent = Lowest(domain, "price")
     agent.name = "cheapest"
     return agent

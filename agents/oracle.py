@@ -1,4 +1,4 @@
-"""The oracle: knows what each user wants, and only cannot know how a user breaks ties."""
+"""The oracle: sees each user's true latents. It does not know how a user breaks ties."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from beliefbench import Brief, Domain, History, Prediction, break_ties, choice_p
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What happened so far, and the truth: {latent site: value[users]}."""
+    """The rounds so far, and the true latents: {latent site: value[users]}."""
 
     history: History
     truth: Mapping[str, np.ndarray]
 
 
 class Oracle:
-    """P(choice | the user's true preferences), which it is told: the ceiling over every other row."""
+    """P(choice | the user's true weights), which it sees: the upper bound for all other agents."""
 
     name, version = "oracle", "1"
     probabilistic, privileged = True, True
@@ -33,7 +33,7 @@ class Oracle:
 
     def begin(self, brief: Brief, keys: Any, truth: Mapping[str, np.ndarray] | None = None) -> Knowledge:
         if truth is None:
-            raise ValueError("the oracle needs the truth about its users")
+            raise ValueError("the oracle needs the true latents of its users")
         return Knowledge(History.begin(len(brief.features), keys), truth)
 
     def predict(self, state: Knowledge, options: np.ndarray) -> Prediction:

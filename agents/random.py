@@ -1,4 +1,4 @@
-"""Chance: every option as likely as any other, and one of them at random."""
+"""Chance: all options have the same probability, and one of them is chosen at random."""
 
 from __future__ import annotations
 

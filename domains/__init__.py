@@ -1,1 +1,1 @@
-"""The built-in domains, one file each; they know of ``beliefbench`` only."""
+"""The built-in domains, one file each; they import only ``beliefbench``."""

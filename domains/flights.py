@@ -28,7 +28,7 @@ def stops(value: float) -> str:
 
 
 def flexibility(value: float) -> str:
-    """Not, with a fee, or fully refundable."""
+    """Not refundable, refundable with a fee, or fully refundable."""
     return ("non-refundable", "refundable with fee", "fully refundable")[round(2 * value)]
 
 

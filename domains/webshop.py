@@ -1,9 +1,10 @@
-"""Web shopping: the paper's third domain, on catalogues of our own, with the exact answer that the paper lacks.
+"""Web shopping: the paper's third domain, on our own catalogues, with an exact answer, which the paper's domain does
+not have.
 
-Each category is a domain. Where this departs from the paper (section 1): products, attributes and option values are
-ours; an offer's text states its attributes and price, so that all the model reads stands there; of offers that score
-alike the shopper takes the cheaper, where the paper leaves ties open; and a category has some 700 goals, all that one
-of its products meets, where the paper has 10 users a category.
+Each category is a domain. Differences from the paper (section 1): products, attributes and option values are ours. The
+text of an offer states its attributes and price, so it contains everything that the model uses. If scores are equal,
+the shopper takes the cheaper offer; the paper leaves ties open. A category has about 700 users, one for each goal that
+at least one product meets; the paper has 10 users per category.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The paper's plot of accuracy against the information gain of the rounds (paper, section 7), as a table.
 
-``python examples/informativeness.py [DOMAIN]``; about two minutes on 2 cores.
+Run it with ``python examples/informativeness.py [DOMAIN]``. It takes about two minutes on 2 cores.
 """
 
 from argparse import ArgumentParser
@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 import beliefbench as bb
 
 parser = ArgumentParser(description="Accuracy of the exact answer against the information gain of the rounds.")
-parser.add_argument("domain", nargs="?", default="flights", help="a domain's name; flights where left out")
+parser.add_argument("domain", nargs="?", default="flights", help="a domain's name; flights if left out")
 name = parser.parse_args().domain
 print(f"{name}: aimed at, reached (nats a round), accuracy of the exact answer after the last round (%)")
 for aim in (None, 0.2, 0.4, 0.6, 0.8, 1.0):

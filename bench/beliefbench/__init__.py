@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from beliefbench.exact.latents import latents_of
     from beliefbench.language.chat_function import chat_agent
     from beliefbench.leaderboard.datatree import datatree
-    from beliefbench.leaderboard.ranking import leaderboard
+    from beliefbench.leaderboard.ranking import leaderboard, metrics
     from beliefbench.plugins.names import list_agents, list_domains, load_agent, load_domain, load_suite
     from beliefbench.protocol.episodes import Episodes, choice_probs
     from beliefbench.protocol.information import information_gain, informative
@@ -63,6 +63,7 @@ _HOME = {
     "load_agent": "plugins.names",
     "load_domain": "plugins.names",
     "load_suite": "plugins.names",
+    "metrics": "leaderboard.ranking",
     "posterior": "exact.inference",
     "predictive": "exact.inference",
     "predictives": "exact.inference",
@@ -107,6 +108,7 @@ __all__ = [
     "load_agent",
     "load_domain",
     "load_suite",
+    "metrics",
     "posterior",
     "predictive",
     "predictives",

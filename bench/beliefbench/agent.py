@@ -1,8 +1,8 @@
 """The agent contract: explicit state, many users at once, a random key for each user.
 
-An agent is anything with the members of `Agent`; no base class. It is made by a factory
-registered in the entry-point group ``beliefbench.agents``: ``factory(domain)``, or for a SPEC that names them
-``factory(domain, model=MODEL, key=value, ...)``, all as text.
+An agent is any object with the members of `Agent`; it needs no base class. A factory makes it. The factory is
+registered in the entry-point group ``beliefbench.agents`` and is called as ``factory(domain)``, or as ``factory(domain,
+model=MODEL, key=value, ...)`` if the SPEC gives a model or settings. All values are text.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from beliefbench.domain import OPTIONS, Domain, Feature
 
 @dataclass(frozen=True)
 class Brief:
-    """What a person in the assistant's place would be told: the item word, what the items are wanted for
-    (``"for my trips"``, or nothing), the features, and how an option reads.
+    """What the assistant knows before the first round: the word for an item, the purpose of the items (``"for my
+    trips"``, or an empty text), the features, and the text of an option.
     """
 
     item: str
@@ -40,21 +40,21 @@ class Prediction:
     Parameters
     ----------
     choice
-        int[users, sets]: the option it thinks the user wants, 0, 1 or 2; -1 where it gave no usable answer.
+        int[users, sets]: the option it thinks the user wants, 0, 1 or 2; -1 if it gave no usable answer.
     probs
         float[users, sets, 3], rows summing to 1; None for an agent that only chooses.
     text
-        object[users, sets]: what it said, where it said something.
+        object[users, sets]: the text that it wrote; None if it writes none.
     tokens
-        int[users, sets]: tokens read and written for the answer alone, where there are any.
+        int[users, sets]: tokens read and written for this answer alone; None if it counts none.
     seconds
-        float[users, sets]: time spent on the answer alone, where it can be told.
+        float[users, sets]: time spent on this answer alone; None if it is not measured.
     bounded
-        bool[users, sets]: whether an option has the most probability that it could have, since no more is known; None
-        where all is known.
+        bool[users, sets]: True if the probability of some option is only an upper bound; None if all probabilities are
+        exact.
     beliefs
-        float[users, scales, levels]: what it says the user wants, by the domain's questionnaire, the last axis summing
-        to 1; NaN for scales without a usable answer; None where it is not asked.
+        float[users, scales, levels]: its stated beliefs about the user, as answers to the domain's questionnaire. The
+        last axis sums to 1. NaN for scales without a usable answer; None if it is not asked.
     """
 
     choice: np.ndarray
@@ -68,7 +68,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Cost:
-    """What answers take: ``requests`` to a server, ``tokens`` read and written, and ``seconds``; about."""
+    """The estimated cost of answers: ``requests`` to a server, ``tokens`` read and written, and ``seconds``."""
 
     requests: int = 0
     tokens: int = 0
@@ -78,7 +78,7 @@ class Cost:
         return Cost(self.requests + other.requests, self.tokens + other.tokens, self.seconds + other.seconds)
 
     def times(self, factor: float) -> Cost:
-        """Return the cost of so many times the answers.
+        """Return the cost of ``factor`` times these answers.
 
         >>> Cost(10, 2000, 5.0).times(2.5)
         Cost(requests=25, tokens=5000, seconds=12.5)
@@ -88,7 +88,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class History:
-    """The state of an agent that needs no more than what happened: its users' keys, and their rounds so far.
+    """A state for agents that only need the past: the users' random keys, and their rounds so far.
 
     keys key[users], options float[users, rounds, 3, features], chosen int[users, rounds].
 
@@ -122,38 +122,40 @@ class History:
 
 
 class Agent(Protocol):
-    """Something that recommends options and learns from what it is told.
+    """The agent contract: an agent recommends options and learns from users' choices.
 
-    Three more members are optional: ``note`` (a few words that stand in its leaderboard row, such as "4-bit weights"),
-    ``users_per_call`` (how many users a call should hold, 1024 where it does not say; no answer may depend on it), and
-    ``cost(state, options) -> Cost``, where asking costs money: what `predict` would take, told without asking.
+    Four more members are optional. ``note``: a few words for its leaderboard row, such as "4-bit weights".
+    ``users_per_call``: the number of users in a call (default 1024); no answer may depend on it. ``quick_users``: for a
+    slow agent, the number of users in the quick preset (default: all of them). ``cost(state, options) -> Cost``: what
+    `predict` would cost, estimated without asking; for agents that cost money.
     """
 
     name: str
     version: str
     probabilistic: bool
-    """False: it only chooses; its ``probs`` are None."""
+    """False if the agent only chooses; then its ``probs`` are None."""
     privileged: bool
-    """True: ``begin`` is handed the truth, and the leaderboard marks it."""
+    """True if ``begin`` needs the users' true latents; the leaderboard marks such an agent."""
 
     def identity(self) -> Mapping[str, Any]:
-        """Return everything its answers depend on beside name and version, as JSON values: weights, words, dtype."""
+        """Return everything that its answers depend on besides name and version, as JSON values: weights, words,
+        dtype."""
         ...
 
     def begin(self, brief: Brief, keys: Any, truth: Mapping[str, np.ndarray] | None = None) -> Any:
-        """Return the state before anything is seen.
+        """Return the state before the first round.
 
         Parameters
         ----------
         keys
-            JAX random keys, key[users]; fold in the stage and the set before drawing.
+            JAX random keys, key[users]. Fold in the stage and the set before you draw.
         truth
             {latent site: value[users]} of the users, for privileged agents only; None for all others.
         """
         ...
 
     def predict(self, state: Any, options: np.ndarray) -> Prediction:
-        """Answer option sets, float[users, sets, 3, features]; leave the state as it is."""
+        """Answer option sets, float[users, sets, 3, features]. Does not change the state."""
         ...
 
     def observe(self, state: Any, options: np.ndarray, recommended: np.ndarray, chosen: np.ndarray) -> Any:
@@ -164,9 +166,9 @@ class Agent(Protocol):
         options
             float[users, 3, features]: the round's set.
         recommended
-            int[users]: what the agent answered for it; -1 where it gave no usable answer.
+            int[users]: what the agent answered for it; -1 if it gave no usable answer.
         chosen
-            int[users]: what the user wanted.
+            int[users]: the option that the user chose.
         """
         ...
 
@@ -179,11 +181,11 @@ def break_ties(scores: np.ndarray, keys: Any, stage: int, tolerance: float = 1e-
     scores
         float[users, sets, 3], larger is better.
     keys
-        key[users], as handed to ``begin``.
+        key[users], as given to ``begin``.
     stage
         Rounds seen so far.
     tolerance
-        Scores this close to the best tie with it.
+        Scores that are at most this much below the best tie with it.
 
     >>> import jax
     >>> keys = jax.random.split(jax.random.key(0), 1)

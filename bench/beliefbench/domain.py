@@ -29,9 +29,9 @@ class Feature:
     grid
         The values it takes, each in [0, 1], ascending.
     show
-        A value of the grid as a person reads it.
+        ``show(value) -> str``: a value of the grid as a person reads it.
     lower, higher
-        What a person strongly prefers who likes its low or its high values (`Questionnaire`): ``"cheaper flights"``.
+        What a person prefers who likes low or high values, for the `Questionnaire`: ``"cheaper flights"``.
 
     >>> stops = Feature("number_of_stops", "number of stops", (0.0, 0.5, 1.0), lambda value: f"{2 * value:.0f}")
     >>> stops.show(0.5)
@@ -81,17 +81,17 @@ class Questionnaire:
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """Users who were recorded, not simulated: what they were shown, and what they chose.
+    """Recorded users, in place of simulated ones: the options that they saw, and their choices.
 
     Parameters
     ----------
     options, chosen
         float[users, rounds, 3, features] and int[users, rounds].
     heldout, truth
-        float[heldout, 3, features], or float[users, heldout, 3, features] where each user has their own; and
-        int[users, heldout], what they chose there.
+        float[heldout, 3, features], or float[users, heldout, 3, features] where each user has their own; and int[users,
+        heldout], their choices in these sets.
     latents
-        {latent site: value[users]}: what they want; None where nobody knows.
+        {latent site: value[users]}: their true latents; None if they are unknown.
     """
 
     options: np.ndarray
@@ -103,47 +103,48 @@ class Recorded:
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """A domain; compared and hashed by identity.
+    """A domain: options, features, and a model of how users choose. Domains are compared and hashed by identity.
 
     Parameters
     ----------
     name, version
-        ``"flights"``, ``"1"``. Bump the version when numbers stop being comparable: it is part of every run's identity.
+        ``"flights"``, ``"1"``. Increase the version when numbers are no longer comparable: it is part of every run's
+        identity.
     item
         The word for one option: ``"Flight"``.
     features
         The columns of an option.
     model
-        NumPyro model ``model(options, choices=None)`` with options float[rounds, 3, features] and choices
-        int[rounds] (or None). Its latent sites are discrete and finite; its observed site ``"choice"`` has batch
-        shape [rounds]; rounds are independent given the latents. It may record ``"reward"``, float[rounds, 3], as a
-        deterministic site, which agents that reason about rewards need.
+        NumPyro model ``model(options, choices=None)`` with options float[rounds, 3, features] and choices int[rounds]
+        (or None). Its latent sites are discrete and finite; its observed site ``"choice"`` has batch shape [rounds];
+        rounds are independent given the latents. It may record ``"reward"``, float[rounds, 3], as a deterministic site;
+        some agents need it.
     draw
         ``draw(key, sets) -> float[sets, 3, features]``, traceable by JAX. It may keep an identity (a product's
         number) in a feature that the model does not use, so that ``describe`` can name it.
     describe
         ``describe(option)`` -> the text of one option, float[features], without the leading ``"Flight 1: "``.
     purpose
-        What the options are wanted for, as a person says it: ``"for my trips"``.
+        The purpose of the options, as a person says it: ``"for my trips"``.
     information
-        Nats that each round's set should tell about a user (`beliefbench.informative`); None: sets as ``draw`` gives
+        Target for the information gain of each round, in nats (`beliefbench.informative`); None: sets as ``draw`` gives
         them.
     heldout
-        ``"shared"``: all users are asked the same held-out sets; ``"own"``: every user has sets of their own.
+        ``"shared"``: all users have the same held-out sets; ``"own"``: every user has sets of their own.
     recorded
-        The users, where they were recorded; ``user_model`` and the draws then stay unused.
+        The recorded users, if there are any. Then ``user_model`` and ``draw`` are not used.
     user_model
-        The model that users are simulated from, where it differs from ``model``; the same latent sites.
+        The model that users are simulated from, with the same latent sites. Default: ``model``.
     pymc_model
-        ``pymc_model(options, choices) -> pymc.Model``: the same model written independently, its latent sites under
-        the same names; what ``beliefbench check`` compares with.
+        ``pymc_model(options, choices) -> pymc.Model``: the same model written independently, with the same names of
+        latent sites. ``beliefbench check`` compares the two.
     questionnaire
-        What a person can be asked about what they want; None where an answer would say nothing of the latents.
+        Questions about a person's preferences; None if answers would not depend on the latents.
     vary
-        ``vary(key="value", ...)``: the domain with other settings, whatever it has; what a SPEC such as
-        ``flights,user_lapse=0.2`` asks for. Raises ``ValueError`` for a setting that it does not have.
+        ``vary(key="value", ...) -> Domain``: the domain with other settings, as the SPEC ``flights,user_lapse=0.2``
+        asks for. Raises ``ValueError`` for an unknown setting.
     parameters
-        What else the numbers depend on, as JSON values; part of every run's identity.
+        Everything else that the numbers depend on, as JSON values; part of every run's identity.
     """
 
     name: str

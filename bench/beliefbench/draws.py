@@ -1,4 +1,4 @@
-"""Random keys by path: every draw of the benchmark names what it is for, so that no order of work can change it."""
+"""Random keys by path: every draw of the benchmark has a named key, so that the order of work cannot change it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors a person can act on: one sentence each, with what was given, what was expected, and how to mend it."""
+"""Errors that a person can act on: one sentence each, with what was given, what was expected, and how to fix it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from difflib import get_close_matches
 
 
 class BeliefBenchError(Exception):
-    """Something failed while doing what was asked (exit status 1)."""
+    """Something failed (exit status 1)."""
 
     exit_status = 1
 
 
 class UsageError(BeliefBenchError):
-    """What was asked for is wrong: an unknown name, a path that is not there, a number out of range (exit status 2)."""
+    """The call is wrong: an unknown name, a missing path, a number out of range (exit status 2)."""
 
     exit_status = 2
 
@@ -23,7 +23,7 @@ class ContradictionError(BeliefBenchError):
 
 
 class TooLargeError(BeliefBenchError):
-    """A hypothesis space does not fit the memory budget."""
+    """A hypothesis space does not fit into the memory budget."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
@@ -40,6 +40,15 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(known)) or 'none'}."
     return UsageError(f"there is no {kind} '{name}'; {hint} (`beliefbench list` shows all)")
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "request"), counted(2000, "request")
+    ('1 request', '2,000 requests')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def in_short(error: BaseException) -> str:

@@ -12,9 +12,9 @@ from scipy import stats
 def clustered_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Return the interval of the mean of a share over users, clipped to [0, 1].
 
-    Student's t on the users' means (the cluster-robust interval for clusters of equal size). Where every user has the
-    same value their spread says nothing, and the Wilson interval for that many trials is given instead; where there is
-    one user, nothing is known: (0, 1).
+    Student's t on the users' means, which is the cluster-robust interval for clusters of equal size. If every user has
+    the same value, their spread carries no information, and the Wilson interval for that many trials is returned. With
+    one user the interval is (0, 1).
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ class Estimate(NamedTuple):
 def clustered_slope(x: np.ndarray, y: np.ndarray, level: float = 0.95) -> Estimate | None:
     """Return the slope of the least-squares line (with an intercept) of y on x, its interval clustered by user.
 
-    The interval is that of the cluster-robust sandwich variance (Liang and Zeger, 1986), times users / (users - 1),
-    with Student's t. None where x does not vary or there is one user.
+    The interval uses the cluster-robust sandwich variance (Liang and Zeger, 1986) times users / (users - 1), and
+    Student's t. None if x does not vary, or with one user.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def clustered_slope(x: np.ndarray, y: np.ndarray, level: float = 0.95) -> Estima
 def clustered_ratio(above: np.ndarray, below: np.ndarray, level: float = 0.95) -> Estimate | None:
     """Return the ratio of two means over users with its interval (delta method, Student's t).
 
-    None where the mean below is 0 or there is one user.
+    None if the mean of ``below`` is 0, or with one user.
 
     Parameters
     ----------

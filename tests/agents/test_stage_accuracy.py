@@ -44,18 +44,23 @@ def accuracy(agent: str, seed: int) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("agent", "expected", "first"),
-    [("bayesian", PREDICTIVE, 0), pytest.param("bayesian-mean", MEAN_REWARD, 1, marks=pytest.mark.reference)],
+    ("agent", "expected", "first", "seeds", "within"),
+    [
+        ("bayesian", PREDICTIVE, 0, 2, 1.5),
+        pytest.param("bayesian", PREDICTIVE, 0, 10, 0.7, marks=pytest.mark.reference),
+        pytest.param("bayesian-mean", MEAN_REWARD, 1, 10, 0.7, marks=pytest.mark.reference),
+    ],
 )
-def test_stage_accuracies_are_the_reference_ones(agent, expected, first):
-    """Ten seeds, 0 to 9: each stage within 2.2 points of the reference, and their mean within 0.7.
+def test_stage_accuracies_are_the_reference_ones(agent, expected, first, seeds, within, record_property):
+    """Seeds from 0: each stage within 2.2 points of the reference, and their mean within 0.7 where there are ten.
 
-    A seed scatters by 0.35 to 0.65 points, so that this fails with probability of about 1% at ten random seeds. Before
+    A seed scatters by 0.35 to 0.65 points, so that this fails with probability of about 1% at random seeds. Before
     any round all of ``bayesian-mean``'s rewards are 0 and it guesses: its stage 0 is chance, tested below.
     """
-    found = np.array([accuracy(agent, seed) for seed in range(10)])
+    found = np.array([accuracy(agent, seed) for seed in range(seeds)])
+    record_property("accuracy after 0 to 5 rounds, %", found.mean(axis=0).round(1).tolist())
     assert (abs(found - expected)[:, first:] < 2.2).all(), found.round(1)
-    assert (abs(found.mean(axis=0) - expected)[first:] < 0.7).all(), found.mean(axis=0).round(2)
+    assert (abs(found.mean(axis=0) - expected)[first:] < within).all(), found.mean(axis=0).round(2)
 
 
 def test_the_mean_rule_guesses_before_any_round():

@@ -126,11 +126,11 @@ BROKEN_AGENTS = {
     FourthOption: ("answers", "choices are 0, 1, 2, or -1 for none; got 3 to 3."),
     Counting: (
         "predict leaves the state as it is",
-        "asked the same again, it answered otherwise: 20 of 20 choices differ.",
+        "it answered differently when it was asked again: 20 of 20 choices differ.",
     ),
     Gossip: ("one user alone", "alone at stage 0, user 0 got others: a probability differs by"),
     Insistent: ("no usable answer", "raised IndexError: no option -1."),
-    Forgetful: ("replay", "told the same rounds again without being asked, it answered otherwise"),
+    Forgetful: ("replay", "it answered differently after a replay of the same rounds"),
     Unwritten: ("identity", "raised TypeError: Object of type object is not JSON serializable."),
     Speechless: ("members", "there is no method predict."),
     Unmade: ("made", "raised OSError: no weights here."),

@@ -10,7 +10,14 @@ import numpyro.distributions as dist
 import pytest
 
 import beliefbench as bb
-from beliefbench.checking.cross_check import compare_log_joint, compare_sampling, cross_check, simulated_histories
+from beliefbench.checking import cross_check as cross_checks
+from beliefbench.checking.cross_check import (
+    DRAWS,
+    compare_log_joint,
+    compare_sampling,
+    cross_check,
+    simulated_histories,
+)
 from beliefbench.checking.results import CheckFailedError, Evidence, run_check
 
 pm = pytest.importorskip("pymc")
@@ -38,14 +45,21 @@ def failure(compare, domain, history, *rest):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "points"), [("flights-3", 124), pytest.param("flights", 624, marks=pytest.mark.reference)]
+    ("name", "points", "draws"),
+    [
+        ("flights-3", 124, 2 * FEW),
+        pytest.param("flights-3", 124, DRAWS, marks=pytest.mark.reference),
+        pytest.param("flights", 624, DRAWS, marks=pytest.mark.reference),
+    ],
 )
-def test_flights_agree_with_pymc(name, points, draw_seed):
+def test_flights_agree_with_pymc(monkeypatch, record_property, name, points, draws, draw_seed):
+    monkeypatch.setattr(cross_checks, "compare_sampling", partial(compare_sampling, draws=draws))
     found = cross_check(bb.load_domain(name), seed=draw_seed)
     assert [result for result in found.findings if not result.passed] == []
     assert [result.numbers.get("points") for result in found.findings] == [points, points, points, None]
     assert min(result.numbers.get("at_minus_infinity", np.inf) for result in found.findings) > points / 2
     sampled = found.findings[-1].numbers
+    record_property("max |z|, and its bound", (round(sampled["max_abs_z"], 2), round(sampled["z_bound"], 2)))
     assert sampled["posterior_mass_visited"] > 0.999
     assert sampled["hypotheses_due"] >= 10
     again = Evidence.model_validate_json(found.model_dump_json(indent=2))
@@ -55,11 +69,13 @@ def test_flights_agree_with_pymc(name, points, draw_seed):
 
 
 @pytest.mark.slow
-def test_a_tie_that_goes_to_the_first_option_is_caught(flights):
+def test_a_tie_that_goes_to_the_first_option_is_caught():
+    flights = bb.load_domain("flights-3")
+
     def to_the_first(options, choices):
         with pm.Model() as model:
-            person = pm.Categorical("person", p=np.full(624, 1 / 624))
-            people = np.array([w for w in np.ndindex(5, 5, 5, 5) if w != (2, 2, 2, 2)]) / 2 - 1
+            person = pm.Categorical("person", p=np.full(124, 1 / 124))
+            people = np.array([w for w in np.ndindex(5, 5, 5) if w != (2, 2, 2)]) / 2 - 1
             reward = (np.asarray(options) * pm.math.stack(list(people))[person]).sum(axis=-1)
             first = pm.math.eq(reward.argmax(axis=-1)[:, None], np.arange(3)[None])
             pm.Categorical("choice", p=first.astype("float64"), observed=choices)
@@ -67,7 +83,7 @@ def test_a_tie_that_goes_to_the_first_option_is_caught(flights):
 
     wrong = domain_like(flights, pymc_model=to_the_first)
     sentences = [failure(compare_log_joint, wrong, history) for history in simulated_histories(flights, seed=0)[1:]]
-    assert all("of 624 hypotheses are possible in one model alone" in sentence for sentence in sentences)
+    assert "of 124 hypotheses are possible in one model alone" in sentences[0]
 
 
 def domain_like(domain, **changes):
@@ -90,11 +106,11 @@ def test_the_same_model_passes(coins, history):
     assert numbers["max_abs_z"] < numbers["z_bound"]
 
 
-@pytest.mark.parametrize("slip", [{"prior": 0.7}, {"hit": 0.75}], ids=["prior", "likelihood"])
+@pytest.mark.parametrize("slip", [{"prior": 0.5}, {"hit": 0.6}], ids=["prior", "likelihood"])
 def test_a_slip_in_the_model_is_caught_twice(coins, history, slip):
     wrong = domain_like(coins, pymc_model=partial(coin_pymc, **slip))
     assert "log joints differ by up to" in failure(compare_log_joint, wrong, history)
-    assert "Monte Carlo standard errors from the exact one" in failure(compare_sampling, wrong, history, 5 * FEW)
+    assert "Monte Carlo standard errors from the exact one" in failure(compare_sampling, wrong, history, FEW)
 
 
 def test_latent_sites_of_other_names_are_told(coins, history):

@@ -17,7 +17,7 @@ from beliefbench.plugins.names import names
 # Of the web shopping categories, which differ in their data alone, one; larger flights, which differ in their number of
 # features alone, among the reference tests.
 DOMAINS = sorted({bb.load_suite(name)[0].name for name in names("domain")})
-LARGER = ("flights-3", "flights-5", "flights-6", "flights-7", "flights-8")
+LARGER = ("flights", "flights-3", "flights-5", "flights-6", "flights-7", "flights-8")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ BROKEN_DOMAINS = {
     "drawn without the key": (
         {"draw": lambda key, sets: np.random.default_rng().integers(0, 3, (sets, 3, 1)) / 2},
         "draw",
-        "draw gave other sets for the same key; it may depend on the key alone.",
+        "draw gave other sets for the same key; it must depend on the key alone.",
     ),
     "drawn in NumPy": (
         {"draw": lambda key, sets: thirds(sets, 0.5 * (int(jax.random.key_data(key)[1]) % 3))},
@@ -122,7 +122,7 @@ BROKEN_DOMAINS = {
     "one choice for all rounds": (
         {"model": one_for_all_rounds},
         "choice",
-        "site 'choice' has shape [] where rounds = 1; expected [1].",
+        "site 'choice' has shape [] for rounds = 1; expected [1].",
     ),
     "a fourth option": (
         {"model": model_of(lambda person, options: jnp.zeros((len(options), 4)))},
@@ -132,17 +132,17 @@ BROKEN_DOMAINS = {
     "rounds that look at each other": (
         {"model": model_of(lambda person, options: by_shine(person, options * (1 + options[0, 0, 0])))},
         "rounds independent",
-        "what is chosen from set 1 depends on the sets of other rounds.",
+        "the choice from set 1 depends on the sets of other rounds.",
     ),
     "choices that look at each other": (
         {"model": model_of(by_shine, told=lambda logits, choices: logits * choices.mean())},
         "rounds independent",
-        "what is chosen in a round depends on the choices that the model is told.",
+        "the choice in a round depends on the choices that the model observes.",
     ),
     "a taste for the first": (
         {"model": model_of(lambda person, options: by_shine(person, options) + jnp.array([0.5, 0.0, 0.0]))},
         "options exchangeable",
-        "naming the options of a set in another order changes a probability by",
+        "the order of the options in a set changes a probability by",
     ),
     "users of another kind": (
         {"user_model": model_of(by_shine, dist.DiscreteUniform(0, 4))},
@@ -170,3 +170,15 @@ def test_a_broken_member_hides_no_other_check(make_coins):
 
 def test_a_sound_domain_has_no_failing_finding(coins):
     assert all(result.passed for result in check_domain_contract(coins))
+
+
+def test_an_error_that_many_checks_meet_is_told_once(make_coins):
+    """Its model breaks wherever it is used."""
+
+    def broken(options, choices=None):
+        raise RuntimeError("the table of prices is missing")
+
+    results = check_domain_contract(make_coins("broken", 0.8, model=broken, user_model=broken))
+    details = {result.check: result.detail for result in results if not result.passed}
+    assert sum("the table of prices is missing" in detail for detail in details.values()) == 1
+    assert details["prior"] == details["choice"] == "fails like 'latent sites'."

@@ -95,22 +95,23 @@ def accuracy(name: str, seed: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("name", "expected", "within", "seeds"),
     [
-        ("hotels", (57.8, 80.5), 1.0, 5),
+        pytest.param("hotels", (57.8, 80.5), 1.0, 5, marks=pytest.mark.reference),
         ("flights-2", (73.0, 90.6), 2.0, 20),
         ("flights-3", (62.7, 85.3), 1.5, 5),
-        ("flights-5", (54.1, 76.5), 1.0, 5),
+        pytest.param("flights-5", (54.1, 76.5), 1.0, 5, marks=pytest.mark.reference),
         pytest.param("flights-6", (52.2, 72.8), 1.0, 5, marks=pytest.mark.reference),
         pytest.param("flights-7", (50.7, 69.8), 1.0, 5, marks=pytest.mark.reference),
         pytest.param("flights-8", (49.0, 69.0), 3.0, 1, marks=pytest.mark.reference),
     ],
 )
-def test_exact_accuracies_are_the_reference_ones(name, expected, within, seeds):
+def test_exact_accuracies_are_the_reference_ones(name, expected, within, seeds, record_property):
     """After rounds 1 and 5, averaged over the seeds 0, 1, ...: the deviations of single seeds are in the paper's notes.
 
     A seed of flights-2 scatters by 3.1 points after round 1: the mean of twenty is within 2 points but for 0.4% of
     the choices of twenty seeds; the others fail less often.
     """
     found = np.mean([accuracy(name, seed) for seed in range(seeds)], axis=0)
+    record_property("accuracy after rounds 1 and 5, %", found[[1, 5]].round(1).tolist())
     assert abs(found[1] - expected[0]) < within, found.round(2)
     assert abs(found[5] - expected[1]) < within, found.round(2)
 

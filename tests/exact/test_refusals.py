@@ -6,6 +6,7 @@ import numpyro.distributions as dist
 import pytest
 
 import beliefbench as bb
+from beliefbench.choice_models.linear import PAPER_WEIGHTS, weights_of
 from beliefbench.domain import describe_features
 from beliefbench.exact import inference, latents
 
@@ -111,3 +112,31 @@ def test_an_unknown_fallback_is_refused_whether_or_not_it_is_needed(flights):
         bb.posterior(flights, *nothing, on_contradiction="skip")
     with pytest.raises(ValueError, match="on_contradiction"):
         bb.predictive(flights, *nothing, np.zeros((1, 3, 4)), on_contradiction="skip")
+
+
+COIN = bb.Feature("coin", "coin", (0.0, 1.0), str)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"features": ()}, r"coins needs one feature or more, each with a name of its own; got \[\]"),
+        ({"features": (COIN, COIN)}, r"each with a name of its own; got \['coin', 'coin'\]"),
+        ({"item": " "}, "the item of coins is some text; got ' '"),
+        ({"version": 1}, "the version of coins is some text; got 1"),
+    ],
+    ids=["no feature", "one name twice", "no item", "a version that is a number"],
+)
+def test_a_linear_choice_domain_that_cannot_be_is_refused_in_a_sentence(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        bb.linear_choice(**{"name": "coins", "version": "1", "item": "Coin", "features": (COIN,)} | wrong)
+
+
+def test_values_between_those_of_the_grid_are_taken_as_they_are(flights):
+    """People may compare options that no simulation draws; equal rewards tie, and others do not."""
+    options = np.full((1, 3, 4), 0.25)
+    options[0, 0, 0] = 0.26
+    found = bb.posterior(flights, options, np.array([0]))
+    weights = np.asarray(weights_of(np.arange(len(found)), 4, PAPER_WEIGHTS))
+    assert found[weights[:, 0] < 0].max() == 0
+    assert found[weights[:, 0] > 0].min() > found[weights[:, 0] == 0].max() > 0

@@ -17,7 +17,7 @@ from beliefbench.language.alternatives import levels_of, options_of
 from beliefbench.language.assistant import Assistant
 from beliefbench.language.prompts import PromptStyle
 from beliefbench.leaderboard.forms.markdown import to_markdown
-from beliefbench.leaderboard.forms.terminal import to_text
+from beliefbench.leaderboard.forms.terminal import to_full_text
 from beliefbench.leaderboard.ranking import read_leaderboard
 
 LEVELS = np.array([0.05, 0.1, 0.2, 0.25, 0.4])
@@ -213,7 +213,7 @@ def test_what_is_not_stated_is_no_belief(flights, tmp_path):
     row = bb.leaderboard(tmp_path / "silent").iloc[0]
     assert np.isnan(row["belief_distance"])
     assert row["belief_coverage"] == row["coverage"] == row["belief_accuracy"] == 0
-    assert "cannot be used" in to_text(read_leaderboard(tmp_path / "silent"))
+    assert "cannot be used" in to_full_text(read_leaderboard(tmp_path / "silent"))
 
 
 def test_who_chooses_by_beliefs_is_consistent_with_them(flights, tmp_path):
@@ -225,15 +225,15 @@ def test_tables_show_beliefs_and_what_answers_took_where_there_are_any(flights, 
     protocol = {"users": 2, "rounds": 1, "heldout": 3, "results": tmp_path}
     bb.run(flights, "first", **protocol)
     plain = read_leaderboard(tmp_path)
-    for page in (to_markdown(plain), to_text(plain)):
+    for page in (to_markdown(plain), to_full_text(plain)):
         assert "tokens" not in page
         assert "elief" not in page
     bb.run(flights, scoring(flights, ScriptedModel(), beliefs="yes"), **protocol)
     both = read_leaderboard(tmp_path)
     tokens = f"{2 * (4 + 3) * 7 + 2 * 2 * 4 * 7:,}"
-    for page in (to_markdown(both), to_text(both)):
+    for page in (to_markdown(both), to_full_text(both)):
         assert tokens in page
     assert "beliefs 0" in to_markdown(both)
-    assert "Stated beliefs: distance to the exact ones" in to_text(both)
+    assert "Stated beliefs: distance to the exact ones" in to_full_text(both)
     assert len([line for line in to_markdown(both).splitlines() if "script" in line]) == 3  # answers, ECE, beliefs
     assert len([line for line in to_markdown(both).splitlines() if "first" in line]) == 2

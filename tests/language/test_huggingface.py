@@ -115,7 +115,7 @@ def test_an_adapter_is_scored_as_peft_does_and_is_part_of_the_identity(make_mode
     assert {adapter / ADAPTER_CONFIG, adapter / ADAPTER_WEIGHTS} <= set(locate(str(folder), str(adapter)).files())
 
 
-@pytest.mark.parametrize(("name", "says"), [("nowhere", "there is no adapter folder"), ("model", "is no adapter")])
+@pytest.mark.parametrize(("name", "says"), [("nowhere", "there is no adapter folder"), ("model", "is not an adapter")])
 def test_what_is_no_adapter_is_said_at_once(make_model, tmp_path, name, says):
     with pytest.raises(UsageError, match=says):
         locate(str(make_model()), str(tmp_path / name))
@@ -146,11 +146,21 @@ def test_a_models_own_code_is_run_only_where_that_is_asked_for(make_model, monke
     code = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnForCausalLM"}
     folder = make_model(auto_map=code, model_type="own")
     (folder / "own.py").write_text(OWN_CODE)
-    with pytest.raises(BeliefBenchError, match="add trust_remote_code=yes where you trust it"):
+    with pytest.raises(BeliefBenchError, match="add trust_remote_code=yes if you trust it"):
         HuggingFaceModel(locate(str(folder)), "float32").score([TALK], ANSWERS)
     trusted = locate(str(folder), own_code=True)
     assert folder / "own.py" in trusted.files()
     assert HuggingFaceModel(trusted, "float32").score([TALK], ANSWERS).log_probs.shape == (1, 2, 3)
+
+
+def write_out(writer) -> None:
+    for write in (
+        writer.write_header_to_file,
+        writer.write_kv_data_to_file,
+        writer.write_tensors_to_file,
+        writer.close,
+    ):
+        write()
 
 
 def write_gguf(file) -> np.ndarray:
@@ -187,13 +197,7 @@ def write_gguf(file) -> np.ndarray:
         for name, size in sizes.items():
             packed = gguf.quants.quantize(rng.normal(0, 0.3, size).astype(np.float32), kind)
             writer.add_tensor(f"blk.{layer}.{name}.weight", packed, raw_dtype=kind)
-    for write in (
-        writer.write_header_to_file,
-        writer.write_kv_data_to_file,
-        writer.write_tensors_to_file,
-        writer.close,
-    ):
-        write()
+    write_out(writer)
     return gguf.quants.dequantize(packed, kind)
 
 
@@ -219,13 +223,7 @@ def test_a_gguf_file_is_a_model_as_any_other(tmp_path):
 def test_a_gguf_file_is_parsed_once_while_a_model_is_loaded(tmp_path):
     writer = gguf.GGUFWriter(tmp_path / "tiny.gguf", "llama")
     writer.add_name("tiny")
-    for write in (
-        writer.write_header_to_file,
-        writer.write_kv_data_to_file,
-        writer.write_tensors_to_file,
-        writer.close,
-    ):
-        write()
+    write_out(writer)
     reader = gguf.GGUFReader
     with gguf_parsed_once():
         assert gguf.GGUFReader(tmp_path / "tiny.gguf") is gguf.GGUFReader(tmp_path / "tiny.gguf")

@@ -20,9 +20,9 @@ from beliefbench.skill import model
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     for agent in ("bayesian", "random", "first"):
-        bb.run("flights", agent, users=9, rounds=2, heldout=6, results=folder)
-    bb.run("flights-2", "random", users=4, rounds=2, heldout=5, results=folder)
-    bb.run("flights-2", "first", users=24, heldout=5, rounds=2, results=folder, until_width=0.9)
+        bb.run("flights", agent, users=9, rounds=2, heldout=4, results=folder)
+    bb.run("flights-2", "random", users=4, rounds=2, heldout=4, results=folder)
+    bb.run("flights-2", "first", users=24, heldout=4, rounds=2, results=folder, until_width=0.9)
     return folder
 
 
@@ -61,15 +61,27 @@ def test_published_figures_are_those_of_the_paper():
     assert len(published("flights")) == 16
 
 
+def drawn_at_random(groups):
+    """A posterior of the right shape: that there is one is tested here, and not what it says."""
+    rng = np.random.default_rng(0)
+    stages = groups[0].runs[0].right.shape[1]
+    sizes = {"exact": (len(groups), stages), "closed": (len(model.agents_of(groups)), stages)}
+    sites = {
+        name: rng.random((1, 50, *size)) for name, size in {**sizes, "between_agents": (), "over_domains": ()}.items()
+    }
+    return model.Draws(
+        rng.random((1, 50, sum(len(one.runs) for one in groups), stages)), sites, np.zeros((1, 50), bool)
+    )
+
+
 def test_a_datatree_holds_what_the_runs_do(results, tmp_path, call, monkeypatch):
-    for name, value in {"CHAINS": 1, "WARMUP": 50, "DRAWS": 50}.items():  # that there is a posterior, not what it says
-        monkeypatch.setattr(model, name, value)
+    monkeypatch.setattr(model, "fit", drawn_at_random)
     out = tmp_path / "runs.nc"
     status, _, said = call("export", "--results", str(results), "--out", str(out))
     assert status == 0, said
     tree = open_datatree(out, engine="h5netcdf").load()
     predictions = tree["flights/predictions"]
-    assert dict(predictions.sizes) == {"agent": 3, "user": 9, "round": 3, "item": 6, "option": 3}
+    assert dict(predictions.sizes) == {"agent": 3, "user": 9, "round": 3, "item": 4, "option": 3}
     rows = {row.fields["agent"]: row.answers() for row in read_leaderboard(results).groups()[0]}
     for agent, answers in rows.items():
         told = predictions.sel(agent=agent)

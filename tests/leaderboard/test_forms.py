@@ -90,7 +90,7 @@ def test_markdown_has_a_line_for_each_agent_in_order(three_runs):
     ]
     assert lines[2][header.index("log score")] == "-"
     assert lines[1][header.index("log score")] == "0.847"  # -.7 ln .8 - .3 ln .1
-    assert "told the truth" in text
+    assert "is given the users' true preferences" in text
 
 
 def test_csv_has_a_line_for_each_agent_and_round(three_runs):
@@ -135,13 +135,13 @@ def test_the_terminal_shows_every_agent_and_its_accuracies(three_runs, width):
 @pytest.mark.parametrize("form", ["table", "md", "latex"])
 def test_verified_rows_stand_apart_whatever_others_claim(three_runs, form):
     board = read_leaderboard(three_runs)
-    shown = writer(form)(board)
+    shown = writer(form, full=True)(board)
     assert "not verified" not in shown  # all alike
     some = [replace(row, verified=row.fields["agent"] == "hand") for row in board.rows]
-    text = writer(form)(Leaderboard(some, []))
+    text = writer(form, full=True)(Leaderboard(some, []))
     lines = [line for line in text.splitlines() if any(word in line for word in ("hand", "not verified", "oracle"))]
     order = ["hand" if "hand" in line else "oracle" if "oracle" in line else "not verified" for line in lines]
-    tables = [one for one, line in zip(order, lines, strict=True) if "anks are among all rows" not in line]
+    tables = [one for one, line in zip(order, lines, strict=True) if "anks count all rows" not in line]
     assert tables == ["hand", "not verified", "oracle"] * (len(tables) // 3)
     assert len(tables) >= 3
 

@@ -1,4 +1,4 @@
-"""What the repository publishes: its runs, the page and the table made of them, and the README that shows it."""
+"""What the repository publishes: its runs, and the table made of them (tests/test_readme.py: the README shows it)."""
 
 from pathlib import Path
 
@@ -14,12 +14,6 @@ def sections(markdown):
     """The groups of a Markdown leaderboard by their titles."""
     parts = ("\n" + markdown).split("\n**")[1:]
     return {part.split("**")[0]: part.split("**")[1].strip() for part in parts}
-
-
-def test_the_readme_shows_the_published_table():
-    shown = sections((RESULTS / "leaderboard.md").read_text())
-    title, of_flights = next((title, text) for title, text in shown.items() if title.startswith("flights (version"))
-    assert f"**{title}**\n\n{of_flights}\n" in (RESULTS.parent / "README.md").read_text()
 
 
 @pytest.mark.slow

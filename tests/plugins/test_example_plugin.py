@@ -1,4 +1,4 @@
-"""The package that CONTRIBUTING walks through: installed beside a wheel of ours, and as files not packaged."""
+"""The package that docs/plugins.md walks through: installed beside a wheel of ours, and as files not packaged."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def beliefbench_in(site: Path, cwd: Path, *arguments: str | Path) -> subprocess.
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
-RUN = ("run", "--domain", "restaurants", "--users", "4", "--heldout", "4", "--agent", "regular")
+RUN = ("run", "--domain", "restaurants", "--users", "4", "--rounds", "2", "--heldout", "4", "--agent", "regular")
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_installed_it_is_listed_and_run_and_not_packaged_it_gives_the_same_answe
 
     done = beliefbench_in(site, tmp_path, *RUN, "--agent", "bayesian", "--results", "package")
     assert done.returncode == 0, done.stderr
-    assert "restaurants (version 1): 4 users, 5 rounds, 4 held-out sets, seed 0" in done.stdout
+    assert "restaurants (version 1): 4 users, 2 rounds, 4 held-out sets, seed 0" in done.stdout
     package = {file.parent.parent.name: file for file in tmp_path.rglob("rows.parquet")}
     assert set(package) == {"bayesian", "regular"}
 

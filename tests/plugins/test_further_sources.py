@@ -47,6 +47,6 @@ def test_what_a_source_brings_is_listed(install):
 def test_a_broken_source_is_told_and_harms_no_other(install, name, says):
     install(name)
     (error,) = broken_sources()
-    assert str(error).startswith(f"source 'shelf' (shelf:{name}) brings nothing: ")
+    assert str(error).startswith(f"source 'shelf' (shelf:{name}) provides nothing: ")
     assert says in str(error)
     assert bb.load_domain("flights-2").item == "Flight"

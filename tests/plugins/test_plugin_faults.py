@@ -12,7 +12,7 @@ from beliefbench.cli import main as cli
 from beliefbench.plugins.names import load_agent, load_domain, load_suite
 from beliefbench.plugins.sources import add_plugin_folder, broken_sources, forget_plugin_folders
 
-SMALL = ("--users", "2", "--rounds", "1", "--heldout", "2")
+SMALL = ("--users", "2", "--rounds", "2", "--heldout", "4")  # as in other tests, which then share what is compiled
 TRAINS = """
 import dataclasses
 import beliefbench as bb, jax.numpy as jnp, numpyro, numpyro.distributions as dist
@@ -101,7 +101,7 @@ def test_a_module_that_breaks_is_told_in_a_sentence(provide, call, monkeypatch, 
         ("thing = 'a string'", "is of type str; expected a beliefbench.Domain, or a tuple of them."),
         ("thing = ()", "is of type empty tuple; expected a beliefbench.Domain, or a tuple of them."),
         ("thing = (trains(), 3)", "is of type Domain, int; expected a beliefbench.Domain, or a tuple of them."),
-        ("thing = (trains(), trains())", "two of its domains call themselves 'trains'; give each a name of its own."),
+        ("thing = (trains(), trains())", "two of its domains have the name 'trains'; give each its own name."),
         ("thing = trains(version=2)", "cannot be used: its version is 2; expected some text."),
         ("thing = trains(name=None)", "cannot be used: its name is None; expected some text."),
         (
@@ -109,7 +109,7 @@ def test_a_module_that_breaks_is_told_in_a_sentence(provide, call, monkeypatch, 
             "its features are ('price',); expected a tuple of one beliefbench.Feature",
         ),
         ("thing = trains(draw=3)", "cannot be used: it has no function draw."),
-        ("thing = trains(name='flights')", "it calls itself 'flights', which is another's name (beliefbench, "),
+        ("thing = trains(name='flights')", "its name is 'flights', which another plugin has already (beliefbench, "),
     ],
 )
 def test_a_domain_of_a_wrong_kind_is_told_in_a_sentence(provide, call, monkeypatch, source, sentence):
@@ -131,7 +131,10 @@ def test_a_domain_of_a_wrong_kind_is_told_in_a_sentence(provide, call, monkeypat
         ("class thing(Diner): privileged = 'yes'", "its privileged is 'yes'; expected True or False"),
         ("class thing(Diner): predict = None", "it has no function predict"),
         ("class thing(Diner): users_per_call = 0", "its users_per_call 0; expected"),
-        ("class thing(Diner): name = 'bayesian'", "it calls itself 'bayesian', which is another's name (beliefbench, "),
+        (
+            "class thing(Diner): name = 'bayesian'",
+            "its name is 'bayesian', which another plugin has already (beliefbench, ",
+        ),
         (
             "def thing(domain): raise OSError('no weights.\\nLook.')",
             "agent 'diner' cannot be made: OSError: no weights.",
@@ -249,7 +252,7 @@ def test_an_agent_that_breaks_when_asked_fails_alone(plugin_folder, call):
     ("folder", "sentence"),
     [
         ("missing", "plugin folder 'missing' is not a folder; name one that holds plugin files (*.py)."),
-        ("empty", "plugin folder 'empty' holds no plugin file (*.py)."),
+        ("empty", "plugin folder 'empty' has no plugin file (*.py)."),
         ("a_file.py", "plugin folder 'a_file.py' is not a folder; name one that holds plugin files (*.py)."),
     ],
 )
@@ -274,7 +277,7 @@ def test_a_file_that_brings_nothing_is_named_and_the_others_are_read(plugin_fold
     status, out, (warning,) = call("list", "agents", "--plugins", str(plugin_folder))
     assert status == 0
     assert "diner" in out
-    assert warning == f"beliefbench: warning: plugin file '{plugin_folder / 'a_first.py'}' brings nothing: {sentence}"
+    assert warning == f"beliefbench: warning: plugin file '{plugin_folder / 'a_first.py'}' provides nothing: {sentence}"
 
 
 def test_a_file_that_asks_for_a_domain_is_run_once(plugin_folder, capsys):
@@ -283,6 +286,13 @@ def test_a_file_that_asks_for_a_domain_is_run_once(plugin_folder, capsys):
     assert load_domain("trains").name == "trains"
     assert broken_sources() == []
     assert capsys.readouterr().out == "run\n"
+
+
+def test_a_misspelt_agent_is_told_before_any_domain_is_loaded(call, monkeypatch):
+    monkeypatch.setattr(batch, "load_suite", lambda name: pytest.fail(f"{name} was loaded"))
+    status, out, (error,) = call("run", "--agent", "randm")
+    assert (status, out) == (2, "")
+    assert "there is no agent 'randm'; did you mean 'random'?" in error
 
 
 def test_a_misspelt_domain_of_a_suite_is_answered_by_check_too(call):

@@ -44,13 +44,13 @@ def test_expected_information_is_that_of_the_definition(flights, people, simulat
 
 
 def test_information_gained_is_the_rise_of_the_log_posterior_of_the_truth(flights):
-    episodes = Episodes(flights, Protocol(users=5, rounds=4, heldout=1))
+    episodes = Episodes(flights, Protocol(users=5, rounds=2, heldout=1))
     gain = information_gain(episodes)
     for place in range(5):
         person = episodes.latents["person"][place]
         held = [
             np.log(posterior(flights, episodes.options[place, :r], episodes.chosen[place, :r])[person])
-            for r in range(5)
+            for r in range(3)
         ]
         np.testing.assert_allclose(gain[place], np.diff(held), atol=1e-10)
 
@@ -63,12 +63,12 @@ def test_random_sets_tell_about_seven_tenths_of_a_nat_a_round(flights):
 
 
 @pytest.mark.slow
-def test_rounds_tell_what_they_are_drawn_for(flights):
+def test_rounds_tell_what_they_are_drawn_for():
     """Of 32 sets some tell about as much as asked for, but after few rounds none much more than 1 nat, and before any
     round none much less than 0.9: from the second round on, the mean is within 0.15 of 0.6."""
     gains, accuracies = [], []
     for nats in (0.1, 0.6, 1.09):
-        episodes = Episodes(informative(flights, nats), Protocol(users=100, rounds=5, heldout=30))
+        episodes = Episodes(informative(bb.load_domain("flights-3"), nats), Protocol(users=124, rounds=5, heldout=20))
         gains.append(information_gain(episodes))
         accuracies.append((episodes.exact[:, -1].argmax(axis=-1) == episodes.truth).mean())
     assert (abs(gains[1][:, 1:].mean(axis=0) - 0.6) < 0.15).all()

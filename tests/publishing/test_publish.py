@@ -101,7 +101,7 @@ def test_something_else_in_its_place_is_left_alone(local, folder_of, tmp_path, c
     else:
         (folder / "rows.parquet").write_bytes((folder / "rows.parquet").read_bytes()[:-9])
     there = {file: file.read_bytes() for file in folder.iterdir()}
-    with pytest.raises(bb.BeliefBenchError, match="holds something else than this run; remove it"):
+    with pytest.raises(bb.BeliefBenchError, match="contains something else than this run; remove it"):
         publish(folder_of(local, "random"), tmp_path)
     assert {file: file.read_bytes() for file in folder.iterdir()} == there
 
@@ -119,7 +119,7 @@ def test_exact_answers_that_differ_are_refused(local, folder_of, tmp_path):
         if name == "a rounding":
             assert publish(folder_of(local, "random"), tmp_path).anew
         else:
-            with pytest.raises(bb.BeliefBenchError, match="holds other exact answers than this run"):
+            with pytest.raises(bb.BeliefBenchError, match="has other exact answers than this run"):
                 publish(folder_of(local, "bayesian-mean"), tmp_path)
         assert shared.read_bytes() == written
     shared.write_bytes(b"PAR1")
@@ -131,7 +131,7 @@ def test_a_run_without_its_exact_answers_says_where_they_should_be(local, folder
     done = publish(folder_of(local, "random"), tmp_path)
     (shared,) = tmp_path.rglob("exact-*.parquet")
     shared.unlink()
-    with pytest.raises(DamagedFileError, match=r"its exact answers lie in .*, which is not there"):
+    with pytest.raises(DamagedFileError, match=r"its exact answers are in .*, which is missing"):
         RunStore(done.folder).rows()
     (problem,) = read_leaderboard(tmp_path).problems
     assert str(shared) in problem
@@ -154,7 +154,7 @@ def unfinished(local, folder_of, tmp_path) -> Path:
 
 
 def test_an_unfinished_run_is_refused(unfinished, tmp_path):
-    with pytest.raises(bb.BeliefBenchError, match="is not finished; run it again to go on where it stopped"):
+    with pytest.raises(bb.BeliefBenchError, match="is not finished; run it again to continue it"):
         publish(unfinished, tmp_path / "out")
 
 
@@ -163,7 +163,7 @@ def test_a_run_that_is_not_whole_is_refused(local, folder_of, tmp_path):
     store.folder.mkdir()
     store.write_record(RunStore(folder_of(local, "random")).record())
     pq.write_table(RunStore(folder_of(local, "random")).rows()[:-1], store.rows_file)
-    with pytest.raises(bb.BeliefBenchError, match=r"1 answers are missing, .* Only whole runs are published"):
+    with pytest.raises(bb.BeliefBenchError, match=r"1 answers are missing, .* Only complete runs can be published"):
         publish(store.folder, tmp_path / "out")
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import beliefbench as bb
-from beliefbench.publishing.evidence import verified
+from beliefbench.publishing.evidence import read_evidence, verified
 from beliefbench.publishing.publish import publish
 from beliefbench.publishing.verify import verify_all, verify_run
 from beliefbench.running.store import RunStore
@@ -31,7 +31,7 @@ def test_untouched_runs_pass_wherever_they_lie(published):
 def test_a_run_that_is_not_published_passes_but_for_what_would_attest_it(local, folder_of):
     report = verify_run(folder_of(local, "bayesian"))
     assert report.passed, said(report)
-    assert report.left_out == ["nothing attests its files: there is no evidence.json, since it is not published."]
+    assert report.left_out == ["no evidence for its files: there is no evidence.json, because it is not published."]
     assert not verified(report.folder)
 
 
@@ -67,6 +67,15 @@ def test_a_run_that_stopped_early_passes(tmp_path):
     assert failed(verify_run(folder)) == {"stopping"}
 
 
+def test_a_run_of_a_sample_passes_and_its_command_asks_for_the_sample(tmp_path):
+    done = bb.run("flights-2", "random", users=6, rounds=2, heldout=5, sample=2, results=tmp_path / "results")
+    folder = publish(done.folder, tmp_path / "out").folder
+    report = verify_run(folder, rerun=2)
+    assert report.passed, said(report)
+    assert "it ended after 2 users, as its rule (a sample of 2) says" in said(report)
+    assert read_evidence(folder).command.endswith("--users 6 --rounds 2 --heldout 5 --seed 0 --sample 2")
+
+
 # --- what cannot be checked here ------------------------------------------------------------------
 
 
@@ -86,13 +95,13 @@ def test_a_domain_that_is_not_here_is_no_failure(flights, tmp_path):
 def test_the_command_reports_each_run(call, published, folder_of):
     status, out, err = call("verify", str(published), "--rerun", "1")
     assert status == 0
-    assert out.count("ok    agent: 1 users asked again") == 3
-    assert "3 of 3 runs are sound in all that was checked" in err
+    assert out.count("ok    agent: 1 user asked again") == 3
+    assert "3 of 3 runs passed every check that was made" in err
     flip_answer(folder_of(published, "random"))
     status, out, err = call("verify", str(folder_of(published, "random")))
     assert status == 1
     assert "FAIL  files: rows.parquet was changed" in out
-    assert "0 of 1 runs are sound" in err
+    assert "0 of 1 run passed every check" in err
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["."], ["nowhere", "--rerun", "-1"], ["nowhere", "--seed", "x"]])

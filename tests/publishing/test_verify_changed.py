@@ -121,9 +121,9 @@ def test_sentences_say_what_is_wrong(published, folder_of):
     user = int(pq.read_table(folder / "rows.parquet", partitioning=None)["user"][0].as_py())
     drop_row(folder)
     report = said(verify_run(folder))
-    assert "FAIL  files: rows.parquet was changed: its SHA-256 is not that of evidence.json." in report
+    assert "FAIL  files: rows.parquet was changed: its SHA-256 is not the one in evidence.json." in report
     assert f"FAIL  rows: 1 answers are missing, such as user {user}, stage 0, own set." in report
-    assert "--    nothing was recomputed, since its rows are not whole." in report
+    assert "--    nothing was recomputed, because its rows are not complete." in report
 
 
 def test_a_run_that_lies_there_twice_is_found(published, folder_of):

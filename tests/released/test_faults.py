@@ -223,7 +223,7 @@ def test_a_fault_is_one_sentence_with_file_line_and_place(tmp_path, read, conten
 
 @pytest.mark.parametrize("read", [read_interactions, read_heldout, read_shopper_heldout])
 def test_a_file_that_cannot_be_opened_is_named(tmp_path, read):
-    with pytest.raises(UsageError, match=re.escape(f"{tmp_path / 'none.jsonl'} is not there")):
+    with pytest.raises(UsageError, match=re.escape(f"{tmp_path / 'none.jsonl'} does not exist")):
         read(tmp_path / "none.jsonl")
     with pytest.raises(UsageError, match=re.escape(f"{tmp_path} cannot be read (Is a directory)")):
         read(tmp_path)

@@ -98,8 +98,8 @@ def test_every_stored_choice_of_noiseless_users_is_theirs_and_ties_are_counted(f
         for one in [*files.sets[at], *files.heldout_sets]
     )
     assert said == [
-        "released/flights-2: 12 users, 5 rounds, 6 held-out sets; all 132 stored choices are what the stored weights "
-        f"want, {ties} of them one of several that tie."
+        "released/flights-2: 12 users, 5 rounds, 6 held-out sets; all 132 stored choices agree with the stored "
+        f"weights, {ties} of them tie with others."
     ]
 
 
@@ -156,7 +156,7 @@ def test_people_may_contradict_everything_and_have_no_truth_to_tell(tmp_path, da
     files = Files(tmp_path / "files", noise=0.8)
     import_path(files.write("flight_human"), lambda line: None)
     domain = bb.load_domain("released/people")
-    run = bb.run(domain, "bayesian", results=tmp_path / "results")
+    run = bb.run(domain, "bayesian", preset="paper", results=tmp_path / "results")
     exact = np.array([run.rows()[f"exact_{option}"].to_numpy() for option in range(3)])
     held = run.rows()["question"].to_numpy() >= 0
     np.testing.assert_allclose(exact[:, held].sum(axis=0), 1.0)
@@ -230,7 +230,7 @@ def test_an_unknown_feature_is_named_with_file_and_line(files):
         import_path(files.write(heldout=False), lambda line: None)
 
 
-@pytest.mark.parametrize(("path", "says"), [("nowhere", "is not there"), ("empty", "holds no interaction file")])
+@pytest.mark.parametrize(("path", "says"), [("nowhere", "is not there"), ("empty", "has no interaction file")])
 def test_nothing_to_import_is_a_wrong_call(tmp_path, data_folder, path, says):
     (tmp_path / "empty").mkdir()
     told = CliRunner().invoke(app, ["import", str(tmp_path / path)])

@@ -29,7 +29,7 @@ def test_shoppers_are_imported_with_their_heldout_file(tmp_path, data_folder):
     said: list[str] = []
     assert import_path(tmp_path / "files", said.append) == ["released/webshop-living-room-sets"]
     assert "3 shoppers" in said[0]
-    run = bb.run("released/webshop-living-room-sets", "bayesian", results=tmp_path / "results")
+    run = bb.run("released/webshop-living-room-sets", "bayesian", preset="paper", results=tmp_path / "results")
     assert run.rows().num_rows == 3 * (3 * 1 + 2)
     (tmp_path / "files/heldout/webshop/living_room_sets.jsonl").unlink()
     with pytest.raises(bb.UsageError, match="shoppers need their held-out file"):
@@ -55,8 +55,8 @@ def test_products_of_webshop_are_further_categories(tmp_path, data_folder):
     (tmp_path / "items_ins_v2_4.json").write_text(json.dumps(wanted))
     said: list[str] = []
     assert import_path(tmp_path, said.append) == ["products/jugs"]
-    assert said == ["items_shuffle_4.json: 4 products in 1 categories that leave two goals or more."]
+    assert said == ["items_shuffle_4.json: 4 products in 1 categories with two goals or more."]
     domain = bb.load_domain("products/jugs")
     assert domain.parameters["goals"] == 12  # 3 pairs of attributes, 4 of values
     assert domain.describe(np.asarray(domain.draw(jax.random.key(0), 1))[0, 0]).startswith("Jug number ")
-    assert bb.run(domain, "bayesian", users=3, heldout=2, results=tmp_path / "results").rows().num_rows == 3 * 17
+    assert bb.run(domain, "bayesian", users=3, rounds=2, heldout=2, results=tmp_path / "results").rows().num_rows == 24

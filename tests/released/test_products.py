@@ -198,7 +198,7 @@ def test_a_faulty_file_is_named(tmp_path, items, attributes, which, expected):
 def test_a_missing_file(tmp_path):
     files = written(tmp_path, BEDS)
     files[1].unlink()
-    assert refusal(files) == f"{files[1]} is not there; name a file that is."
+    assert refusal(files) == f"{files[1]} does not exist; name another file."
 
 
 @pytest.mark.parametrize(("items", "attributes"), [(BEDS, "{}"), ("[]", ATTRIBUTES)])
@@ -206,7 +206,7 @@ def test_files_that_leave_no_category_are_refused(tmp_path, items, attributes):
     files = written(tmp_path, items, attributes)
     assert refusal(files) == (
         f"{files[0]}: no category has 3 products and 2 goals (two attributes and two option values that one product "
-        "has); see whether items_ins_v2.json belongs with it."
+        "has); check that items_ins_v2.json belongs to it."
     )
 
 

@@ -162,7 +162,7 @@ def refused(expected: str, make: Callable[[], object]) -> None:
 def test_files_that_do_not_belong_together(tmp_path):
     refused("heldout-beds.jsonl: 3 users; expected 4, as in ", lambda: build(tmp_path, heldout=USERS[:3]))
     others = [without(one, "idx") for one in USERS[::-1]]
-    refused("heldout-beds.jsonl, line 1: the user wants something else", lambda: build(tmp_path, heldout=others))
+    refused("heldout-beds.jsonl, line 1: the user's goal is not the one in", lambda: build(tmp_path, heldout=others))
     unknown = [without({**one, "idx": one["idx"] + 1}, "goal_attrs", "goal_options") for one in USERS]
     refused("heldout-beds.jsonl, line 1: `idx` is 8, and 7 in ", lambda: build(tmp_path, heldout=unknown))
 
@@ -170,7 +170,7 @@ def test_files_that_do_not_belong_together(tmp_path):
 def test_what_makes_no_domain(tmp_path):
     refused("beds.jsonl: a lapse is fitted on other users; expected 2 users or more", lambda: build(tmp_path, [FIRST]))
     nothing = [FIRST, {**SECOND, "goal_attrs": [], "goal_options": {}}]
-    refused("beds.jsonl, line 2: the user wants nothing", lambda: build(tmp_path, nothing))
+    refused("beds.jsonl, line 2: the user has no goal", lambda: build(tmp_path, nothing))
     alike = [FIRST, {**FIRST, "idx": 8}]
     refused("beds.jsonl: what its users want makes 1 goal; expected 2 to 1,000,000", lambda: build(tmp_path, alike))
     few = [

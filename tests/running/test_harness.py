@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import beliefbench as bb
@@ -206,3 +207,21 @@ def test_an_error_of_beliefbench_itself_passes_as_it_is(flights, tmp_path, make_
 
     with pytest.raises(bb.UsageError, match=r"^name another model\.$"):
         bb.run(flights, changed(make_pupil(), predict=predict), results=tmp_path, **PROTOCOL)
+
+
+def test_a_run_is_shown_in_one_line_and_its_metrics_are_those_of_the_leaderboard(flights, tmp_path):
+    done = bb.run(flights, "first", users=3, rounds=2, heldout=4, results=tmp_path)
+    assert repr(done) == (f"<Run of first on flights: 3 users, 2 rounds, 4 held-out sets, seed 0, in {done.folder}>")
+    pd.testing.assert_frame_equal(bb.metrics(done), bb.leaderboard(tmp_path))
+
+
+def test_python_and_the_command_have_the_same_presets(flights, tmp_path):
+    identity = bb.run(flights, "first", results=tmp_path).record.identity
+    assert (identity.users, identity.rounds, identity.heldout) == (8, 5, 8)
+    with pytest.raises(bb.UsageError, match="there is no preset 'huge'; use quick, standard, paper"):
+        bb.run(flights, "first", preset="huge", results=tmp_path)
+
+
+def test_a_domain_that_cannot_be_used_is_refused_in_a_sentence(flights, tmp_path):
+    with pytest.raises(bb.UsageError, match="domain 'flights' cannot be used: its version is 1; expected some text"):
+        bb.run(replace(flights, version=1), "first", results=tmp_path)

@@ -75,7 +75,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_stopped(flights, tmp_path, ask
                 time.sleep(0.01)
             folder = parts[0].parent.parent
             if sitting == 0:
-                with pytest.raises(bb.BeliefBenchError, match="another process is at work on"):
+                with pytest.raises(bb.BeliefBenchError, match="another process is working in"):
                     bb.run(flights, Pupil(tmp_path / "intruder"), results=results, **PROTOCOL)
                 assert not (tmp_path / "intruder").exists()
             time.sleep(random.uniform(0, 0.3))

@@ -182,7 +182,7 @@ def test_what_an_agent_refuses_to_do_is_told_as_it_says_it(workers, tmp_path, de
 @pytest.mark.slow
 def test_a_worker_that_would_load_something_else_says_so(workers, tmp_path, desk):
     with pytest.raises(
-        bb.BeliefBenchError, match=r"^Ray worker on .*: agent 'clerk' is another .* \(its process: \d+, not \d+\)"
+        bb.BeliefBenchError, match=r"^Ray worker on .*: agent 'clerk' differs from .* \(its process: \d+, not \d+\)"
     ):
         run(DOMAIN, f"{desk.spec},process=own", tmp_path, workers(1))
     assert not list(tmp_path.rglob("*.parquet"))
@@ -255,7 +255,7 @@ def test_the_command_starts_a_ray_and_stops_it_and_keeps_it_off_the_terminal(cal
     assert_none_left(tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.reference  # without Ray, tests/running/test_interruptions.py interrupts the same command
 def test_an_interrupt_stops_it_cleanly_and_it_goes_on(tmp_path, plugins, desk):
     expected = run(DOMAIN, desk.spec, tmp_path / "near", HERE)
     desk.asked()
@@ -267,7 +267,7 @@ def test_an_interrupt_stops_it_cleanly_and_it_goes_on(tmp_path, plugins, desk):
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert told.strip().splitlines()[-1] == "beliefbench: stopped; the same command goes on where it stopped."
+    assert told.strip().splitlines()[-1] == "beliefbench: stopped; the same command continues the run."
     assert "Traceback" not in told
     assert_none_left(tmp_path)
     before = answered(tmp_path / "far").total()

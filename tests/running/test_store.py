@@ -233,7 +233,7 @@ def test_a_results_folder_is_made_and_left_clean(tmp_path):
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path):
-    with RunStore(tmp_path).held(), pytest.raises(bb.BeliefBenchError, match="another process is at work on"):
+    with RunStore(tmp_path).held(), pytest.raises(bb.BeliefBenchError, match="another process is working in"):
         RunStore(tmp_path).held().__enter__()
     with RunStore(tmp_path).held():
         pass

@@ -109,3 +109,21 @@ def test_a_width_that_cannot_be_is_refused(domain, tmp_path, width):
     with pytest.raises(bb.UsageError, match="a width is a share above 0 and below 1"):
         bb.run(domain, "first", **PROTOCOL, results=tmp_path, until_width=width)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sample_is_so_many_users_in_the_same_order(domain, whole, tmp_path):
+    done = bb.run(domain, "random", **PROTOCOL, results=tmp_path, sample=5)
+    rows = done.rows().to_pandas()
+    assert done.record.asked == 5
+    assert set(rows["user"]) == set(asked_first()[:5])
+    assert rows.equals(whole[whole["user"].isin(rows["user"])].reset_index(drop=True))
+    assert done.record.identity.stopping == {"rule": "sample", "users": 5}
+    (group,) = read_leaderboard(tmp_path).groups()
+    assert [(row.note, row.population) for row in group] == [("5 of 124 users", 124)]
+
+
+def test_a_sample_and_a_width_exclude_each_other(domain, tmp_path):
+    with pytest.raises(bb.UsageError, match="exclude each other"):
+        bb.run(domain, "first", **PROTOCOL, results=tmp_path, sample=3, until_width=0.1)
+    with pytest.raises(bb.UsageError, match="a sample has 1 user or more; got 0"):
+        bb.run(domain, "first", **PROTOCOL, results=tmp_path, sample=0)

@@ -129,11 +129,13 @@ def by_pymc(groups, stages):
 
 @pytest.mark.reference
 @pytest.mark.timeout(900)
-def test_the_posterior_is_that_of_pymc(groups):
+def test_the_posterior_is_that_of_pymc(groups, record_property):
     """Declared failure rate: of 10 means and 10 deviations none is off by more than four Monte Carlo errors, at an
     effective size of a thousand: less than 1 in 500 runs fails by chance."""
     mean, deviation = by_pymc(groups, stages=2)
     drawn = fit(groups).accuracy.reshape(4000, -1)
+    away = abs(drawn.mean(axis=0) - mean) / deviation
+    record_property("largest difference of means, in deviations", round(away.max(), 4))
     assert (abs(drawn.mean(axis=0) - mean) < 4 * deviation / np.sqrt(1000)).all()
     np.testing.assert_allclose(drawn.std(axis=0), deviation, rtol=4 / np.sqrt(2 * 1000))
 
@@ -158,7 +160,7 @@ def test_an_agent_that_does_alike_elsewhere_is_believed_where_it_does_not(monkey
     ("agents", "domains", "least", "most"),
     [(50, 4, 0.9, 0.99), pytest.param(125, 8, 0.93, 0.97, marks=pytest.mark.reference)],
 )
-def test_intervals_cover_known_accuracies(monkeypatch, agents, domains, least, most):
+def test_intervals_cover_known_accuracies(monkeypatch, record_property, agents, domains, least, most):
     """200 simulated runs, 1,000 where a minute matters less: agents on domains, 60 users each.
 
     Declared failure rate: were the cover 95%, the share of 1,000 independent intervals would lie within 93 and 97 all
@@ -175,4 +177,6 @@ def test_intervals_cover_known_accuracies(monkeypatch, agents, domains, least, m
         groups.append(Comparable([f"agent {agent}" for agent in range(agents)], runs))
     drawn = fit(groups).accuracy.reshape(800, domains, agents)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    assert least <= ((low < truth.T) & (high > truth.T)).mean() <= most
+    cover = ((low < truth.T) & (high > truth.T)).mean()
+    record_property("share of 95% intervals that cover", round(cover, 3))
+    assert least <= cover <= most

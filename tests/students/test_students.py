@@ -194,7 +194,7 @@ def test_a_student_is_a_model_as_any_other_and_a_killed_teaching_ends_with_the_s
     assert "was taught already" in call(*TEACH, *more)[2]
     status, _, said = call(*TEACH, *more, "--seed", "1")
     assert (status, said.count("\n")) == (2, 1)
-    assert "holds another training (other seed)" in said
+    assert "holds another training (seed is 0 there and 1 here)" in said
 
     agent = bb.load_agent(f"prompted:{tmp_path / 'whole'},dtype=float32", source.domain)
     tokenizer, student = new_student(source, 0)

@@ -63,7 +63,7 @@ def test_a_distribution_is_no_preference(call, make_model, tmp_path):
     arguments = ["--base", str(make_model()), "--data", str(data), "--out", "out", "--validate", "0", "--dpo"]
     status, _, said = call("teach", "run", *arguments)
     assert (status, said.count("\n")) == (2, 1), said
-    assert "another teacher" in said
+    assert "--teacher bayesian or oracle" in said
 
 
 def test_a_model_without_a_chat_template_is_refused(make_model, data, tmp_path):

@@ -93,7 +93,7 @@ def test_a_tokenizer_that_does_not_part_the_answers_at_one_token_is_told_hard_on
     unclear = Conversation(
         SAID[:2], (TaughtTurn(1, (ANSWERS[1], ANSWERS[1] + "!", ANSWERS[1] + "?!"), (0.2, 0.3, 0.5)),)
     )
-    with pytest.raises(BeliefBenchError, match="does not part the answers"):
+    with pytest.raises(BeliefBenchError, match="does not separate the answers"):
         tokenize_conversation(unclear, speech)
 
 
@@ -155,7 +155,25 @@ def test_teaching_lowers_the_loss_and_moves_towards_the_teacher(make_model, make
     assert losses[-1] < losses[0] / 2
 
 
-@pytest.mark.slow
+def test_a_stopped_training_ends_with_the_same_weights(make_model, make_data, tmp_path):
+    base, data, settings = locate(str(make_model())), make_data("posterior"), Settings(batch=2, learning_rate=0.001)
+    teach(base, data, tmp_path / "whole", settings)
+
+    def stop(progress):
+        if list((tmp_path / "stopped").glob("checkpoints/*/trainer_state.json")):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        teach(base, data, tmp_path / "stopped", settings, on_progress=stop)
+    assert not (tmp_path / "stopped" / "model.safetensors").exists()
+    done = []
+    teach(base, data, tmp_path / "stopped", settings, on_progress=lambda progress: done.append(progress.step))
+    assert done[0] > 1, "it began anew"
+    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "stopped"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.reference
 def test_a_killed_training_ends_with_the_same_weights(make_model, make_data, tmp_path):
     base, data = make_model(), make_data("posterior", users=8)
     files = ["--base", str(base), "--data", str(data), "--batch", "2", "--learning-rate", "0.001", "--validate", "0"]
@@ -229,7 +247,7 @@ def test_a_base_that_writes_no_text_is_refused(make_data, tmp_path):
     transformers.BertForMaskedLM(
         transformers.BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
     ).save_pretrained(tmp_path / "bert")
-    with pytest.raises(UsageError, match="no causal language model, but BertForMaskedLM"):
+    with pytest.raises(UsageError, match="not a causal language model, but BertForMaskedLM"):
         teach(locate(str(tmp_path / "bert")), make_data(), tmp_path / "out", QUICK)
     assert not (tmp_path / "out").exists()
 
@@ -244,8 +262,9 @@ def test_a_folder_with_anything_else_in_it_is_left_as_it_is(make_model, make_dat
     (out / "letter.txt").unlink()
     teach(base, data, out, QUICK)
     kept = {file.name: file.read_bytes() for file in out.iterdir()}
-    with pytest.raises(UsageError, match="holds another training"):
+    with pytest.raises(UsageError, match=r"holds another training \(settings.learning_rate is .* there and 0.5 here"):
         teach(base, data, out, Settings(learning_rate=0.5, batch=8, at_once=4))
+    assert json.loads(kept["teaching.json"])["base_path"] == str(base.folder)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == kept
 
 

@@ -1,1 +1,1 @@
-"""What ``beliefbench check`` does: contracts and cross-checks."""
+"""The checks of ``beliefbench check``: contracts and cross-checks."""

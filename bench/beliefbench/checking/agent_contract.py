@@ -1,4 +1,4 @@
-"""The agent contract as checks that run: what ``beliefbench check SPEC`` tells about an agent."""
+"""The agent contract as executable checks, for ``beliefbench check SPEC``."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CLOSE = 1e-3  # how far probabilities may be apart that ought to be the same: la
 
 
 def check_agent_contract(agent: Agent | Callable[[Domain], Agent], domain: Domain) -> list[CheckResult]:
-    """Return what holds and what does not of the agent contract (`beliefbench.agent.Agent`), one finding a check.
+    """Check an agent against the agent contract (`beliefbench.agent.Agent`); return one finding per check.
 
-    Raises nothing: what the agent raises is a finding. Checks that need answers are made only where there are some.
+    Raises nothing: an error in the agent is a finding. Checks that need answers run only if there are answers.
 
     Parameters
     ----------
     agent
-        An agent, or what makes one for a domain.
+        An agent, or a factory that makes one for a domain.
 
     >>> import beliefbench as bb
     >>> flights = bb.load_domain("flights")
@@ -40,7 +40,7 @@ def check_agent_contract(agent: Agent | Callable[[Domain], Agent], domain: Domai
     if isinstance(agent, type) or not hasattr(agent, "predict"):
         try:
             agent = cast(Callable[[Domain], Agent], agent)(domain)
-        except Exception as error:  # a stranger's factory may raise anything
+        except Exception as error:  # a plugin's factory may raise anything
             return [CheckResult("made", False, f"making it for {domain.name} raised {type(error).__name__}: {error}.")]
     trial = _Trial(cast(Agent, agent), domain)
     findings: list[CheckResult] = []
@@ -61,7 +61,7 @@ def check_agent_contract(agent: Agent | Callable[[Domain], Agent], domain: Domai
 
 @dataclass(frozen=True)
 class _Trial:
-    """An agent, and all that it is asked and told in a check."""
+    """An agent, and everything that it is asked and observes in a check."""
 
     agent: Agent
     domain: Domain
@@ -77,12 +77,12 @@ class _Trial:
 
     @cached_property
     def answers(self) -> list[Prediction]:
-        """What the agent answers at the stages 0 .. rounds, all users together."""
+        """The agent's answers at the stages 0 .. rounds, for all users together."""
         return self.play(self.everyone)
 
     @property
     def recommended(self) -> np.ndarray:
-        """int[users, rounds]: its answers to the rounds' own sets, which are asked last."""
+        """int[users, rounds]: its answers to the rounds' own sets, which come last."""
         return np.stack([self.answers[stage].choice[:, -1] for stage in range(ROUNDS)], axis=1)
 
     def begin(self, users: np.ndarray) -> Any:
@@ -126,8 +126,11 @@ def _members(trial: _Trial) -> str:
         raise CheckFailedError(f"note is {note!r}; expected a few words or None.")
     if not (isinstance(users, int) and users >= 1):
         raise CheckFailedError(f"users_per_call is {users!r}; expected a whole number of 1 or more.")
+    quick = getattr(agent, "quick_users", None)
+    if not (quick is None or (isinstance(quick, int) and quick >= 1)):
+        raise CheckFailedError(f"quick_users is {quick!r}; expected None, or a whole number of 1 or more.")
     kind = "states probabilities" if agent.probabilistic else "only chooses"
-    return f"{agent.name}, version {agent.version}; {kind}{', and is handed the truth' * agent.privileged}."
+    return f"{agent.name}, version {agent.version}; {kind}{', and sees true latents' * agent.privileged}."
 
 
 def _identity(trial: _Trial) -> str:
@@ -148,8 +151,8 @@ def _state_kept(trial: _Trial) -> str:
     state = trial.observe(trial.begin(users), users, 0, trial.recommended[:, 0])
     first = trial.predict(state, users, stage)
     trial.agent.predict(state, questions_at(trial.episodes, users, stage)[:, ::-1])
-    _compare(first, trial.predict(state, users, stage), "asked the same again, it answered otherwise")
-    return "asked the same again after other questions, it gave the same answers."
+    _compare(first, trial.predict(state, users, stage), "it answered differently when it was asked again")
+    return "it gave the same answers when it was asked again after other questions."
 
 
 def _alone(trial: _Trial) -> str:
@@ -158,7 +161,7 @@ def _alone(trial: _Trial) -> str:
             among = trial.answers[stage]
             probs = None if among.probs is None else among.probs[[user]]
             _compare(Prediction(among.choice[[user]], probs), alone, f"alone at stage {stage}, user {user} got others")
-    return "a user gets the same answers as among others."
+    return "a user gets the same answers alone and among other users."
 
 
 def _no_answer(trial: _Trial) -> str:
@@ -167,7 +170,7 @@ def _no_answer(trial: _Trial) -> str:
     for stage in range(ROUNDS):
         state = trial.observe(state, users, stage, np.full(len(users), -1))
     trial.predict(state, users, ROUNDS)
-    return "observe takes recommended = -1, and answers go on."
+    return "observe accepts recommended = -1, and the agent still answers."
 
 
 def _replay(trial: _Trial) -> str:
@@ -176,8 +179,8 @@ def _replay(trial: _Trial) -> str:
     for stage in range(ROUNDS):
         state = trial.observe(state, users, stage, trial.recommended[:, stage])
     again = trial.predict(state, users, ROUNDS)
-    _compare(trial.answers[-1], again, "told the same rounds again without being asked, it answered otherwise")
-    return "told the same rounds again without being asked, it gave the same answers, so that a stopped run can go on."
+    _compare(trial.answers[-1], again, "it answered differently after a replay of the same rounds")
+    return "it gave the same answers after a replay of the same rounds, so a stopped run can continue."
 
 
 def _compare(one: Prediction, other: Prediction, what: str) -> None:
@@ -187,4 +190,4 @@ def _compare(one: Prediction, other: Prediction, what: str) -> None:
     if one.probs is not None and other.probs is not None:
         gap = float(np.nanmax(np.where(one.choice[..., None] < 0, 0, abs(one.probs - other.probs))))
         if not gap <= CLOSE:
-            raise CheckFailedError(f"{what}: a probability differs by {gap:.3g}; at most {CLOSE:g} is let pass.")
+            raise CheckFailedError(f"{what}: a probability differs by {gap:.3g}; at most {CLOSE:g} is allowed.")

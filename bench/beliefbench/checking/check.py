@@ -1,4 +1,4 @@
-"""What ``beliefbench check NAME`` does: holds a domain or an agent to its contract, and keeps the evidence."""
+"""``beliefbench check NAME``: checks a domain or an agent against its contract, and writes the evidence."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Report = Callable[[str], None]
 
 
 def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
-    """Check a domain, each domain of a suite, or an agent; what has the name. Return whether everything passed.
+    """Check the domain, each domain of the suite, or the agent with a name. Return True if everything passed.
 
-    A domain is held to its contract and compared with its PyMC model; an agent is held to its contract on the first
-    domain that it can be made for. What was found is written to ``<evidence_folder>/<name>.json`` (where both have
-    the name, to ``<name>.domain.json`` and ``<name>.agent.json``).
+    A domain is checked against its contract and compared with its PyMC model. An agent is checked against its contract
+    on the first domain that it can serve. The evidence is written to ``<evidence_folder>/<name>.json``. If a domain and
+    an agent have the same name, it is written to ``<name>.domain.json`` and ``<name>.agent.json``.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
     Raises
     ------
     UsageError
-        Where nothing has the name, the agent refuses its model or options, or the folder cannot be written.
+        If there is no such name, the agent refuses its model or options, or the folder cannot be written.
     BeliefBenchError
-        Where the plugin cannot be loaded, or a domain with a PyMC model is checked without PyMC.
+        If the plugin cannot be loaded, or a domain with a PyMC model is checked without PyMC.
 
     >>> import tempfile
     >>> check("random", evidence_folder=Path(tempfile.mkdtemp()), report=lambda line: None)
@@ -98,9 +98,9 @@ def _agent_evidence(spec: str, *, report: Report) -> Evidence:
 
 
 def _made_somewhere(spec: str) -> tuple[Domain, Agent]:
-    """Return the first domain that an agent can be made for, and the agent; where there is none, raise the first no.
+    """Return the first domain that an agent can serve, and the agent; if there is none, raise the first refusal.
 
-    A domain that is broken itself is none to try an agent on, and its fault is told where no other takes the agent.
+    Broken domains are skipped. If no other domain fits, the error of the broken domain is raised.
     """
     refusal: BeliefBenchError | None = None
     for name in names("domain"):
@@ -122,16 +122,16 @@ def _made_somewhere(spec: str) -> tuple[Domain, Agent]:
 
 
 def _use(domain: Domain) -> None:
-    """Raise `BeliefBenchError` where a domain breaks on being used as it is for an agent."""
+    """Raise `BeliefBenchError` if a domain breaks when it is used for an agent."""
     try:  # as the agent's contract will, so that what is compiled is used again
         protocol = Protocol(users=min(USERS, population(domain)), rounds=ROUNDS, heldout=SETS)
         domain.describe(Episodes(domain, protocol).options[0, 0, 0])
-    except Exception as error:  # anybody's domain may raise anything
+    except Exception as error:  # a plugin's domain may raise anything
         raise BeliefBenchError(f"domain '{domain.name}' cannot be used: {in_short(error)}.") from error
 
 
 def _identity(findings: list[CheckResult], name: str, identity: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what was checked as JSON values: its identity where that was found sound, else the name asked for."""
+    """Return the subject of a check as JSON values: its identity if that is valid, otherwise the name."""
     sound = any(result.check == "identity" and result.passed for result in findings)
     return dict(identity()) if sound else {"name": name}
 

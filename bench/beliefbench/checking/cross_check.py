@@ -1,8 +1,8 @@
 """The cross-check of exact inference: a domain's NumPyro model and enumeration against its PyMC model and sampling.
 
-Two things are compared. The log joint of histories with every hypothesis (of large spaces, thousands of them) must be
-the same number in both. And what PyMC's chains say about new option sets must agree with the exact predictive within
-Monte Carlo error, by chains that mixed and that visited every hypothesis they had to.
+Two things are compared. The log joint of histories with every hypothesis (in large spaces, with thousands of them) must
+be the same number in both models. The choice probabilities from PyMC's chains must agree with the exact predictive
+within Monte Carlo error; the chains must have mixed and visited every likely hypothesis.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ SURE_VISITS = 20  # a hypothesis due this many independent draws is missed with 
 
 
 def cross_check(domain: Domain, *, seed: int = 0) -> Evidence:
-    """Return how exact inference compares with the domain's PyMC model; where it has none, the evidence says so.
+    """Compare exact inference with the domain's PyMC model, and return the evidence. If there is no PyMC model, the
+    evidence says so.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def cross_check(domain: Domain, *, seed: int = 0) -> Evidence:
     Raises
     ------
     BeliefBenchError
-        Where PyMC is missing, or the domain's model explains none of its simulated users.
+        If PyMC is missing, or the domain's model explains the choices of no simulated user.
     """
     if domain.pymc_model is None:
         left_out = f"{domain.name} has no pymc_model: exact inference was not compared with PyMC."
@@ -72,7 +73,7 @@ def cross_check(domain: Domain, *, seed: int = 0) -> Evidence:
 
 
 def require_pymc() -> None:
-    """Raise `BeliefBenchError`, with the command that installs it, where PyMC or its diagnostics are missing."""
+    """Raise `BeliefBenchError`, with the command that installs it, if PyMC or its diagnostics are missing."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # arviz, which PyMC imports, announces its next version
@@ -87,8 +88,8 @@ def require_pymc() -> None:
 def simulated_histories(domain: Domain, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return histories of 1, 3 and 5 rounds of different users: (float[rounds, 3, features], int[rounds]) each.
 
-    Users whose choices the model cannot explain (noise, lapses) are passed over. The longest history is that of the
-    user about whom most stays open: where few hypotheses are left, a chain hardly ever moves and shows little.
+    Users whose choices the model cannot explain (noise, lapses) are skipped. The longest history is the one that leaves
+    the most hypotheses: with few hypotheses a chain rarely moves and shows little.
     """
     users = min(CANDIDATES, population(domain))
     episodes = Episodes(domain, Protocol(users=users, rounds=max(LENGTHS), heldout=1, seed=seed))
@@ -110,9 +111,10 @@ def simulated_histories(domain: Domain, seed: int) -> list[tuple[np.ndarray, np.
 def compare_log_joint(
     domain: Domain, options: np.ndarray, choices: np.ndarray, seed: int
 ) -> tuple[str, dict[str, float]]:
-    """Compare both models' log joint of a history with each hypothesis; of more than 5,000, with a sample of them.
+    """Compare the log joint of a history with each hypothesis in both models. Of more than 5,000 hypotheses, a sample
+    is used.
 
-    Half of the sample are hypotheses that explain the history. Raises `CheckFailedError` where the models differ.
+    Half of the sample are hypotheses that explain the history. Raises `CheckFailedError` if the models differ.
     """
     space, ours = latent_space(domain), log_weights(domain, options, choices)
     points = np.arange(space.size)
@@ -136,7 +138,7 @@ def compare_log_joint(
         raise CheckFailedError(f"{only_one:,} of {len(points):,} hypotheses are possible in one model alone.", numbers)
     if not (gaps <= TOLERANCE).all():
         raise CheckFailedError(
-            f"log joints differ by up to {gaps.max():.3g}; at most {TOLERANCE:g} is let pass.", numbers
+            f"log joints differ by up to {gaps.max():.3g}; at most {TOLERANCE:g} is allowed.", numbers
         )
     return (
         f"the same for {len(points):,} hypotheses, {impossible.sum():,} of them impossible; "
@@ -148,10 +150,10 @@ def compare_log_joint(
 def compare_sampling(
     domain: Domain, options: np.ndarray, choices: np.ndarray, seed: int, draws: int = DRAWS
 ) -> tuple[str, dict[str, float]]:
-    """Compare the exact predictive of 20 option sets with what PyMC's chains say, and look at the chains.
+    """Compare the exact predictive of 20 option sets with PyMC's chains, and check the chains.
 
-    The chains' choice probabilities are PyMC's own too. R-hat, ESS and MCSE are those of the predictive probabilities,
-    since a hypothesis's number measures nothing. Raises `CheckFailedError` where something is out of bounds.
+    The choice probabilities also come from PyMC. R-hat, ESS and MCSE are computed for the predictive probabilities,
+    because the number of a hypothesis has no scale. Raises `CheckFailedError` if a value is out of bounds.
 
     Parameters
     ----------
@@ -175,7 +177,7 @@ def compare_sampling(
         sizes[moving] = np.nan_to_num(ess(cells, **axes))
         ratios[moving] = np.nan_to_num(rhat(cells, **axes), nan=np.inf)
         errors[moving] = np.nan_to_num(mcse(cells, **axes), nan=np.inf)
-    # What is certain can be told without a single move; what is not certain and never moved was not sampled at all.
+    # A certain probability needs no moves. An uncertain one whose chains never moved was not sampled.
     least_ess = float(sizes[moving].min()) if moving.any() else float(visits.size if spread.max() < 1e-6 else 0)
     sizes[~moving] = least_ess
     # A rare event that did not happen leaves a sample error of 0, so the exact spread is a floor under the error.
@@ -201,7 +203,7 @@ def compare_sampling(
 
 
 def _judge(numbers: dict[str, float]) -> str:
-    """Return what the sampling showed, or raise `CheckFailedError` with all that is out of bounds."""
+    """Return a sentence on the sampling, or raise `CheckFailedError` with everything that is out of bounds."""
     wrong = []
     if not numbers["rhat_max"] <= MAX_RHAT:
         wrong.append(f"R-hat reaches {numbers['rhat_max']:.4g} (at most {MAX_RHAT} for chains that mixed)")
@@ -215,7 +217,7 @@ def _judge(numbers: dict[str, float]) -> str:
     if not numbers["max_abs_z"] <= numbers["z_bound"]:
         wrong.append(
             f"a predictive probability is {numbers['max_abs_z']:.3g} Monte Carlo standard errors from the exact one "
-            f"(at most {numbers['z_bound']:.3g}, which a right model passes but for {FALSE_ALARMS:g} of the time)"
+            f"(at most {numbers['z_bound']:.3g}, which a right model exceeds in {FALSE_ALARMS:g} of the time)"
         )
     if wrong:
         raise CheckFailedError(f"{'; '.join(wrong)}.", numbers)
@@ -249,7 +251,7 @@ def _points(model: Any, space: LatentSpace, numbers: np.ndarray) -> list[dict[st
 
 
 def _numbers(space: LatentSpace, values: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the hypotheses that sites' values are: the inverse of `LatentSpace.values`, {name: [n, *shape]} -> [n]."""
+    """Return the hypotheses with these site values: the inverse of `LatentSpace.values`, {name: [n, *shape]} -> [n]."""
     numbers = np.zeros((), np.int64)
     for site in space.sites:
         digits = np.searchsorted(site.values, values[site.name]).reshape(-1, site.elements)

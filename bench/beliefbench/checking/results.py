@@ -1,4 +1,4 @@
-"""What checks found: one plain sentence each, with the figures behind it, and the record that they are kept in."""
+"""Findings of checks: one sentence each, with its figures, and the record that stores them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from beliefbench.running.provenance import installed_versions, now
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found, in a plain sentence, with the figures behind it where there are any.
+    """The finding of one check: a sentence, and its figures if there are any.
 
     >>> CheckResult("identity", True, "identity() is canonical JSON.").line()
     'ok    identity: identity() is canonical JSON.'
@@ -31,7 +31,7 @@ class CheckResult:
 
 
 class CheckFailedError(Exception):
-    """Raised inside a check with the sentence that says what is broken, and the figures behind it."""
+    """Raised inside a check, with a sentence on what is broken, and its figures."""
 
     def __init__(self, detail: str, numbers: Mapping[str, float] | None = None) -> None:
         super().__init__(detail)
@@ -39,7 +39,7 @@ class CheckFailedError(Exception):
 
 
 def run_check(check: str, attempt: Callable[[], str | tuple[str, Mapping[str, float]]]) -> CheckResult:
-    """Return the finding of a check: ``attempt`` returns what holds, and raises where it does not.
+    """Return the finding of a check: ``attempt`` returns a sentence, or raises if the check fails.
 
     >>> run_check("division", lambda: str(1 / 0)).detail
     'raised ZeroDivisionError: division by zero.'
@@ -50,20 +50,20 @@ def run_check(check: str, attempt: Callable[[], str | tuple[str, Mapping[str, fl
         return CheckResult(check, False, str(broken), broken.numbers)
     except BeliefBenchError as error:
         return CheckResult(check, False, str(error))
-    except Exception as error:  # a stranger's plugin may raise anything, and every other check is still to be heard
+    except Exception as error:  # a plugin may raise anything, and the other checks still run
         return CheckResult(check, False, f"raised {in_short(error)}.")
     return CheckResult(check, True, held) if isinstance(held, str) else CheckResult(check, True, *held)
 
 
 class Evidence(BaseModel, frozen=True):
-    """What was checked, of what, and what was found: a record that lies beside the results it vouches for."""
+    """The record of a check: the subject, its version, and the findings."""
 
     schema_version: int = 1
     kind: Literal["domain", "agent"]
     identity: dict[str, Any]
     findings: tuple[CheckResult, ...]
     left_out: tuple[str, ...] = ()
-    """What could not be checked and why, a sentence each; no failure."""
+    """Checks that were not possible, a sentence each; these are no failures."""
     seeds: dict[str, int] = {}
     versions: dict[str, str]
     date: str
@@ -71,7 +71,7 @@ class Evidence(BaseModel, frozen=True):
 
     @property
     def passed(self) -> bool:
-        """True where nothing that was checked failed."""
+        """True if no check failed."""
         return all(result.passed for result in self.findings)
 
 
@@ -83,7 +83,7 @@ def evidence(
     left_out: tuple[str, ...] = (),
     seeds: Mapping[str, int] | None = None,
 ) -> Evidence:
-    """Return findings as evidence of today, with the versions of what is installed.
+    """Return findings as evidence, with today's date and the installed versions.
 
     >>> evidence("agent", {"name": "random"}, [CheckResult("identity", True, "identity() is canonical JSON.")]).passed
     True

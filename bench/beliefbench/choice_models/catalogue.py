@@ -1,4 +1,4 @@
-"""What a shop sells: products with attributes, options to choose from, and prices; and the goals a shopper can have."""
+"""Catalogues: products with attributes, option values and prices, and the goals that a shopper can have."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_AT_ONCE = 10_000_000  # goals, repeated or not, that are held before the rep
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     repeated = sorted(value for value, count in Counter(values).items() if count > 1)
     if repeated:
-        raise ValueError(f"{', '.join(repeated)} stands there twice")
+        raise ValueError(f"{', '.join(repeated)} occurs twice")
     return values
 
 
@@ -52,7 +52,7 @@ class Product(BaseModel):
 
 
 class Catalogue(BaseModel):
-    """The products of one category. Attributes and option values are the vocabulary that products draw on.
+    """The products of one category, and the attributes and option values that they can have.
 
     >>> mug = Product(title="Mug", attributes=("oven safe", "stackable"), options={"Color": ("Red",)}, price=8)
     >>> cup = Product(title="Cup", attributes=("stackable",), options={"Color": ("Red", "Blue")}, price=7)
@@ -95,10 +95,10 @@ class Catalogue(BaseModel):
 
     @cached_property
     def goals(self) -> tuple[Goal, ...]:
-        """The goals that some product meets whole, in the order of the vocabulary.
+        """The goals that at least one product meets completely, in the order of the vocabulary.
 
-        Where there are more than 20,000, as many of them, evenly spaced. Raises `UsageError` where the vocabulary is so
-        large that they cannot be counted.
+        If there are more than 20,000, only 20,000 of them, evenly spaced. Raises `UsageError` if the vocabulary is too
+        large to count them.
         """
         kinds = list(self.options)
         values = [(kind, value) for kind in kinds for value in self.options[kind]]
@@ -108,8 +108,8 @@ class Catalogue(BaseModel):
         digits = (len(attribute_at), len(attribute_at), len(values), len(values))
         if math.prod(digits) > np.iinfo(np.int64).max:
             raise UsageError(
-                f"the catalogue of {self.category} has {digits[0]:,} attributes and {digits[2]:,} values, too many for "
-                "their goals to be counted; leave the rare ones out."
+                f"the catalogue of {self.category} has {digits[0]:,} attributes and {digits[2]:,} values, too many "
+                "to count their goals; remove the rare ones."
             )
         met, pending = np.empty(0, np.int64), [np.empty(0, np.int64)]
         for one in self.products:
@@ -150,12 +150,12 @@ def _each_once(numbers: list[np.ndarray]) -> np.ndarray:
 
 
 def read_catalogue(file: Path) -> Catalogue:
-    """Return the catalogue in a JSON file of our own layout.
+    """Return the catalogue in a JSON file (layout: ``domains/catalogues/README.md``).
 
     Raises
     ------
     UsageError
-        Naming the file and the place, where it cannot be read or is no catalogue.
+        If the file cannot be read or is not a catalogue; the error names the file and the place.
     """
     try:
         return Catalogue.model_validate_json(file.read_bytes())
@@ -165,4 +165,4 @@ def read_catalogue(file: Path) -> Catalogue:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         place = f", at {where}" if where else ""
-        raise UsageError(f"'{file}' is no catalogue{place}: {problem['msg']}.") from error
+        raise UsageError(f"'{file}' is not a catalogue{place}: {problem['msg']}.") from error

@@ -16,9 +16,9 @@ from beliefbench.errors import BeliefBenchError, UsageError
 PREAMBLE = """\
 # Catalogues
 
-What beliefbench's web-shopping domains sell: {categories} categories, a JSON file each, and {products:,} products in
-all. The data are our own, written for this benchmark under the licence of the repository (Apache-2.0). Products and
-their names are invented; likeness to anything sold is chance.
+The products of beliefbench's web-shopping domains: {categories} categories, one JSON file each, with {products:,}
+products in all. We wrote the data for this benchmark, under the licence of the repository (Apache-2.0). Products and
+their names are invented. Any likeness to real products is chance.
 
 ## The layout of a file
 
@@ -31,15 +31,15 @@ their names are invented; likeness to anything sold is chance.
       ]
     }}
 
-`attributes` and `options` of a category are all that its products can have: attributes, and option types with their
-values. A product has a title of its own, some of the attributes, some values of each option type, and a price in
-dollars. A shopper's goal is two attributes, and a value of each of two option types, that one product has all four of.
+The `attributes` and `options` of a category list everything that its products can have: attributes, and option types
+with their values. A product has a unique title, some of the attributes, some values of each option type, and a price in
+dollars. A shopper's goal is two attributes and a value of each of two option types. At least one product has all four.
 
 ## To add a category
 
-Write a file of this layout into this folder; its name becomes that of the domain, `mugs.json` that of `webshop-mugs`.
-The tests (`tests/test_webshop.py`) say what it takes: 40 products or more that differ in more than words, prices that
-are all different, and 500 goals or more. Then bring this page up to date, which is generated:
+Write a file with this layout into this folder. Its name becomes the name of the domain: `mugs.json` becomes
+`webshop-mugs`. The tests (`tests/domains/test_webshop.py`) require at least 40 products that differ in more than words,
+prices that are all different, and at least 500 goals. Then update this page, which is generated:
 
     python -m beliefbench.choice_models.catalogue_report domains/catalogues
 """
@@ -59,7 +59,7 @@ def frequency_report(catalogues: Mapping[str, Catalogue]) -> str:
     >>> print(frequency_report({"webshop-mugs": goods}).partition("## webshop-mugs")[2])  # doctest: +ELLIPSIS
     <BLANKLINE>
     <BLANKLINE>
-    3 products, 0 goals. How many products have each attribute, and come in each value:
+    3 products, 0 goals. Number of products with each attribute, and with each option value:
     <BLANKLINE>
     | attribute | products | share |
     | --- | ---: | ---: |
@@ -74,8 +74,8 @@ def frequency_report(catalogues: Mapping[str, Catalogue]) -> str:
     for name, catalogue in catalogues.items():
         sold = len(catalogue.products)
         parts.append(
-            f"## {name}\n\n{sold} products, {len(catalogue.goals):,} goals. How many products have each attribute, and "
-            "come in each value:\n"
+            f"## {name}\n\n{sold} products, {len(catalogue.goals):,} goals. Number of products with each attribute, "
+            "and with each option value:\n"
         )
         for kind, counts in groupby(catalogue.frequencies(), key=lambda counted: counted[0]):
             rows = [f"| {value} | {count} | {count / sold:.0%} |\n" for _, value, count in counts]
@@ -89,7 +89,7 @@ def folder_report(folder: Path) -> str:
     Raises
     ------
     UsageError
-        Where there is no catalogue in it, or one that cannot be read.
+        If the folder has no catalogue, or a catalogue cannot be read.
     """
     files = sorted(folder.glob("*.json"))
     if not files:

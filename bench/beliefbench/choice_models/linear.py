@@ -1,7 +1,7 @@
 """Domains where people choose by a weighted sum of features: the constructor behind flights and hotels.
 
-reward = weights . features, with the weights one of finitely many candidates; a person chooses by a rule
-(`beliefbench.choice_models.rules`), by default the best option, and one of the best at random where several tie.
+reward = weights . features, with finitely many candidate weights. A person chooses by a rule
+(`beliefbench.choice_models.rules`). By default they take the best option, and one of the best at random if several tie.
 """
 
 from __future__ import annotations
@@ -35,32 +35,39 @@ def linear_choice(
     rule: ChoiceRule = BEST,
     user_rule: ChoiceRule | None = None,
 ) -> Domain:
-    """Return a linear-choice domain: every option's features drawn uniformly and independently from their grids.
+    """Return a linear-choice domain. Each feature of an option is drawn uniformly and independently from its grid.
 
     Parameters
     ----------
     purpose
-        What the options are wanted for, as a person says it: ``"for my trips"``.
+        The purpose of the options, as a person says it: ``"for my trips"``.
     weights
-        The values a feature's weight takes; a person is one of weights**features in lexicographic order, without the
-        one who does not care at all (all zero). For the paper's five values and four features: 624 people.
+        The values that the weight of a feature can have. The people are all combinations of weights in lexicographic
+        order, without the one with all weights 0. The paper's five values and four features give 624 people.
     prior
-        The prior over people, in that order; uniform where None. It need not sum to 1.
+        The prior over people, in the same order; None: uniform. It need not sum to 1.
     rule
-        How people choose, as the exact assistant models it.
+        The choice rule that the exact assistant assumes.
     user_rule
-        How people really choose, where that differs.
+        The choice rule that people follow; None: the same as ``rule``.
 
     Raises
     ------
     ValueError
-        Where the prior does not fit the people.
+        If there is no feature, two features have the same name, the item or the version is not a text, or the prior
+        does not have one entry per person.
 
     >>> coin = Feature("coin", "coin", (0.0, 1.0), lambda value: "heads" if value else "tails")
     >>> domain = linear_choice("coins", version="1", item="Coin", features=(coin,), weights=(-1.0, 1.0))
     >>> domain.describe(np.array([1.0]))
     'coin: heads'
     """
+    names = [feature.name for feature in features]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{name} needs one feature or more, each with a name of its own; got {names}")
+    for member, value in (("item", item), ("version", version)):
+        if not (isinstance(value, str) and value.strip()):
+            raise ValueError(f"the {member} of {name} is some text; got {value!r}")
     people = len(weights) ** len(features) - (0.0 in weights)
     if prior is not None and (len(prior) != people or min(prior) < 0 or sum(prior) <= 0):
         raise ValueError(f"a prior of {name} is {people} numbers of 0 or more; got {len(prior)}")
@@ -107,7 +114,7 @@ def linear_choice(
 def weights_of(person: Any, features: int, weights: tuple[float, ...]) -> jax.Array:
     """Return the weights of people by their numbers: int[...] -> float[..., features].
 
-    Worked out digit by digit, so that no table of all people is held: flights-8 has 390,624.
+    Computed digit by digit, so that no table of all people is needed: flights-8 has 390,624.
 
     >>> weights_of(jnp.arange(3), 2, (-1.0, 0.0, 1.0)).tolist()
     [[-1.0, -1.0], [-1.0, 0.0], [-1.0, 1.0]]
@@ -139,7 +146,7 @@ def _numpyro_model(
 
 
 def _questionnaire(features: tuple[Feature, ...], weights: tuple[float, ...]) -> Questionnaire | None:
-    """Return one question a feature, answered by its weight; None where a feature has no words for it."""
+    """Return one question per feature, answered by its weight; None if a feature has no words for it."""
     if not all(feature.lower and feature.higher for feature in features):
         return None
 

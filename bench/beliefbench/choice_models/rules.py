@@ -1,4 +1,4 @@
-"""Choice rules: from the rewards of a set's options to the probability that a person takes each."""
+"""Choice rules: from the rewards of the options to the probability that a person chooses each."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class ChoiceRule:
         0: the best option, ties broken uniformly at random. Above 0: P(option) proportional to exp(reward /
         temperature).
     lapse
-        The share of choices made by lapsing instead, in [0, 1].
+        The share of choices that are made at random instead, in [0, 1].
     lapse_to
-        What a lapse picks from, uniformly: ``"any"`` option, or the ``"other"`` ones, those that are not the best
-        (as the paper's noise seems to be); a person to whom all options are best has no others, and does not lapse.
+        The options that a lapse picks from, uniformly: ``"any"`` option, or the ``"other"`` options, which are not the
+        best (as in the paper's noise). If all options are best, there is no lapse to ``"other"``.
 
     >>> [round(float(share), 3) for share in ChoiceRule(lapse=0.3, lapse_to="other").probs(jnp.array([0.2, 0.7, 0.1]))]
     [0.15, 0.7, 0.15]
@@ -58,7 +58,7 @@ class ChoiceRule:
         return jnp.where(size > 0, (1 - self.lapse) * own + self.lapse * elsewhere, own)
 
     def changed(self, settings: Mapping[str, str], prefix: str = "") -> ChoiceRule:
-        """Return the rule with some settings changed: those that begin with ``prefix``, and it left off.
+        """Return the rule with the settings changed whose names begin with ``prefix``; the prefix is removed.
 
         >>> ChoiceRule().changed({"user_lapse": "0.2"}, prefix="user_").lapse
         0.2
@@ -86,8 +86,8 @@ def _number(setting: str, value: str) -> float:
 def varied(
     rule: ChoiceRule, user_rule: ChoiceRule | None, settings: Mapping[str, str]
 ) -> tuple[ChoiceRule, ChoiceRule | None]:
-    """Return the assistant's model of people and the people's own rule with settings changed; those that begin with
-    ``user_`` hold for the people alone, the others for both. Raises ``ValueError`` for a setting that there is not.
+    """Return the rule that the assistant assumes and the rule of the people, with settings changed. Settings that begin
+    with ``user_`` change the people alone; the others change both. Raises ``ValueError`` for an unknown setting.
 
     >>> assistants, people = varied(ChoiceRule(), None, {"lapse": "0.2", "user_lapse": "0.4"})
     >>> assistants.lapse, people.lapse
@@ -101,7 +101,7 @@ def varied(
 
 
 def pymc_probs(rule: ChoiceRule, reward: Any) -> Any:
-    """Return P(choice) of rewards in PyTensor, float[..., 3]: `ChoiceRule.probs`, written anew for the PyMC models."""
+    """Return P(choice) of rewards in PyTensor, float[..., 3]: `ChoiceRule.probs`, independently, for PyMC models."""
     import pytensor.tensor as pt
 
     wanted = pt.cast(pt.lt(pt.max(reward, axis=-1, keepdims=True) - reward, 1e-9), "float64")

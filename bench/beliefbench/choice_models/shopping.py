@@ -1,7 +1,8 @@
 """Domains where people shop from a catalogue: the constructor behind web shopping.
 
-A shopper wants two attributes and two option values. An offer is a product with a value chosen for each of its option
-types; its score is the share of the four that it matches. The best score is taken, and of equals the cheaper.
+A shopper wants two attributes and two option values. An offer is a product with a value for each of its option types.
+Its score is the share of the four that it matches. The shopper takes the best score, and the cheaper offer if scores
+are equal.
 """
 
 from __future__ import annotations
@@ -36,24 +37,24 @@ def shopping(
     user_rule: ChoiceRule | None = None,
     heldout: Literal["shared", "own"] = "own",
 ) -> Domain:
-    """Return a shopping domain: sets of three different products, each with option values drawn from its own.
+    """Return a shopping domain: sets of three different products, each with option values drawn from those it comes in.
 
-    The features of an offer are 0 or 1 for each attribute of the catalogue; for each option type the place of the value
-    among the catalogue's (0 first, 1 last); the price as a share of the dearest; and the product's number, which only
-    ``describe`` uses, for the title. Shoppers have the goals of the catalogue, each as likely as any other; reward =
+    The features of an offer are: 0 or 1 for each attribute of the catalogue; for each option type the position of the
+    value in the catalogue (0 first, 1 last); the price as a share of the highest price; and the product's number, which
+    only ``describe`` uses, for the title. Shoppers have the goals of the catalogue with equal probability. reward =
     matched / 4 - price / 8.
 
     Parameters
     ----------
     rule, user_rule
-        How people choose, as the exact assistant models it, and how they really do, where that differs.
+        The choice rule that the exact assistant assumes, and the rule that people follow (None: the same).
     heldout
-        Whether all users are asked the same held-out sets, or each has their own, as in the paper.
+        ``"shared"``: all users have the same held-out sets. ``"own"``: each user has their own, as in the paper.
 
     Raises
     ------
     ValueError
-        Where the catalogue leaves fewer than two goals to choose between.
+        If the catalogue leaves fewer than two goals to choose between.
 
     >>> from pathlib import Path
     >>> from beliefbench.choice_models.catalogue import Catalogue, Product
@@ -73,8 +74,8 @@ def shopping(
     goals = catalogue.goals
     if len(goals) < 2:
         raise ValueError(
-            f"the catalogue of {catalogue.category} has {len(goals)} goals (two attributes and two option values that "
-            "one product has); it takes 2 or more"
+            f"the catalogue of {catalogue.category} has {len(goals)} goals (two attributes and two option values "
+            "that one product has); expected 2 or more"
         )
 
     def vary(**settings: str) -> Domain:
@@ -114,7 +115,7 @@ def shopping(
 
 
 class _Columns:
-    """Which column of an offer means what, and how an offer reads."""
+    """The columns of an offer, and its text."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
@@ -135,11 +136,11 @@ class _Columns:
         )
 
     def place(self, kind: str, value: str) -> float:
-        """Return what stands in an option type's column for a value."""
+        """Return the number for a value in the column of an option type."""
         return self.places[kind][value] / max(1, len(self.values[kind]) - 1)
 
     def describe(self, option: np.ndarray) -> str:
-        """Return the text of an offer, float[features]: all that the model reads stands in it."""
+        """Return the text of an offer, float[features]. It contains everything that the model uses."""
         option = np.asarray(option, dtype=float)
         if option.shape != (len(self.features),):
             raise ValueError(f"an option has {len(self.features)} features; got an array of shape {option.shape}")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -13,22 +14,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from beliefbench.agent import Agent
 from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.language.assistant import Assistant
+from beliefbench.language.chat_function import ChatAgent
 from beliefbench.plugins.names import load_agent, load_suite, names, stands_alone
+from beliefbench.plugins.settings import parse_spec
+from beliefbench.plugins.sources import source_of
 from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import UntilWidth
-from beliefbench.running.answering import Job
+from beliefbench.running.answering import Job, run_identity
 from beliefbench.running.executors.base import ExecutorError
 from beliefbench.running.executors.registry import open_executor
 from beliefbench.running.harness import Run, execute
-from beliefbench.running.store import prepare_results
-
-PRESETS = {"quick": (8, 8), "paper": (1000, 100)}
-"""Preset: users (or all there are, where they are fewer), held-out sets."""
+from beliefbench.running.store import DamagedFileError, RunStore, prepare_results, run_folder, run_key
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A call of ``beliefbench run``; None is for the preset's, or all."""
+    """A call of ``beliefbench run``; None stands for the preset's number, or for all."""
 
     preset: str
     domains: list[str] | None
@@ -40,30 +41,28 @@ class Plan:
     results: Path
     executor: str = "local"
     until_width: float | None = None
+    sample: int | None = None
 
     def job(self, specs: tuple[str, str], domain: Domain, agent: Agent) -> Job:
-        """Return the run of an agent on a domain, checked; ``specs`` are those of the domain and the agent."""
-        return Job(domain, agent, self.protocol(domain), specs, self.stopping)
-
-    @property
-    def stopping(self) -> UntilWidth | None:
-        """The rule by which a run ends before all users are asked."""
-        return None if self.until_width is None else UntilWidth(self.until_width)
+        """Return the run of an agent on a domain, checked; ``specs`` are the SPECs of the domain and the agent."""
+        return Job.of(domain, agent, specs, **self._numbers, sample=self.sample, until_width=self.until_width)
 
     def protocol(self, domain: Domain) -> Protocol:
         """Return the protocol for a domain, checked."""
-        return Protocol.of(
-            domain,
-            users=self.users,
-            rounds=self.rounds,
-            heldout=self.heldout,
-            seed=self.seed,
-            preset=PRESETS[self.preset],
-        )
+        return Protocol.of(domain, **self._numbers)
+
+    @property
+    def _numbers(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("preset", "users", "rounds", "heldout", "seed")}
 
 
-def run_plan(plan: Plan, console: Console, echo: Callable[[str], None]) -> tuple[list[Run], list[BeliefBenchError]]:
+def run_plan(
+    plan: Plan, console: Console, echo: Callable[[str], None], before_models: Callable[[list[Run]], None]
+) -> tuple[list[Run], list[BeliefBenchError]]:
     """Run a plan; return its finished runs, and what failed.
+
+    On each domain, language models are asked last. ``before_models`` is called once with the runs that are finished
+    when the first of them is to be asked.
 
     Raises
     ------
@@ -74,9 +73,14 @@ def run_plan(plan: Plan, console: Console, echo: Callable[[str], None]) -> tuple
     """
     work = planned(plan, echo)
     prepare_results(plan.results)
-    runs, failures = [], []
+    runs: list[Run] = []
+    failures: list[BeliefBenchError] = []
     with open_executor(plan.executor) as executor, _bars(console) as bars:
+        shown = False
         for job in work:
+            if runs and not shown and _is_model(job) and not _finished(job, plan.results):
+                before_models(runs)
+                shown = True
             bar = bars.add_task(f"{job.domain.name}  {job.agent.name}", total=None, state="")
             try:
                 done = execute(job, executor, plan.results, progress=partial(_advance, bars, bar))
@@ -96,6 +100,8 @@ def run_plan(plan: Plan, console: Console, echo: Callable[[str], None]) -> tuple
 
 def planned(plan: Plan, echo: Callable[[str], None]) -> list[Job]:
     """Return the runs of a plan, or raise `UsageError` where any part of the call is wrong."""
+    for spec in plan.agents or []:  # a misspelt name is told before any domain is loaded
+        source_of("agent", parse_spec(spec)[0])
     work: list[Job] = []
     domains: list[Domain] = []
     refused: dict[str, list[tuple[Domain, BeliefBenchError]]] = {}
@@ -104,7 +110,7 @@ def planned(plan: Plan, echo: Callable[[str], None]) -> list[Job]:
             for domain in load_suite(name):
                 if domain not in domains:  # one domain may have two names, or be in a suite
                     domains.append(domain)
-                    work += _jobs(plan, name, domain, refused, echo)
+                    work += sorted(_jobs(plan, name, domain, refused, echo), key=_is_model)
         except BeliefBenchError as error:
             if plan.domains or isinstance(error, UsageError):
                 raise
@@ -143,12 +149,25 @@ def _jobs(
             if stands_alone(name):
                 agent = load_agent(name, domain)
                 if agent.privileged and domain.recorded is not None and domain.recorded.latents is None:
-                    echo(f"agent '{name}' is left out: nobody knows what the recorded users of {domain.name} want.")
+                    echo(f"agent '{name}' is left out: the preferences of {domain.name}'s recorded users are unknown.")
                     continue
                 jobs.append(plan.job((domain_spec, name), domain, agent))
         except BeliefBenchError as error:
             echo(f"agent '{name}' is left out: {error}")
     return jobs
+
+
+def _is_model(job: Job) -> bool:
+    return isinstance(job.agent, (Assistant, ChatAgent))
+
+
+def _finished(job: Job, results: Path) -> bool:
+    key = run_key(run_identity(job).json_values())
+    try:
+        record = RunStore(run_folder(results, job.domain.name, job.agent.name, key)).record()
+    except DamagedFileError:  # it is set aside when the job is done
+        return False
+    return record is not None and record.finished is not None
 
 
 def _advance(bars: Progress, bar: TaskID, done: int, total: int) -> None:
@@ -159,8 +178,9 @@ def _bars(console: Console) -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
+        TextColumn("users x stages"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[state]}"),
         console=console,

@@ -17,11 +17,11 @@ CHECKS = Path("results/checks")
 
 @report_errors
 def check(
-    name: Annotated[str, typer.Argument(help="A domain, a suite of them, or an agent's SPEC.")],
-    evidence: Annotated[Path, typer.Option(help="The folder that the evidence is written to, as JSON.")] = CHECKS,
+    name: Annotated[str, typer.Argument(help="A domain, a suite, or the SPEC of an agent.")],
+    evidence: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the evidence, a JSON file.")] = CHECKS,
     plugins: Plugins = None,
 ) -> None:
-    """Check a domain or an agent, built in or anybody's, against its contract; a domain also against its PyMC model."""
+    """Check a domain or an agent against its contract, and a domain against its PyMC model."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from beliefbench.checking.check import check as check_name

@@ -34,7 +34,7 @@ def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
             goes_on = command.__name__ in RESUMABLE and not kwargs.get("estimate")
-            echo("stopped; the same command goes on where it stopped." if goes_on else "stopped.")
+            echo("stopped; the same command continues the run." if goes_on else "stopped.")
             sys.stderr.flush()
             os._exit(130)  # an orderly exit waits for compilations under way, and can crash in them
         except (BeliefBenchError, OSError) as error:
@@ -48,7 +48,7 @@ def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             if "--debug" in sys.argv:
                 raise
             what = " ".join(str(error).split()) or "no message"
-            echo(f"error: something broke that should not ({type(error).__name__}: {what}); --debug shows where.")
+            echo(f"error: this is a bug or a broken plugin ({type(error).__name__}: {what}); --debug shows where.")
             raise typer.Exit(1) from error
 
     return wrapped

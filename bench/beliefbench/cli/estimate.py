@@ -1,7 +1,7 @@
-"""What runs would take: how many answers, requests and tokens, and how long. No server is asked.
+"""What runs would take: answers, requests, tokens and time. No server is asked.
 
-An agent whose answers cost money tells (its ``cost``), for a few users at every stage. Any other is timed at a few
-questions after the last round, which only takes time.
+An agent whose answers cost money says what they take (its ``cost``), for a few users at every stage. Any other agent is
+timed with a few questions after the last round.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rich.table import Table
 from beliefbench.agent import Brief, Cost
 from beliefbench.leaderboard.forms.cells import duration
 from beliefbench.protocol.episodes import Episodes
+from beliefbench.protocol.stopping import UntilWidth, order_of_users
 from beliefbench.running.answering import USERS_PER_CALL, Job, questions_at, run_identity
 from beliefbench.running.harness import answered_so_far, episodes_of
 from beliefbench.running.store import RunStore, run_folder, run_key
@@ -60,11 +61,14 @@ def print_estimates(found: list[Estimate], console: Console) -> None:
     console.print(table)
     if total.requests:
         console.print(
-            "Of servers: requests take a second each, as many at once as the agent has workers; a token has four "
-            "characters; answers are as long as they may be. What was answered before and is kept costs nothing."
+            "For a server, this assumes 1 second a request, as many requests at once as the agent has workers, "
+            "4 characters a token, and answers of the greatest length. Answers that are kept from before cost nothing."
         )
     if any(one.answers and not one.cost.requests for one in found):
-        console.print(f"Of agents on this machine: as long as {SETS} questions took now, after the last round.")
+        console.print(
+            f"For an agent on this machine, the time is that of {SETS} questions, asked now after the last round. "
+            "Loading a model and compiling are not in it; they take up to half a minute for each process."
+        )
 
 
 def _spec(job: Job) -> str:
@@ -89,7 +93,11 @@ def _estimate(job: Job, results: Path, echo: Callable[[str], None]) -> Estimate:
         return Estimate(job, 0, Cost(), False)
     episodes = episodes_of(job.domain, protocol)
     answered, _ = answered_so_far(episodes, store.rows())
-    waiting = (~answered).sum(axis=0)  # users, at each stage
+    wanted = np.ones(protocol.users, bool)
+    if job.stopping:
+        order = order_of_users(protocol.seed, job.domain.name, protocol.users)
+        wanted[order[job.looks[-1] :]] = False
+    waiting = (~answered & wanted[:, None]).sum(axis=0)  # users, at each stage
     sets = protocol.heldout + (np.arange(protocol.rounds + 1) < protocol.rounds)
     answers = int((waiting * sets).sum())
     if getattr(job.agent, "cost", None):
@@ -97,7 +105,7 @@ def _estimate(job: Job, results: Path, echo: Callable[[str], None]) -> Estimate:
     else:
         echo(f"timing {_spec(job)} on {job.domain.name}, at {SETS} questions ...")
         cost = _timed(job, episodes, int(answered.size and waiting.max())).times(answers)
-    return Estimate(job, answers, cost, job.stopping is not None)
+    return Estimate(job, answers, cost, isinstance(job.stopping, UntilWidth))
 
 
 def _told(job: Job, episodes: Episodes) -> list[Cost]:

@@ -10,7 +10,7 @@ import typer
 
 from beliefbench.cli.console import echo, report_errors
 from beliefbench.cli.options import RESULTS, Results
-from beliefbench.errors import UsageError
+from beliefbench.errors import UsageError, counted
 
 
 @report_errors
@@ -18,7 +18,10 @@ def export(
     out: Annotated[Path, typer.Option(metavar="FILE", help="The NetCDF file to write, such as runs.nc.")],
     results: Results = RESULTS,
 ) -> None:
-    """Write finished runs as an xarray DataTree: answers, truth, exact answers, and the skill model's posterior."""
+    """Write finished runs as an xarray DataTree: answers, truth, exact answers, and the posterior of the skill model.
+
+    The skill model is fitted if its posterior is not stored yet; this takes half a minute or more.
+    """
     from beliefbench.leaderboard.datatree import compressed, tree_of
     from beliefbench.leaderboard.ranking import read_leaderboard
     from beliefbench.running.store import write_atomically
@@ -38,4 +41,4 @@ def export(
             write_atomically(out, draft.read_bytes())
     except OSError as error:
         raise UsageError(f"'{out}' cannot be written ({error.strerror or error}); name another file.") from error
-    echo(f"{out}: {len(board.rows)} runs.")
+    echo(f"{out}: {counted(len(board.rows), 'run')}.")

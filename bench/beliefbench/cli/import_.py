@@ -12,11 +12,11 @@ from beliefbench.cli.console import echo, report_errors
 
 @report_errors
 def import_(
-    path: Annotated[Path, typer.Argument(help="The folder of the released files, unpacked, or one interaction file.")],
+    path: Annotated[Path, typer.Argument(help="The unpacked folder of the released files, or one interaction file.")],
 ) -> None:
-    """Import the paper's released files; their users appear as domains released/..., to run agents on.
+    """Import the paper's released files. Their users become the domains released/...
 
-    They are kept in $BELIEFBENCH_DATA, or in your own data folder where it is not set.
+    The data is kept in $BELIEFBENCH_DATA, or in your data folder if that is not set.
     """
     from beliefbench.released.importing import import_path
 

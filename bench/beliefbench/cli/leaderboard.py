@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from beliefbench.cli.console import echo, report_errors
-from beliefbench.cli.options import RESULTS, Results
-from beliefbench.errors import UsageError
+from beliefbench.cli.options import RESULTS, Full, Plugins, Results, add_plugins
+from beliefbench.errors import UsageError, counted
 
 
 class Format(StrEnum):
@@ -29,27 +29,47 @@ class Format(StrEnum):
 @report_errors
 def leaderboard(
     results: Results = RESULTS,
-    format: Annotated[Format, typer.Option(help="table is for the terminal, the others for files.")] = Format.table,
+    format: Annotated[
+        Format, typer.Option(help="table: one table for the terminal. The other formats hold all metrics.")
+    ] = Format.table,
+    full: Full = False,
     out: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
+    skill: Annotated[
+        bool | None,
+        typer.Option(
+            "--skill/--no-skill",
+            help="Fit the skill model if its posterior is not in DIR/skill yet; this takes half a minute or more. The "
+            "default is --skill for html, and for other files if all runs are published; --no-skill for all else. A "
+            "stored posterior is always used.",
+            show_default=False,
+        ),
+    ] = None,
     reference: Annotated[
-        bool, typer.Option("--reference", help="Also show what the paper printed of its models, marked as such.")
+        bool, typer.Option("--reference", help="Also show the paper's published figures, marked as such.")
     ] = False,
     pictures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also draw the pictures, as PNG and SVG in this folder.")
+        Path | None, typer.Option(metavar="DIR", help="Also draw the pictures as PNG and SVG files in this folder.")
     ] = None,
+    plugins: Plugins = None,
 ) -> None:
-    """Show the leaderboard of the finished runs below a folder; every metric is recomputed from their rows."""
+    """Show the leaderboard of the finished runs in a folder. Every metric is recomputed from the recorded answers."""
+    from beliefbench.leaderboard.forms.compact import to_compact
     from beliefbench.leaderboard.forms.formats import writer
     from beliefbench.leaderboard.forms.terminal import to_terminal
     from beliefbench.leaderboard.ranking import read_leaderboard
     from beliefbench.running.store import write_atomically
 
-    write = writer(format.value, reference)
+    add_plugins(plugins)
+    full = full or reference
+    write = writer(format.value, reference, full)
     console = Console(file=sys.stderr)
     with console.status("reading runs"):
         board = read_leaderboard(results)
-    with console.status(f"fitting the skill model to {len(board.rows)} runs; it is kept for the next time"):
-        board = board.with_skill(results)
+    published = bool(board.rows) and all(row.verified for row in board.rows)
+    fit = format is Format.html or (format is not Format.table and published) if skill is None else skill
+    doing = f"fitting the skill model to {counted(len(board.rows), 'run')}; the fit is kept" if fit else "reading runs"
+    with console.status(doing):
+        board = board.with_skill(results, fit)
     for problem in board.problems:
         echo(f"warning: {problem}")
     if not board.rows:
@@ -62,7 +82,10 @@ def leaderboard(
         except OSError as error:
             raise UsageError(f"'{pictures}' cannot be written ({error.strerror}); name another folder.") from error
     if format is Format.table and out is None:
-        to_terminal(board, Console(), reference)
+        if full:
+            to_terminal(board, Console(), reference)
+        else:
+            to_compact(board, Console())
         return
     text = write(board)
     if out is None:

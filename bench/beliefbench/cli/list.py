@@ -31,10 +31,10 @@ class What(StrEnum):
 
 @report_errors
 def list_(
-    what: Annotated[What | None, typer.Argument(help="Domains, agents or metrics; all where left out.")] = None,
+    what: Annotated[What | None, typer.Argument(help="domains, agents or metrics. The default is all three.")] = None,
     plugins: Plugins = None,
 ) -> None:
-    """List the domains, agents and metrics that are installed, anybody's plugins among them."""
+    """List the installed domains, agents and metrics, with those of plugins."""
     add_plugins(plugins)
     print_lists(Console(), [what.value] if what else [each.value for each in What])
 

@@ -17,11 +17,13 @@ from beliefbench.cli.publish import publish
 from beliefbench.cli.run import run
 from beliefbench.cli.teach import teach
 from beliefbench.cli.verify import verify
+from beliefbench.folders import keep_compiled_programs
 
 app = typer.Typer(
     name="beliefbench",
-    help="Measure how well assistants learn a person's hidden preferences, against the exact Bayesian answer.",
+    help="Measure how well an assistant learns a user's preferences, against the exact Bayesian answer.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -48,12 +50,13 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")] = False,
 ) -> None:
     pass
 
 
 def main() -> None:
     """Run the command line; ``--debug`` may stand anywhere in it."""
+    keep_compiled_programs()
     arguments = sys.argv[1:]
     app([argument for argument in arguments if argument != "--debug"])

@@ -10,11 +10,14 @@ import typer
 from beliefbench.cli.console import echo
 
 RESULTS = Path("results/local")
-Results = Annotated[Path, typer.Option("--results", help="The folder that runs are kept in.")]
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="The folder that holds the runs.")]
 
+Full = Annotated[bool, typer.Option("--full", help="Show all metrics in the terminal, in a table for each kind.")]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugins", metavar="DIR", help="A folder of plugin files (*.py) not yet packaged; may be repeated."),
+    typer.Option(
+        "--plugins", metavar="DIR", help="A folder of plugin files (*.py) that are not packaged. Repeat it for more."
+    ),
 ]
 
 

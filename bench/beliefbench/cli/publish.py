@@ -14,10 +14,13 @@ PUBLISHED = Path("results/published")
 
 @report_errors
 def publish(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder, or a folder with finished runs below it.")],
-    out: Annotated[Path, typer.Option(help="The folder that published runs are kept in.")] = PUBLISHED,
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run, or a folder that holds finished runs.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of published runs.")] = PUBLISHED,
 ) -> None:
-    """Pack finished runs, in 16 bits and 2 MB each at most, with the evidence that `verify` wants beside them."""
+    """Pack finished runs, and write the evidence that `verify` needs.
+
+    Probabilities are stored in 16 bits. A run takes 2 MB at most.
+    """
     from beliefbench.publishing.publish import publish_all
 
     if not publish_all(run, out, echo):

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from beliefbench.cli.console import echo, report_errors
-from beliefbench.cli.options import RESULTS, Plugins, Results, add_plugins
+from beliefbench.cli.options import RESULTS, Full, Plugins, Results, add_plugins
+
+if TYPE_CHECKING:
+    from beliefbench.running.harness import Run
 
 
 class Preset(StrEnum):
-    """How much to run where nothing else is said."""
+    """How many users and held-out sets to run by default."""
 
     quick = "quick"
+    standard = "standard"
     paper = "paper"
 
 
@@ -31,63 +35,83 @@ class Executor(StrEnum):
 def run(
     preset: Annotated[
         Preset,
-        typer.Option(help="quick: 8 users, 8 held-out sets. paper: all users (1,000 at most), 100 held-out sets."),
+        typer.Option(
+            help="quick: 8 users, 8 held-out sets; slow language models are asked about 3 of the users. standard: 100 "
+            "users, 30 held-out sets. paper: all users (1,000 at most), 100 held-out sets."
+        ),
     ] = Preset.quick,
     domain: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A domain or a suite of them; may be repeated. All where left out."),
+        typer.Option(metavar="NAME", help="A domain, or a suite. Repeat it for more. The default is all domains."),
     ] = None,
     agent: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SPEC",
-            help="NAME, NAME:MODEL or NAME:MODEL,key=value; may be repeated. All that need no MODEL where left out.",
+            help="NAME, NAME:MODEL or NAME:MODEL,key=value. Repeat it for more. The default is all agents that need no "
+            "MODEL.",
         ),
     ] = None,
-    users: Annotated[int | None, typer.Option(help="Users a domain, in place of the preset's.")] = None,
+    users: Annotated[int | None, typer.Option(help="Users of each domain, instead of the preset's number.")] = None,
     rounds: Annotated[
-        int | None, typer.Option(help="Rounds a user; 5, or as many as were recorded, where left out.")
+        int | None, typer.Option(help="Rounds of each user. The default is 5, or all that were recorded.")
     ] = None,
-    heldout: Annotated[int | None, typer.Option(help="Held-out sets a stage, in place of the preset's.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
+    heldout: Annotated[int | None, typer.Option(help="Held-out sets a stage, instead of the preset's number.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
     results: Results = RESULTS,
     executor: Annotated[
         Executor,
         typer.Option(
-            help="local: agents are asked in this process. ray: by the workers of a Ray cluster ($RAY_ADDRESS, or one "
-            "that Ray finds, or one started here), each with $BELIEFBENCH_RAY_CPUS processors (1) and "
-            "$BELIEFBENCH_RAY_GPUS GPUs (1, or 0 where the cluster has none; a share such as 0.25 is possible)."
+            help="local: this process asks the agents. ray: the workers of a Ray cluster ask them. The cluster is "
+            "$RAY_ADDRESS, or one that Ray finds, or a new one on this machine. Each worker has $BELIEFBENCH_RAY_CPUS "
+            "processors (default 1) and $BELIEFBENCH_RAY_GPUS GPUs (default 1, or 0 if the cluster has none; 0.25 is "
+            "possible)."
         ),
     ] = Executor.local,
+    sample: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Ask about N of the users only, drawn at random. The row says N of how many."),
+    ] = None,
     until_width: Annotated[
         float | None,
         typer.Option(
             metavar="W",
-            help="Ask users in a fixed random order, and no more once the 95% interval of an agent's accuracy after "
-            "the last round is narrower than W, such as 0.05; it is looked at after 48, 72, 108, ... users.",
+            help="Stop an agent's run when the 95% interval of its accuracy after the last round is narrower than W, "
+            "such as 0.05. The users are in random order. The check is after 48, 72, 108, ... users.",
         ),
     ] = None,
     estimate: Annotated[
         bool,
-        typer.Option("--estimate", help="Only say how many answers, requests and tokens it takes, and how long."),
+        typer.Option("--estimate", help="Only show how many answers, requests and tokens the run takes, and how long."),
     ] = False,
+    full: Full = False,
     plugins: Plugins = None,
 ) -> None:
-    """Run agents on domains, go on with runs that were stopped, reuse finished ones, and show their leaderboard."""
+    """Run agents on domains, then show their leaderboard.
+
+    A run that was stopped goes on. A finished run is not repeated.
+    """
     from beliefbench.cli.batch import Plan, planned, run_plan
+    from beliefbench.leaderboard.forms.compact import to_compact
     from beliefbench.leaderboard.forms.terminal import to_terminal
     from beliefbench.leaderboard.ranking import read_leaderboard
 
+    def show_first(runs: list[Run]) -> None:
+        to_compact(read_leaderboard(results, only=[done.folder for done in runs]), progress)
+        progress.print("\nLanguage models are asked next. Their rows join the table.")
+
     add_plugins(plugins)
-    plan = Plan(preset.value, domain, agent, users, rounds, heldout, seed, results, executor.value, until_width)
+    settings = (users, rounds, heldout, seed, results, executor.value, until_width, sample)
+    plan = Plan(preset.value, domain, agent, *settings)
+    progress = Console(file=sys.stderr)
     if estimate:
         from beliefbench.cli.estimate import estimates, print_estimates
 
         print_estimates(estimates(planned(plan, echo), results, echo), Console())
         return
-    runs, failures = run_plan(plan, Console(file=sys.stderr), echo)
+    runs, failures = run_plan(plan, progress, echo, show_first)
     board = read_leaderboard(results, only=[done.folder for done in runs])
-    to_terminal(board, Console())
+    (to_terminal if full else to_compact)(board, Console())
     for problem in dict.fromkeys(map(str, (*board.problems, *failures))):  # a model may fail alike on every domain
         echo(f"error: {problem}")
     if board.problems or failures:

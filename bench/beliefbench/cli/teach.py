@@ -11,13 +11,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from beliefbench.cli.console import echo, report_errors
-from beliefbench.errors import UsageError
+from beliefbench.cli.options import Plugins, add_plugins
+from beliefbench.errors import UsageError, counted
 
-teach = typer.Typer(help="Make teaching data, and teach a language model (paper, section 5).", no_args_is_help=True)
+teach = typer.Typer(
+    help="Make teaching data, and teach language models (section 5 of the paper).", no_args_is_help=True
+)
 
 
 class Teacher(StrEnum):
-    """Who answers."""
+    """Whose answers are taught."""
 
     bayesian = "bayesian"
     oracle = "oracle"
@@ -25,7 +28,7 @@ class Teacher(StrEnum):
 
 
 class Recommender(StrEnum):
-    """Whose recommendations stand in the conversation."""
+    """Whose recommendations the conversation holds."""
 
     bayesian = "bayesian"
     oracle = "oracle"
@@ -34,38 +37,44 @@ class Recommender(StrEnum):
 @teach.command("data")
 @report_errors
 def data(
-    out: Annotated[Path, typer.Option(help="The file to write, JSONL; it must not be there yet.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The JSONL file to write. It must not exist yet.")],
     teacher: Annotated[
         Teacher,
         typer.Option(
-            help="bayesian: the guesses of the exact assistant. oracle: what the user chose. posterior: the exact "
-            "predictive beside the guesses."
+            help="Whose answers are written. bayesian: the guesses of the exact Bayesian assistant. oracle: the "
+            "user's choices. posterior: the guesses, with the exact predictive probabilities as `probs`."
         ),
     ] = Teacher.bayesian,
-    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain that users come from.")] = "flights",
+    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain of the simulated users.")] = "flights",
     users: Annotated[
         str,
         typer.Option(
-            metavar="all|N", help="How many different users; the same in every interaction, the others never."
+            metavar="all|N", help="How many of the users take part. All other users appear in no interaction."
         ),
     ] = "all",
-    interactions: Annotated[int, typer.Option(help="Interactions a user.")] = 10,
-    rounds: Annotated[int, typer.Option(help="Rounds an interaction.")] = 5,
+    interactions: Annotated[int, typer.Option(help="Interactions of each user.")] = 10,
+    rounds: Annotated[int, typer.Option(help="Rounds of each interaction.")] = 5,
     history: Annotated[
         Recommender | None,
-        typer.Option(help="Whose recommendations stand in the conversation; the teacher's where left out."),
+        typer.Option(help="Whose recommendations the conversation holds. The default is the teacher's."),
     ] = None,
-    quiz: Annotated[int, typer.Option(help="Held-out questions at each stage, beside the rounds' own.")] = 0,
+    quiz: Annotated[int, typer.Option(help="Held-out questions at each stage, in addition to the rounds' own.")] = 0,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Each interaction once, an answer a round; else each round's prefix.")
+        bool, typer.Option("--whole", help="Write each interaction once. The default is one record a round.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of all draws; runs never meet what is drawn here.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random draws. Runs never use these draws.")] = 0,
+    plugins: Plugins = None,
 ) -> None:
-    """Write what a teacher answers in simulated interactions, in the authors' format."""
+    """Write a teacher's answers in simulated interactions, in the format of the paper's authors.
+
+    Each line is {"idx": USER, "messages": [{"role": ..., "content": ...}, ...]}. An assistant's message also has
+    `answer` if the teacher's answer differs from the recommendation in `content`; the model then learns `answer`.
+    """
     from beliefbench.plugins.names import load_domain
     from beliefbench.teaching.interactions import TeachingTask
     from beliefbench.teaching.records import write_records
 
+    add_plugins(plugins)
     course = TeachingTask(
         load_domain(domain),
         teacher.value,
@@ -80,11 +89,11 @@ def data(
     with Progress(*columns, console=Console(stderr=True)) as bars:
         bar = bars.add_task("", total=interactions)
         count = write_records(course, out, whole, lambda done, total: bars.update(bar, completed=done, total=total))
-    echo(f"wrote {count:,} records to {out}; {out.name}.about.json beside it says what they were made from.")
+    echo(f"wrote {counted(count, 'record')} to {out}; {out.name}.about.json holds their settings.")
 
 
 class Turns(StrEnum):
-    """Which of a conversation's answers are learnt from."""
+    """Which answers of a conversation are learnt."""
 
     last = "last"
     every = "every"
@@ -94,41 +103,49 @@ class Turns(StrEnum):
 @report_errors
 def run(
     base: Annotated[
-        str, typer.Option(metavar="MODEL", help="What to teach: a folder, a GGUF file, or a Hugging Face name.")
+        str, typer.Option(metavar="MODEL", help="The model to teach: a folder, a GGUF file, or a Hugging Face name.")
     ],
-    data: Annotated[Path, typer.Option(help="Teaching data, as `teach data` writes it, or the authors'.")],
+    data: Annotated[
+        Path, typer.Option(metavar="FILE", help="Teaching data: a file of `teach data`, or the authors' file.")
+    ],
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where the model goes: a new folder, or that of a stopped run.")
+        Path, typer.Option(metavar="DIR", help="The folder of the taught model: a new one, or that of a stopped run.")
     ],
-    lora: Annotated[int, typer.Option(metavar="RANK", help="Train a LoRA adapter of this rank; 0: all weights.")] = 0,
+    lora: Annotated[
+        int, typer.Option(metavar="RANK", help="Train a LoRA adapter of this rank. 0 trains all weights.")
+    ] = 0,
     dpo: Annotated[
         bool,
         typer.Option(
-            "--dpo", help="Prefer the teacher's answer to each other one (direct preference optimisation, with TRL)."
+            "--dpo", help="Use direct preference optimisation (TRL): the teacher's answer against each other answer."
         ),
     ] = False,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate; it warms up, then falls to 0.")] = 2e-6,
-    batch: Annotated[int, typer.Option(help="Conversations a step, over all processes.")] = 128,
-    at_once: Annotated[int, typer.Option(help="Conversations in memory at once, in each process.")] = 8,
-    epochs: Annotated[float, typer.Option(help="How often the data is read.")] = 1.0,
-    warmup: Annotated[float, typer.Option(help="Share of the steps in which the learning rate warms up.")] = 0.1,
-    longest: Annotated[int, typer.Option(help="Tokens that a conversation may have.")] = 2048,
+    learning_rate: Annotated[
+        float, typer.Option(help="The highest learning rate. It rises to this value, then falls to 0.")
+    ] = 2e-6,
+    batch: Annotated[int, typer.Option(help="Conversations in a step, over all processes.")] = 128,
+    at_once: Annotated[int, typer.Option(help="Conversations in memory at once in each process.")] = 8,
+    epochs: Annotated[float, typer.Option(help="How many times the data is read.")] = 1.0,
+    warmup: Annotated[float, typer.Option(help="The share of the steps in which the learning rate rises.")] = 0.1,
+    longest: Annotated[int, typer.Option(help="The most tokens of a conversation.")] = 2048,
     turns: Annotated[
         Turns | None,
-        typer.Option(help="Which answers are learnt from; every one where the data is --whole, else the last."),
+        typer.Option(help="Which answers are learnt. The default is every answer of --whole data, otherwise the last."),
     ] = None,
     validate: Annotated[
         int,
         typer.Option(
             metavar="USERS",
-            help="Users that the student is tried on ten times, never taught ones where there are any. 0: none.",
+            help="Users that the model is tested on, ten times in all; users that are not taught, if there are any. "
+            "0 switches the tests off.",
         ),
     ] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of the data's order.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the order of the data.")] = 0,
 ) -> None:
-    """Teach a causal language model what teaching data says; run again, it goes on where it was stopped.
+    """Teach a causal language model with teaching data. The same command continues a stopped run.
 
-    The defaults are the paper's. Agent `prompted:DIR` is the taught model; with --lora, `prompted:MODEL,adapter=DIR`.
+    The defaults are the paper's. The taught model is the agent `prompted:DIR`, or `prompted:MODEL,adapter=DIR` with
+    --lora.
     """
     from beliefbench.language.huggingface import locate, require
     from beliefbench.teaching.validation import Validation
@@ -145,29 +162,32 @@ def run(
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = teach_model(weights, data, out, settings, every_turn, examined, on_progress)
     spec = f"prompted:{base},adapter={out}" if lora else f"prompted:{out}"
-    echo(f"{'taught' if anew else 'was taught already'}: {out}; beliefbench run --domain flights --agent {spec}")
+    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run --domain flights --agent {spec}")
 
 
 @teach.command("student")
 @report_errors
 def student(
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where the student goes: a new folder, or that of a stopped teaching.")
+        Path, typer.Option(metavar="DIR", help="The folder of the student: a new one, or that of a stopped run.")
     ],
-    teacher: Annotated[Teacher, typer.Option(help="Who answers, as for `teach data`.")] = Teacher.posterior,
+    teacher: Annotated[
+        Teacher, typer.Option(help="Whose answers are taught, as for `teach data`.")
+    ] = Teacher.posterior,
     history: Annotated[
         Recommender | None,
-        typer.Option(help="Whose recommendations stand in the conversation; the teacher's where left out."),
+        typer.Option(help="Whose recommendations the conversation holds. The default is the teacher's."),
     ] = None,
-    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain that users come from.")] = "flights",
+    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain of the simulated users.")] = "flights",
     interactions: Annotated[
-        int, typer.Option(help="Interactions, each met once; 16 a step, and rounded up to whole steps.")
+        int, typer.Option(help="Interactions, each used once. A step has 16; the number is rounded up to whole steps.")
     ] = 100_000,
-    seed: Annotated[int, typer.Option(help="Seed of the first weights and of all draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights and of all random draws.")] = 0,
+    plugins: Plugins = None,
 ) -> None:
-    """Make a small language model and teach it from nothing; run again, it goes on where it was stopped.
+    """Train a small language model from random weights. The same command continues a stopped run.
 
-    Agent `prompted:DIR` is the student. The taught agents that come with the package were made in this way.
+    The student is the agent `prompted:DIR`. The package's own taught agents were made in this way.
     """
     from beliefbench.language.huggingface import require
     from beliefbench.plugins.names import load_domain
@@ -178,33 +198,36 @@ def student(
     from beliefbench.teaching.interactions import default_recommender
     from beliefbench.teaching.progress import progress_bar
 
+    add_plugins(plugins)
     recommender = history.value if history else default_recommender(teacher.value)
     source = Source(load_domain(domain), teacher.value, recommender, seed=seed)
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = teach_student(source, Settings(interactions, seed), out, on_progress)
     spec = f"--domain {domain} --agent prompted:{out},dtype=float32"
-    echo(f"{'taught' if anew else 'was taught already'}: {out}; beliefbench run {spec}")
+    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run {spec}")
 
 
 @teach.command("curves")
 @report_errors
 def curves(
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where the curves go: a new folder, or that of curves that were begun.")
+        Path, typer.Option(metavar="DIR", help="The folder of the curves: a new one, or that of a stopped run.")
     ],
-    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain that users come from.")] = "flights",
-    interactions: Annotated[int, typer.Option(help="Interactions that each student is taught.")] = 40_000,
+    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain of the simulated users.")] = "flights",
+    interactions: Annotated[int, typer.Option(help="Interactions that each student learns from.")] = 40_000,
     seeds: Annotated[int, typer.Option(help="Students of each teacher.")] = 3,
+    plugins: Plugins = None,
 ) -> None:
-    """Teach students by each teacher and examine them on their way; run again, it teaches those that are missing.
+    """Train students of each teacher, and test them while they learn. The same command continues a stopped run.
 
-    Writes each student's answers, curves.csv, differences.csv with 95% intervals over the seeds, and pictures.
+    It writes each student's answers, curves.csv, differences.csv with 95% intervals over the seeds, and pictures.
     """
     from beliefbench.language.huggingface import require
 
     require("torch", "transformers", "accelerate")
     from beliefbench.students.curves import teach_curves
 
+    add_plugins(plugins)
     if not 1 <= seeds <= 100:
         raise UsageError(f"seeds = {seeds}; expected 1 to 100.")
     columns = (SpinnerColumn(), TextColumn("students"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -229,4 +252,4 @@ def _number_of(users: str) -> int | None:
     try:
         return int(users)
     except ValueError as error:
-        raise UsageError(f"users = {users}; expected all, or a number.") from error
+        raise UsageError(f"users = {users}; expected all or a number.") from error

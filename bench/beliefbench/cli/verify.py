@@ -9,20 +9,22 @@ import typer
 
 from beliefbench.cli.console import echo, report_errors
 from beliefbench.cli.options import Plugins, add_plugins
+from beliefbench.errors import counted
 
 
 @report_errors
 def verify(
-    folder: Annotated[Path, typer.Argument(help="A run's folder, published or not, or one with runs below it.")],
+    folder: Annotated[Path, typer.Argument(help="The folder of a run, published or not, or a folder that holds runs.")],
     rerun: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Ask each run's agent again on N of its users, drawn at random.")
+        int,
+        typer.Option(metavar="N", min=0, help="Ask the agent again about N random users of each run."),
     ] = 0,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the choice of those users; one of its own where left out.")
+        int | None, typer.Option(min=0, help="Seed that draws those users. The default is a new seed for each call.")
     ] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Recompute what runs' files say from their seeds, and say what is missing, edited, duplicated or made up."""
+    """Recompute the files of runs from their seeds. Report what is missing, edited, duplicated or made up."""
     from beliefbench.publishing.verify import verify_all
 
     add_plugins(plugins)
@@ -30,6 +32,6 @@ def verify(
     for report in verify_all(folder, rerun, seed):
         print(*report.lines(), sep="\n", flush=True)
         runs, wrong = runs + 1, wrong + (not report.passed)
-    echo(f"{runs - wrong} of {runs} runs are sound in all that was checked; what was not is marked --.")
+    echo(f"{runs - wrong} of {counted(runs, 'run')} passed every check that was made; -- marks the others.")
     if wrong:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""The compiled part of exact inference: hypothesis blocks of a NumPyro model, swept once with float64 sums."""
+"""The compiled part of exact inference: one sweep over the hypothesis blocks of a NumPyro model, with float64 sums."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from beliefbench.domain import OPTIONS, Domain
 from beliefbench.exact.latents import latent_space
 
 USER_GROUP = 32  # users worked on at once; fixed, so that a user's numbers do not depend on who else is asked
-GROUPS_A_CALL = 8  # groups a compiled call where there are several, and shared queries, whose values they share
+GROUPS_A_CALL = 8  # groups a compiled call if there are several, and shared queries, whose values they share
 BLOCK_CELLS = 2**21  # (hypothesis, set, option) cells a block, about 16 MiB in float64
 LARGEST_BLOCK = 1024  # hypotheses a block
-
+# They halve the time of compiling; the programs are as fast, and give the same bits (tests/running/test_rows.py).
+COMPILER_OPTIONS = {"xla_cpu_parallel_codegen_split_count": 1, "xla_cpu_use_fusion_emitters": False}
 
 Of = Literal["choice", "reward", "entropy"]
 
@@ -41,7 +42,7 @@ class Query:
     own: np.ndarray | None
 
     def bytes_held(self) -> int:
-        """Return about how many bytes the answer and the sweep's running sums take."""
+        """Return the approximate size of the answer and of the sweep's running sums, in bytes."""
         queries = len(self.shared) + (0 if self.own is None else self.own.shape[1])
         stages = self.choices.shape[1] + 1 if self.stages == "all" else 1
         sets = len(self.shared) + USER_GROUP * (self.choices.shape[1] + queries - len(self.shared))
@@ -106,7 +107,7 @@ def log_weights(domain: Domain, options: np.ndarray, choices: np.ndarray) -> np.
     return np.concatenate([np.asarray(one) for one in blocks])[: space.size]
 
 
-@partial(jax.jit, static_argnames="domain")
+@partial(jax.jit, static_argnames="domain", compiler_options=COMPILER_OPTIONS)
 def _block_joint(domain: Domain, numbers: Any, options: Any, choices: Any, used: Any) -> Any:
     def joint(values: dict[str, Any]) -> Any:
         log_prior, likelihood = joint_terms(domain.model, values, options, choices)
@@ -118,7 +119,7 @@ def _block_joint(domain: Domain, numbers: Any, options: Any, choices: Any, used:
 def sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
     """Return the log evidence, float64[users, stages], and the expectations, float64[users, stages, queries, 3].
 
-    Queries come back with the shared ones first. Where the evidence is -inf the expectations mean nothing.
+    Shared queries come first. If the evidence is -inf, the expectations have no meaning.
     """
     latent_space(domain)  # traced here, since the compiled part must not trace within its own trace
     users, rounds = query.choices.shape
@@ -156,7 +157,7 @@ def _block_size(hypotheses: int, sets: int) -> int:
     return -(-hypotheses // -(-hypotheses // wanted))
 
 
-@partial(jax.jit, static_argnames=("domain", "of", "stages"))
+@partial(jax.jit, static_argnames=("domain", "of", "stages"), compiler_options=COMPILER_OPTIONS)
 def _sweep_groups(
     domain: Domain, of: Of, stages: str, options: Any, choices: Any, used: Any, shared: Any, own: Any
 ) -> tuple[Any, Any]:
@@ -166,7 +167,7 @@ def _sweep_groups(
     """
     space = latent_space(domain)
     groups, users, rounds = choices.shape
-    # The set at the end stands for nothing: some distributions cannot be made for no sets at all.
+    # The last set is a dummy: some distributions cannot be made for zero sets.
     nobody = jnp.zeros((1, *shared.shape[1:]))
     sets = users * (rounds + own.shape[2]) + len(shared)
     block = _block_size(space.size, sets + 2)
@@ -174,7 +175,7 @@ def _sweep_groups(
 
     def values_of(latents: dict[str, Any], asked: Any) -> Any:
         """A value of each option under each hypothesis of the block, [block, sets * 3]."""
-        if not len(asked):  # nothing is compiled for nothing
+        if not len(asked):  # no queries: compile nothing
             return jnp.zeros((block, 0))
         found = jax.vmap(lambda values: query_values(domain.model, values, jnp.concatenate([asked, nobody]), of))(
             latents

@@ -1,10 +1,10 @@
 """Exact inference: every value of a NumPyro model's finite latent sites is a hypothesis, and sums run over all of them.
 
-Works for any model that meets the domain contract. Hypotheses are numbered in lexicographic order of the latent sites'
-values, the first site slowest. They are visited in blocks, sums and likelihoods in float64, so that memory does not
-grow with their number (``beliefbench.exact.enumeration`` holds the compiled part).
+This works for any model that meets the domain contract. Hypotheses are numbered in lexicographic order of the latent
+sites' values; the first site changes slowest. They are visited in blocks, with sums and likelihoods in float64, so that
+memory does not grow with their number (``beliefbench.exact.enumeration`` has the compiled part).
 
-Users are handled in groups of one fixed size: a user's numbers are the same bits whoever else is in the call.
+Users are handled in groups of one fixed size, so that a user's numbers do not depend on the other users in a call.
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ def posterior(
     Parameters
     ----------
     options
-        float[rounds, 3, features]; rounds may be 0. Single precision is read to 6 decimals.
+        float[rounds, 3, features]; rounds may be 0. Values between those of a feature's grid are used unchanged.
+        Single-precision values are rounded to 6 decimals.
     choices
         int[rounds], each 0, 1 or 2.
     on_contradiction
-        What to do with a choice that no hypothesis left by the earlier rounds explains: ``"raise"``, or
-        ``"ignore"`` that round (the posterior stays as it was before it).
+        What to do with a choice that no hypothesis explains together with the earlier rounds. ``"raise"``: raise
+        `ContradictionError`. ``"ignore"``: leave this round out.
 
     Raises
     ------
     ContradictionError
-        Naming the first round that cannot be explained.
+        If no hypothesis explains a choice; the error names the first such round.
     TooLargeError
-        Where there are too many hypotheses for the memory budget (4 GiB).
+        If there are too many hypotheses for the memory budget (4 GiB).
 
     >>> import beliefbench as bb
     >>> flights = bb.load_domain("flights")
@@ -131,7 +132,7 @@ def expected_rewards(
 ) -> np.ndarray:
     """Return the posterior mean of the model's ``reward`` site after all rounds, float64[users, queries, 3].
 
-    Parameters as in `predictives`. Raises ``ValueError`` where the domain's model records no reward.
+    Parameters as in `predictives`. Raises ``ValueError`` if the domain's model records no reward.
 
     >>> import beliefbench as bb
     >>> flights = bb.load_domain("flights")
@@ -151,17 +152,18 @@ def expected_information(
     seen: np.ndarray | None = None,
     on_contradiction: OnContradiction = "raise",
 ) -> np.ndarray:
-    """Return how much the choice among a set's options is expected to tell after some rounds, float64[users, queries].
+    """Return the expected information gain of a user's choice in each query, after some rounds: float64[users,
+    queries].
 
-    In nats, from 0 to ln 3: I(latents; choice) = the entropy of the predictive less the expected entropy of the choice
-    of somebody known.
+    In nats, from 0 to ln 3: I(latents; choice) = the entropy of the predictive minus the expected entropy of the choice
+    given the latents.
 
     Parameters
     ----------
     options, choices, queries, on_contradiction
         As in `predictives`.
     seen
-        bool[users, rounds]: the rounds to condition on; all where None.
+        bool[users, rounds]: the rounds to condition on; None: all.
 
     >>> import beliefbench as bb
     >>> flights = bb.load_domain("flights")
@@ -186,7 +188,7 @@ def _expected(
     on_contradiction: OnContradiction,
     seen: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the posterior expectation of a value of every option, float64[users, stages, queries, 3]."""
+    """Return the posterior expectation of a value of each option, float64[users, stages, queries, 3]."""
     _check_fallback(on_contradiction)
     options, choices, queries = _arrays(domain, options, choices, queries)
     shared, own, order = _split_queries(queries, len(options))
@@ -207,7 +209,7 @@ def _expected(
 def _used_rounds(
     domain: Domain, options: np.ndarray, choices: np.ndarray, on_contradiction: OnContradiction, seen: np.ndarray
 ) -> np.ndarray:
-    """Return which of the rounds seen to condition on, bool[users, rounds]: those that contradict none before them."""
+    """Return the rounds to condition on, bool[users, rounds]: those that do not contradict earlier rounds."""
     used = seen.copy()
     nothing = np.empty((0, OPTIONS, len(domain.features)))
     while True:
@@ -238,7 +240,7 @@ def _history(domain: Domain, options: np.ndarray, choices: np.ndarray) -> tuple[
 def _arrays(
     domain: Domain, options: np.ndarray, choices: np.ndarray, queries: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the arguments as arrays; raise where they are not what they should be, or the domain is too large."""
+    """Return the arguments as arrays; raise if a shape or a value is wrong, or the domain is too large."""
     latent_space(domain)
     options, choices, queries = _double(options), np.asarray(choices), _double(queries)
     tail = (OPTIONS, len(domain.features))
@@ -260,7 +262,7 @@ def _arrays(
 
 
 def _double(values: np.ndarray) -> np.ndarray:
-    """Return double precision; single precision is read as the decimals it was meant for, or equal rewards would part.
+    """Return double precision. Single-precision values are rounded to 6 decimals, so that equal rewards stay equal.
 
     >>> _double(np.float32([0.1])).tolist()
     [0.1]
@@ -276,9 +278,10 @@ def _check_fallback(on_contradiction: str) -> None:
 
 
 def _split_queries(queries: np.ndarray, users: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Split queries into those all users share and users' own, with the order that puts the answers back.
+    """Split queries into those that all users share and those of single users, with the order that restores the
+    answers.
 
-    Shared queries are worked out once for everybody, which is what makes a round with shared held-out sets cheap.
+    Shared queries are computed once for all users, which makes shared held-out sets cheap.
     """
     if queries.ndim == 3:
         return queries, None, np.arange(len(queries))

@@ -1,4 +1,4 @@
-"""The hypotheses of a model: the values that its latent sites can take together, found by tracing it once."""
+"""The hypotheses of a model: all combinations of values of its latent sites, found by tracing the model once."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def latent_space(domain: Domain) -> LatentSpace:
     Raises
     ------
     BeliefBenchError
-        Where a latent site is not discrete with finitely many values, or there is no observed site ``"choice"``.
+        If a latent site is not discrete with finitely many values, or there is no observed site ``"choice"``.
     TooLargeError
-        Where there are too many hypotheses for the memory budget: more than 67,108,864.
+        If there are more than 67,108,864 hypotheses, which do not fit into the memory budget.
 
     >>> import beliefbench as bb
     >>> latent_space(bb.load_domain("flights")).size
@@ -77,12 +77,12 @@ def latent_space(domain: Domain) -> LatentSpace:
 
 
 def latents_of(domain: Domain) -> dict[str, np.ndarray]:
-    """Return what each entry of a posterior stands for: the values of every latent site in each hypothesis.
+    """Return the meaning of each entry of a posterior: the values of every latent site in each hypothesis.
 
     Returns
     -------
     dict[str, np.ndarray]
-        ``{site: value[hypotheses, *shape]}``, hypotheses in the order of `beliefbench.posterior`.
+        ``{site: value[hypotheses, *shape]}``, in the order of `beliefbench.posterior`.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def _traced_space(domain: Domain) -> LatentSpace:
         one_round = jnp.zeros((1, OPTIONS, len(domain.features))), jnp.zeros(1, jnp.int64)
         try:
             traced = handlers.trace(handlers.seed(domain.model, jax.random.key(0))).get_trace(*one_round)
-        except Exception as error:  # anybody's model may raise anything
+        except Exception as error:  # a plugin's model may raise anything
             raise BeliefBenchError(f"{domain.name}: its model raised {type(error).__name__}: {error}") from error
         sites, size = [], 1
         for name, site in traced.items():
@@ -132,7 +132,7 @@ def _traced_space(domain: Domain) -> LatentSpace:
 
 
 def too_large(name: str, size: int, what: str, held: int, mend: str) -> TooLargeError:
-    """Return the error for what does not fit the memory budget; ``held`` in bytes."""
+    """Return the error for a call that does not fit into the memory budget; ``held`` in bytes."""
     return TooLargeError(
         f"{name} has {size:,} hypotheses: {what} {held / 2**30:,.1f} GiB, and the limit is "
         f"{MEMORY_BUDGET / 2**30:,.0f} GiB; {mend}."

@@ -1,4 +1,4 @@
-"""Stated beliefs: a questionnaire about what a person wants, and what its answers mean for their choices.
+"""Stated beliefs: a questionnaire about a person's preferences, and what its answers imply for their choices.
 
 The paper asks, of each feature, "On a scale of 1 to 5, what is your preference for departure time?" (section 3). Each
 hypothesis of a domain's model answers each question in one way, so that a distribution over answers is a distribution
@@ -34,7 +34,7 @@ def level_marginals(domain: Domain, options: np.ndarray, choices: np.ndarray, **
     Raises
     ------
     UsageError
-        Where the domain has no questionnaire.
+        If the domain has no questionnaire.
 
     >>> import beliefbench as bb
     >>> flights = bb.load_domain("flights")
@@ -48,10 +48,10 @@ def level_marginals(domain: Domain, options: np.ndarray, choices: np.ndarray, **
 
 
 def choices_of_levels(domain: Domain, stated: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Return what a person would choose whose answers are distributed as stated: float64[queries, 3].
+    """Return the choice probabilities of a person whose answers have the stated distribution: float64[queries, 3].
 
-    A hypothesis weighs the product of the probabilities of its answers: the scales are taken for independent, which is
-    all that marginals say. Where they exclude every hypothesis, all weigh the same.
+    The weight of a hypothesis is the product of the probabilities of its answers. This assumes that the scales are
+    independent, because only marginals are stated. If the answers exclude every hypothesis, all have the same weight.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def usable_beliefs(stated: np.ndarray) -> np.ndarray | None:
 
 
 def questionnaire_of(domain: Domain) -> Questionnaire:
-    """Return a domain's questionnaire, or raise `UsageError` where it has none."""
+    """Return a domain's questionnaire, or raise `UsageError` if it has none."""
     if domain.questionnaire is None:
         raise UsageError(f"{domain.name} has no questionnaire about what people want, which beliefs= and given= need.")
     return domain.questionnaire

@@ -1,1 +1,1 @@
-"""What every agent that talks shares: the paper's words, and language models that score answers."""
+"""Language: the paper's words, and language models that score or write answers."""

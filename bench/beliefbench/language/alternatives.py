@@ -1,4 +1,4 @@
-"""What an answer can name: the options of a set, or the answers to a question of the questionnaire."""
+"""The alternatives of a question: the options of a set, or the answers to a question of the questionnaire."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Alternatives:
     Parameters
     ----------
     labels
-        What they are called: ``"Flight 1"``, or ``"1"`` for the first answer to the questionnaire.
+        Their names: ``"Flight 1"``, or ``"1"`` for the first answer to the questionnaire.
     sentences
         The assistant's answer that names each.
     question
         The question, in a sentence.
     in_words, in_json
-        What follows the question where one of the sentences is wanted, and where probabilities are.
+        The text after the question that asks for one of the sentences, and the text that asks for probabilities.
     named
-        The alternative that a text names, from 0; -1 where that cannot be said.
+        ``named(text) -> int``: the alternative that a text names, from 0; -1 if it is unclear.
     """
 
     labels: tuple[str, ...]
@@ -38,12 +38,13 @@ class Alternatives:
     named: Callable[[str], int]
 
     def chosen(self, text: str) -> np.ndarray | None:
-        """Return the alternative that a text names as probabilities, 1 for it and 0 for the others; None for none."""
+        """Return the alternative that a text names as probabilities, 1 for it and 0 for the others; None if it names
+        none."""
         number = self.named(text)
         return np.eye(len(self.labels))[number] if number >= 0 else None
 
     def stated(self, text: str) -> np.ndarray | None:
-        """Return the probabilities that a text states in JSON, float64[alternatives]; None for none."""
+        """Return the probabilities that a text states in JSON, float64[alternatives]; None if it states none."""
         return stated_probabilities(text, self.labels)
 
 

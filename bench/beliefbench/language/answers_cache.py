@@ -1,4 +1,4 @@
-"""Answers that were paid for once, kept on disk: one SQLite file that any number of processes write to at once."""
+"""A cache of answers on disk: one SQLite file that any number of processes can write to at the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUSY_SECONDS = 60.0
 
 
 class AnswersCache:
-    """Texts by key, in ``answers.sqlite``. What `put` returned from is there after a kill at any moment.
+    """Texts by key, in ``answers.sqlite``. After `put` has returned, the text survives a kill at any moment.
 
     >>> import tempfile
     >>> cache = AnswersCache(Path(tempfile.mkdtemp()))
@@ -27,14 +27,14 @@ class AnswersCache:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Open the cache in a folder, made where it is not there; the user's cache folder where None.
+        """Open the cache in a folder, which is made if it is missing; None: the user's cache folder.
 
         Raises
         ------
         UsageError
-            Where the folder cannot be made.
+            If the folder cannot be made.
         BeliefBenchError
-            Where the file in it cannot be used.
+            If the file in it cannot be used.
         """
         folder = folder or user_cache_path("beliefbench")
         self.file = folder / "answers.sqlite"
@@ -47,24 +47,24 @@ class AnswersCache:
                     self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
                 )
                 self._connection.execute("PRAGMA journal_mode=WAL")
-                # Under WAL this can lose the last answers where the machine goes down, none where the process does.
+                # Under WAL this can lose the last answers if the machine goes down, none if the process does.
                 self._connection.execute("PRAGMA synchronous=NORMAL")
                 self._connection.execute(
                     "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
                 )
         except OSError as error:
             raise UsageError(
-                f"answers cannot be kept in '{folder}' ({error.strerror}); name another folder with cache=DIR."
+                f"answers cannot be stored in '{folder}' ({error.strerror}); name another folder with cache=DIR."
             ) from error
 
     def get(self, key: str) -> str | None:
-        """Return what is kept under a key, or None."""
+        """Return the text of a key, or None."""
         with self._one_at_a_time, self._sentences():
             row = self._connection.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
     def put(self, key: str, answer: str) -> None:
-        """Keep an answer; one that is there already stays."""
+        """Store an answer; an existing one is not replaced."""
         with self._one_at_a_time, self._sentences():
             self._connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, answer))
 
@@ -74,6 +74,6 @@ class AnswersCache:
             yield
         except sqlite3.Error as error:
             raise BeliefBenchError(
-                f"the answers kept in '{self.file}' cannot be used ({error}); move that file away, "
+                f"the answers stored in '{self.file}' cannot be used ({error}); move that file away, "
                 "or name another folder, on a local disk, with cache=DIR."
             ) from error

@@ -1,6 +1,6 @@
-"""A language model as an agent: what it is asked, in which way, and what becomes of its answers.
+"""A language model as an agent: how it is asked, and how its answers become predictions.
 
-Where the model runs is another's business: `Model` is all that is wanted of it.
+`Model` is the only interface to the model; it may run anywhere.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from beliefbench.language.prompts import Conversations, PromptStyle
 
 @dataclass(frozen=True)
 class Responses:
-    """What came of asking.
+    """The responses of a language model.
 
     Parameters
     ----------
     probs
-        float64[users, questions, alternatives], summing to 1; NaN where the answer cannot be used.
+        float64[users, questions, alternatives], summing to 1; NaN if the answer cannot be used.
     tokens
-        int[users, questions]: read and written for the question alone; None where nobody counts them.
+        int[users, questions]: tokens read and written for the question alone; None if they are not counted.
     text
-        object[users, questions]: what was written, where anything was.
+        object[users, questions]: the written text; None if the model does not write.
     seconds
-        float[users, questions], where it can be told.
+        float[users, questions]: the time for each question; None if it is not measured.
     bounded
-        bool[users, questions]: whether an alternative has the most that it could have, since the server told no more;
-        None where all is told.
+        bool[users, questions]: True if the probability of some alternative is only an upper bound, because the server
+        returned too few tokens; None if all probabilities are exact.
     """
 
     probs: np.ndarray
@@ -48,17 +48,17 @@ class Responses:
 class Model(Protocol):
     """A language model that can be asked, and how its answers are read.
 
-    One whose answers cost money also has ``cost(dialogues, alternatives) -> Cost``: what `ask` would take.
+    A model whose answers cost money also has ``cost(dialogues, alternatives) -> Cost``: the estimated cost of `ask`.
     """
 
     @property
     def probabilistic(self) -> bool:
-        """False: it only chooses."""
+        """False if it only chooses."""
         ...
 
     @property
     def users_per_call(self) -> int:
-        """How many users a call should hold."""
+        """The number of users per call."""
         ...
 
     @property
@@ -71,20 +71,35 @@ class Model(Protocol):
         ...
 
     def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Responses:
-        """Ask every question of every dialogue; all have as many."""
+        """Ask every question of every dialogue; all dialogues have the same number of questions."""
         ...
 
 
 class Assistant:
-    """It recommends the likeliest option, ties broken at random; -1 where the model's answer cannot be used."""
+    """It recommends the likeliest option, with ties broken at random; -1 if the model's answer cannot be used."""
 
-    def __init__(self, name: str, version: str, domain: Domain, model: Model, asking: PromptStyle) -> None:
-        """Take a model and a way of asking, or raise `UsageError` where the domain does not have what that takes."""
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        domain: Domain,
+        model: Model,
+        asking: PromptStyle,
+        quick_users: int | None = None,
+    ) -> None:
+        """Take a model and a way of asking; ``quick_users``: the number of users in the quick preset, None for all.
+
+        Raises
+        ------
+        UsageError
+            If the domain lacks what the way of asking needs.
+        """
         if asking.given != "nothing" or asking.beliefs != "no":
             questionnaire_of(domain)
         self.name, self.version, self.domain, self.model, self.asking = name, version, domain, model, asking
         self.probabilistic = model.probabilistic or asking.beliefs == "only"
         self.privileged, self.users_per_call = asking.privileged, model.users_per_call
+        self.quick_users = quick_users
         self.note = ", ".join(filter(None, [model.note, asking.note()])) or None
         self.cost = self._cost if hasattr(model, "cost") else None
 
@@ -109,7 +124,7 @@ class Assistant:
         )
 
     def _ask(self, state: Conversations, options: np.ndarray) -> tuple[Responses, Responses | None]:
-        """Return answers to the option sets, and to the questionnaire about the users where it is asked."""
+        """Return answers to the option sets, and to the questionnaire about the users if it is asked."""
         about = None
         if self.asking.beliefs != "no":
             about = self.model.ask(state.questionnaires(), levels_of(questionnaire_of(self.domain).levels))
@@ -133,7 +148,8 @@ class Assistant:
 
 
 def _implied(probs: np.ndarray, about: Responses) -> Responses:
-    """Return answers that follow from beliefs; what was said about the user stands with the first of the stage."""
+    """Return answers computed from beliefs; the responses about the user are stored with the first answer of the
+    stage."""
     shape, text, bounded = probs.shape[:2], None, None
     if about.text is not None:
         text = np.full(shape, None, dtype=object)
@@ -144,7 +160,8 @@ def _implied(probs: np.ndarray, about: Responses) -> Responses:
 
 
 def _together(shape: tuple[int, ...], answers: np.ndarray | None, about: np.ndarray | None) -> np.ndarray | None:
-    """Return what each answer took; what the questionnaire took is added to the first of the stage."""
+    """Return the tokens or seconds of each answer; those of the questionnaire are added to the first answer of the
+    stage."""
     if answers is None and about is None:
         return None
     total = np.zeros(shape) if answers is None else answers.astype(np.float64)

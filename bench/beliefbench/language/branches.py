@@ -1,7 +1,8 @@
-"""Questions and their answers as rows of tokens: what is read, what each token sees, and where answers are scored.
+"""Questions and their answers as rows of tokens: the tokens, the attention masks, and the positions that are scored.
 
-Answers share their first tokens ("The best option is Flight "), so a question and its answers are read as one row: the
-question, what the answers share, then each answer's remaining tokens side by side, hidden from each other.
+Answers share their first tokens ("The best option is Flight "). So a question and its answers are read as one row: the
+question, the tokens that the answers share, then the remaining tokens of each answer side by side, hidden from each
+other.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Branch:
-    """A question and its answers beyond what is read already: ``common`` tokens, then each answer's own."""
+    """The unread part of a question and its answers: ``common`` tokens, then the tokens of each answer."""
 
     common: list[int]
     endings: list[list[int]]
 
     @classmethod
     def of(cls, candidates: Sequence[list[int]]) -> Branch:
-        """Split the tokens of whole texts, one an answer, where the answers part."""
+        """Split the tokens of whole texts, one per answer, at the token where the answers differ."""
         # An answer that begins another one must keep a token of its own to be scored by.
         length = min(len(common_prefix(candidates)), min(len(tokens) for tokens in candidates) - 1)
         return cls(candidates[0][:length], [tokens[length:] for tokens in candidates])
@@ -38,7 +39,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class Rows:
-    """Branches as one batch, filled up in front so that all end together.
+    """Branches as one batch, padded at the front so that all rows end together.
 
     tokens, positions int[rows, width]; sees bool[rows, width, width]: what each token attends to in its own row; tail:
     how many last places of a row predict answers.
@@ -70,7 +71,8 @@ def common_prefix(rows: Sequence[list[int]]) -> list[int]:
 
 
 def predictions(branch: Branch, tail: int) -> tuple[list[int], list[int]]:
-    """Return where in the last ``tail`` places of a row each answer's tokens are predicted, and those tokens."""
+    """Return the positions among the last ``tail`` of a row at which each answer's tokens are predicted, and these
+    tokens."""
     own = tail - sum(len(ending) - 1 for ending in branch.endings)
     last_common = own - 1
     places, tokens = [], []

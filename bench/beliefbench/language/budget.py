@@ -1,4 +1,4 @@
-"""How much may be asked of a server that charges for it."""
+"""Limits on requests and tokens for servers that charge for them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class BudgetSpentError(BeliefBenchError):
 
 
 class Budget:
-    """Requests and tokens that were spent, and the most that may be; None is no limit.
+    """Requests and tokens spent, and their limits; None is no limit.
 
-    What a request will cost is known only afterwards. Before it is sent, its characters are reckoned at the most tokens
-    a character seen so far, and its answer at its full length; what it cost then takes the place of that.
+    The cost of a request is known only afterwards. Before it is sent, tokens are reserved: its characters times the
+    largest number of tokens per character seen so far, plus the maximum length of the answer. Afterwards the actual
+    cost replaces the reservation.
     """
 
     def __init__(self, max_requests: int | None = None, max_tokens: int | None = None) -> None:
@@ -34,12 +35,12 @@ class Budget:
         self._one_at_a_time = Lock()
 
     def reserve(self, characters: int, answer_tokens: int) -> int:
-        """Take a request into account and return the tokens it may cost, to be handed to `settle`.
+        """Reserve the cost of a request, and return the reserved tokens, which `settle` needs.
 
         Raises
         ------
         BudgetSpentError
-            Where it would pass a limit.
+            If it would pass a limit.
         """
         with self._one_at_a_time:
             rate = TOKENS_PER_CHARACTER if self._per_character is None else self._per_character
@@ -53,7 +54,7 @@ class Budget:
             return expected
 
     def settle(self, expected: int, characters: int, prompt_tokens: int, completion_tokens: int) -> None:
-        """Put what a request cost (nothing, where it failed) in the place of what was reserved for it."""
+        """Replace the reservation by the actual cost of a request (nothing, if it failed)."""
         with self._one_at_a_time:
             self._in_flight -= expected
             self.tokens += prompt_tokens + completion_tokens
@@ -63,5 +64,5 @@ class Budget:
 
 @cache
 def process_budget(max_requests: int | None, max_tokens: int | None) -> Budget:
-    """Return the one budget of this process with these limits: the agents of all domains of a suite spend from it."""
+    """Return the budget of this process with these limits. The agents of all domains of a suite share it."""
     return Budget(max_requests, max_tokens)

@@ -1,17 +1,10 @@
 """How a conversation becomes the text that a model continues, and where its answer ends.
 
-A model with a chat template is asked through it. No system turn is sent, and turns alternate, the user's first, so that
-templates that refuse anything else work; the special tokens that a template wants, it writes itself. A template that
-can ask for an answer without thinking first is told so.
+A model with a chat template is asked through its template. There is no system turn, and turns alternate, the user's
+first, so that strict templates work. The template writes its own special tokens. If a template can turn thinking off,
+it is turned off.
 
-A model without one, a base model, reads plain text: what was said in turn, a blank line after each, and the answer
-comes next:
-
-    what the user says
-
-    what was answered
-
-    what the user says next
+A model without a chat template (a base model) reads plain text: the turns in order, each followed by a blank line.
 
 """
 
@@ -38,7 +31,7 @@ class ChatFormat:
     gap: str | None = None
 
     def is_over(self, written: list[int]) -> bool:
-        """Tell whether an answer has ended."""
+        """Return True if an answer has ended."""
         return written[-1] in self.ends or bool(self.gap and self.gap in self.decode(written).lstrip())
 
     def reply(self, written: list[int]) -> str:
@@ -48,7 +41,7 @@ class ChatFormat:
 
 
 def chat_format_of(tokenizer: Any, ends: frozenset[int]) -> ChatFormat:
-    """Return how a tokenizer's model is spoken to."""
+    """Return the chat format of a tokenizer's model."""
 
     def encode(texts: Sequence[str]) -> list[list[int]]:
         return [list(tokens) for tokens in tokenizer(list(texts), add_special_tokens=False).input_ids]
@@ -73,7 +66,7 @@ def chat_format_of(tokenizer: Any, ends: frozenset[int]) -> ChatFormat:
         except Exception as error:  # templates are programs, and raise what they like
             raise BeliefBenchError(
                 f"the model's chat template refuses a chat of user and assistant ({first_line(error)}); "
-                "use another model, or mend its template."
+                "use another model, or fix its template."
             ) from error
         return str(text)
 

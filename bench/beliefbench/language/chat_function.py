@@ -1,4 +1,4 @@
-"""Any function from chat messages to text as an agent: an SDK, a chain, a model behind an interface of its own."""
+"""Any function from chat messages to text as an agent: for an SDK, a chain, or a model with its own interface."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ OPTIONAL = ("none", "logprobs")
 def chat_agent(
     function: ChatFunction, *, name: str = "chat", version: str = "1", probabilities: str = "none"
 ) -> ChatAgent:
-    """Return an agent that asks a function, in the suite's own words, and reads its replies with the suite's parser.
+    """Return an agent that asks a function. It uses the same words and the same parser as the other language-model
+    agents.
 
     Parameters
     ----------
@@ -34,15 +35,16 @@ def chat_agent(
         ``{"text": str, "logprobs": [...]}`` with the tokens of the reply as OpenAI's ``logprobs.content`` has them,
         ``{"token": str, "logprob": float, "top_logprobs": [{"token": str, "logprob": float}, ...]}``.
     name, version
-        Of the agent. Change the version with everything that its replies depend on: the name, the version and
-        ``probabilities`` are all that a run's identity knows of the function.
+        The agent's name and version. Change the version whenever the replies may change: name, version and
+        ``probabilities`` are everything that a run's identity contains about the function.
     probabilities
-        ``"none"``: it only chooses. ``"logprobs"``: P(option) from the log-probabilities of the token that names one.
+        ``"none"``: the agent only chooses. ``"logprobs"``: P(option) comes from the log-probabilities of the token that
+        names an option.
 
     Raises
     ------
     UsageError
-        Where ``probabilities`` is unknown, or ``name`` or ``version`` is empty.
+        If ``probabilities`` is unknown, or ``name`` or ``version`` is empty.
 
     >>> import beliefbench as bb, tempfile
     >>> agent = bb.chat_agent(lambda messages: "The best option is Flight 2.", name="second")
@@ -92,7 +94,7 @@ class ChatAgent:
         return state.observe(options, recommended, chosen)
 
     def _reply(self, messages: list[Message], brief: Brief | Domain) -> tuple[str, np.ndarray]:
-        """Return a reply and the probabilities of the options that it gives, NaN where it cannot be used."""
+        """Return a reply and its probabilities of the options, NaN if the reply cannot be used."""
         alternatives = options_of(brief.item)
         text, logprobs = self._said(self.function(messages))
         if not self.probabilistic:
@@ -116,4 +118,4 @@ class ChatAgent:
             raise BeliefBenchError(
                 f"agent '{self.name}' returned {type(reply).__name__}; expected a str, or a dict with the str 'text'."
             )
-        return text.strip().encode(errors="replace").decode(), logprobs  # half an emoji cannot be kept
+        return text.strip().encode(errors="replace").decode(), logprobs  # an unpaired surrogate cannot be stored

@@ -1,7 +1,7 @@
-"""What is asked of an OpenAI-compatible server, and what is read of what it sends; many leave parts out.
+"""Requests to an OpenAI-compatible server, and its responses, in which many servers leave parts out.
 
-Transformers' server has, beside chat completions, decisions (``/systemone``): it tells how likely the model finds the
-letter of each of the options that it is given, and writes nothing.
+Besides chat completions, `transformers serve` has decisions (``/systemone``): it returns the probability of each
+option's letter, and the model writes nothing.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ TOP_LOGPROBS = 20
 
 @dataclass(frozen=True)
 class Request:
-    """A question to a model, and all that its answer depends on; ``parameters`` are sent as they are.
+    """A question to a model, and everything that its answer depends on; ``parameters`` are sent unchanged.
 
-    ``sample`` tells the samples of one question apart.
+    ``sample`` is the number of the sample, if a question is asked several times.
     """
 
     kind: Literal["chat", "decision"]
@@ -37,7 +37,7 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """The SHA-256 of its canonical JSON. The server's address is not in it, as it is in no run's identity."""
+        """The SHA-256 of its canonical JSON, without the server's address, which no run's identity contains either."""
         return run_key({name: getattr(self, name) for name in self.__dataclass_fields__})
 
     @property
@@ -58,8 +58,8 @@ class Request:
 
 
 class Reply(BaseModel):
-    """An answer, as it is kept: what was written, the tokens read and written where the server counts them, and how
-    long it took; ``places`` where log-probabilities were asked for.
+    """A stored answer: the text, the tokens read and written if the server counts them, and the time that it took;
+    ``places`` if log-probabilities were requested.
     """
 
     text: str
@@ -76,7 +76,7 @@ class Reply(BaseModel):
 
 
 class NoLogprobsError(Exception):
-    """An answer has no log-probabilities, or not those of its text."""
+    """An answer has no log-probabilities, or log-probabilities of another text."""
 
 
 def chat(messages: Sequence[Message], *, temperature: float, answer_tokens: int) -> dict[str, Any]:
@@ -94,14 +94,14 @@ def decision(messages: Sequence[Message], question: str, labels: Sequence[str]) 
 
 
 def read_reply(sent: Any, request: Request, seconds: float) -> Reply:
-    """Return what a server's JSON says; the text of a decision is its probabilities in JSON.
+    """Return the reply in a server's JSON; the text of a decision is its probabilities in JSON.
 
     Raises
     ------
     ValueError
-        Where it is no answer to the request.
+        If it does not answer the request.
     NoLogprobsError
-        Where log-probabilities were asked for and cannot be had from it.
+        If log-probabilities were requested and it has none that can be used.
     """
     if request.kind == "decision":
         decided = _Decided.model_validate(sent)
@@ -109,7 +109,7 @@ def read_reply(sent: Any, request: Request, seconds: float) -> Reply:
         return Reply(text=text, prompt_tokens=read, completion_tokens=0, seconds=seconds)
     completion = _Completion.model_validate(sent)
     choice, usage = completion.choices[0], completion.usage
-    text = (choice.message.content or "").strip().encode(errors="replace").decode()  # half an emoji cannot be kept
+    text = (choice.message.content or "").strip().encode(errors="replace").decode()  # no lone surrogates
     return Reply(
         text=text,
         prompt_tokens=usage.prompt_tokens if usage else None,
@@ -125,9 +125,9 @@ def places_of(text: str, tokens: Sequence[Any]) -> list[Place]:
     Raises
     ------
     pydantic.ValidationError
-        Where a token is not as the API describes it.
+        If a token does not have the format of the API.
     NoLogprobsError
-        Where the tokens are not those of the text, or list no alternatives.
+        If the tokens do not belong to the text, or list no alternatives.
     """
     written = [_Written.model_validate(token) for token in tokens]
     # What was thought before, and the token that ends the answer, are among the tokens of some servers.

@@ -1,4 +1,4 @@
-"""What one user's assistant has read so far, and the questions it is asked now."""
+"""The conversation of one user's assistant so far, and its next questions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Message = dict[str, str]
 
 @dataclass(frozen=True)
 class Dialogue:
-    """The finished rounds, what the user says next, and the questions that are each asked right then.
+    """The finished rounds, the user's next words, and the questions; each question is asked separately at this point.
 
     >>> talk = Dialogue((Turn("Hello. ", "1 or 2?", "2."),), "Right. ", ("3 or 4?", "5 or 6?"))
     >>> [message["content"] for message in talk.messages("3 or 4?")]

@@ -1,10 +1,10 @@
-"""Asking an OpenAI-compatible server many questions at once, each of them once.
+"""Asking an OpenAI-compatible server many questions in parallel, each of them once.
 
-Every answer is kept on disk as soon as it is there, and never asked again. What may pass (no connection, no answer in
-time, half an answer, 429 and 5xx) is tried again, in all ``tries`` times, after pauses that double from
-``first`` to ``longest`` (`RetryPolicy`) seconds, each drawn between 0 and that, or as long as the server asks for
-(``Retry-After``), ``longest`` at most. So a question takes at most ``tries * timeout + (tries - 1) * longest``
-seconds. What will not pass (a wrong key, an unknown model, too long a conversation) ends the run at once.
+Every answer is stored on disk at once and never asked again. Errors that may pass (no connection, a timeout, an
+incomplete answer, 429 and 5xx) are retried, up to ``tries`` tries in all. The pauses double from ``first`` to
+``longest`` seconds (`RetryPolicy`), and each is drawn between 0 and this value. If the server sends ``Retry-After``,
+this is the pause, up to ``longest``. So a question takes at most ``tries * timeout + (tries - 1) * longest`` seconds.
+Errors that will not pass (a wrong key, an unknown model, a conversation that is too long) end the run at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from beliefbench.errors import BeliefBenchError
+from beliefbench.errors import BeliefBenchError, counted
 from beliefbench.language.answers_cache import AnswersCache
 from beliefbench.language.budget import Budget, BudgetSpentError
 from beliefbench.language.completions import NoLogprobsError, Reply, Request, read_reply
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 OPENAI = "https://api.openai.com/v1"
-NO_KEY = "no-key"  # sent where there is none: servers on one's own machine need none, and the client insists on one
+NO_KEY = "no-key"  # sent if there is none: servers on one's own machine need none, and the client insists on one
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often a question is tried in all, and the first and the longest pause between, in seconds."""
+    """The number of tries per question, and the first and the longest pause between them, in seconds."""
 
     tries: int = 8
     first: float = 1.0
@@ -42,7 +42,8 @@ class RetryPolicy:
 
 @dataclass
 class _Queue:
-    """Questions under way: those that wait, and what became of the others; ``stopped`` is set at the first failure."""
+    """Questions in progress: the waiting ones, and the results of the others; ``stopped`` is set at the first
+    failure."""
 
     waiting: Iterator[Request]
     stopped: Event
@@ -51,7 +52,7 @@ class _Queue:
 
 
 class ChatServer:
-    """A server, named by ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY``. It is called when it is first asked."""
+    """The server at ``OPENAI_BASE_URL``, with the key ``OPENAI_API_KEY``. It is contacted with the first question."""
 
     def __init__(
         self,
@@ -62,12 +63,12 @@ class ChatServer:
         timeout: float = 120.0,
         patience: RetryPolicy = RetryPolicy(),
     ) -> None:
-        """Take where answers are kept, what may be spent, how many questions may be under way, and seconds a try.
+        """Take the cache of answers, the budget, the number of parallel questions, and the seconds per try.
 
         Raises
         ------
         BeliefBenchError
-            Where a package is missing, or no server is named.
+            If a package is missing, or no server is named.
         """
         missing = [name for name in ("anyio", "openai", "tenacity") if find_spec(name) is None]
         if missing:
@@ -85,12 +86,12 @@ class ChatServer:
         self._heard = False
 
     def ask(self, requests: Sequence[Request]) -> list[Reply]:
-        """Return the replies to requests, which are sent once each however often they stand there.
+        """Return the replies to requests; a request that occurs several times is sent once.
 
         Raises
         ------
         BeliefBenchError
-            Where one cannot be answered, or the budget is spent. The replies that came are kept.
+            If a request cannot be answered, or the budget is spent. The replies so far are stored.
         """
         kept = {request.key: self.cache.get(request.key) for request in requests}
         missing = {request.key: request for request in requests if kept[request.key] is None}
@@ -98,7 +99,7 @@ class ChatServer:
         if missing:
             from anyio.from_thread import start_blocking_portal
 
-            # A loop in a thread of its own, as notebooks have one in theirs; Ctrl-C cancels what is in it.
+            # An event loop in its own thread, because notebooks have one already; Ctrl-C cancels its tasks.
             with start_blocking_portal() as portal:
                 found |= portal.call(self._ask_all, missing)
         return [found[request.key] for request in requests]
@@ -121,12 +122,12 @@ class ChatServer:
         failure, again = queue.failures[0], "running the same again"
         said = str(failure).rstrip(".")
         if isinstance(failure, BudgetSpentError):
-            spent = f"{self.budget.requests:,} requests and {self.budget.tokens:,} tokens were spent"
+            spent = f"{counted(self.budget.requests, 'request')} and {counted(self.budget.tokens, 'token')} were spent"
             said, again = f"{spent}, and {said}", f"{again}, or with a larger {failure.limit},"
-        raise BeliefBenchError(f"{said}; every answer that came is kept, and {again} asks only the others.")
+        raise BeliefBenchError(f"{said}; all answers so far are stored, and {again} asks only the others.")
 
     async def _work(self, client: AsyncOpenAI, queue: _Queue) -> None:
-        """Answer one waiting question after the other, until there are none or one failed anywhere."""
+        """Answer one waiting question after the other, until none is left or any question has failed."""
         for request in queue.waiting:
             try:
                 reply = await self._answer(client, request, queue.stopped)
@@ -194,13 +195,13 @@ class ChatServer:
         except openai.APIConnectionError as error:
             if type(error.__cause__).__name__ == "ConnectError" and not self._heard:
                 raise BeliefBenchError(
-                    f"no server answers at {self._place}; start it, or set OPENAI_BASE_URL to where it is"
+                    f"no server answers at {self._place}; start it, or set OPENAI_BASE_URL to its address"
                 ) from None
             raise PassingError("the connection broke") from None
         except NoLogprobsError:
             raise no_logprobs(self._place) from None
         except ValueError:
-            raise PassingError("what it sent is no answer of a chat server") from None
+            raise PassingError("its response is not a chat completion") from None
         finally:
             self.budget.settle(expected, request.characters, read, written)
 

@@ -1,7 +1,7 @@
-"""Scoring and writing answers with a model whose memory cannot be shared by several questions: one whole text a row.
+"""Scoring and writing answers with a model whose memory cannot be shared by several questions: one whole text per row.
 
-For models with states that are no key-value cache (Mamba), positions that are no token's own (ALiBi), or attention of
-their own making. Texts are filled up behind, where a causal model does not look, so that any of them can be read so.
+This serves models with states other than a key-value cache (Mamba), relative positions (ALiBi), or custom attention.
+Texts are padded at the end, which a causal model does not see, so it works for any of them.
 """
 
 from __future__ import annotations
@@ -19,25 +19,27 @@ from beliefbench.language.memory import default_budget, map_in_batches, memory_t
 from beliefbench.language.scoring import Replies, Scores
 
 Answer = tuple[list[int], int]
-"""The tokens of a whole text, and how many of them, the last ones, are the answer's own."""
+"""The tokens of a whole text, and how many of the last ones belong to the answer."""
 
 
 class WholeTextScorer:
-    """Scores as `beliefbench.language.scoring.SharedPrefixScorer` does, reading all of each text for each answer."""
+    """Scores like `beliefbench.language.scoring.SharedPrefixScorer`, but reads the whole text for each answer."""
 
     def __init__(self, model: Any, speech: ChatFormat, budget: int | None = None) -> None:
         self.model, self.speech, self.budget = model, speech, budget or default_budget(model)
 
     @torch.inference_mode()
     def score(self, dialogues: Sequence[Dialogue], answers: Sequence[str]) -> Scores:
-        """Return the log-probability of each answer to each question; dialogues have as many questions each."""
+        """Return the log-probability of each answer to each question; all dialogues have the same number of
+        questions."""
         with memory_told():
             scores = [self._scores(dialogue, answers) for dialogue in dialogues]
         return Scores(np.stack([one.log_probs for one in scores]), np.stack([one.tokens for one in scores]))
 
     @torch.inference_mode()
     def write(self, dialogues: Sequence[Dialogue], longest: int) -> Replies:
-        """Return what the model answers to each question, its likeliest token each time, ``longest`` tokens at most."""
+        """Return the model's answer to each question, with the likeliest token at each step, at most ``longest``
+        tokens."""
         text = np.empty((len(dialogues), len(dialogues[0].questions)), dtype=object)
         tokens = np.zeros(text.shape, dtype=np.int64)
         with memory_told():

@@ -1,8 +1,8 @@
 """Language models from Hugging Face folders, names and GGUF files, through transformers.
 
-Finding a model and telling what it is (`locate`) is cheap and needs no weights in memory; they are loaded when the
-first question is asked (`beliefbench.language.loading`). Weights are read from safetensors or GGUF only, and no code
-that comes with them is run unless that is asked for.
+Finding and identifying a model (`locate`) is cheap and loads no weights. The weights are loaded with the first question
+(`beliefbench.language.loading`). Weights are read from safetensors or GGUF only. Code that comes with a model runs only
+on request.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetens
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a model's files lie: a folder, the GGUF file in it where its weights are in one, and the folder of a LoRA
-    adapter on them; ``own_code`` where code that comes with it may be run.
+    """The files of a model: its folder, its GGUF file if it has one, and the folder of a LoRA adapter if there is one;
+    ``own_code``: whether code that comes with the model may run.
     """
 
     folder: Path
@@ -60,23 +60,23 @@ class Weights:
 
 
 def locate(model: str, adapter: str | None = None, own_code: bool = False) -> Weights:
-    """Return where a model lies, given a folder, a GGUF file, or a Hugging Face name (downloaded where it is not here).
+    """Find a model by a folder, a GGUF file, or a Hugging Face name, which is downloaded if it is not on this machine.
 
     Parameters
     ----------
     model
-        Where, or which.
+        A folder, a GGUF file, or a name.
     adapter
         The folder of a LoRA adapter on it, in safetensors.
     own_code
-        Whether code that comes with the model may be run.
+        Whether code that comes with the model may run.
 
     Raises
     ------
     UsageError
-        Where a local path does not exist, or holds no weights that can be used.
+        If a local path does not exist, or holds no weights that can be used.
     BeliefBenchError
-        Where a Hugging Face name cannot be had.
+        If the model of a Hugging Face name cannot be loaded.
     """
     on_it = _adapter(adapter) if adapter is not None else None
     path = Path(model).expanduser()
@@ -87,7 +87,7 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
             raise UsageError(f"model folder '{model}' needs a config.json and weights in safetensors.")
         return Weights(path, None, on_it, own_code)
     if path.is_file():
-        raise UsageError(f"'{model}' is a file but no GGUF file; name one, or a model folder.")
+        raise UsageError(f"'{model}' is a file but not a GGUF file; name one, or a model folder.")
     if _is_local(model):
         raise UsageError(
             f"there is no model folder or GGUF file '{model}'; name one that exists, or a Hugging Face name."
@@ -99,7 +99,7 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
         folder = snapshot_download(model, allow_patterns=[*HUB_FILES, *(CODE_FILES if own_code else [])])
     except Exception as error:
         raise BeliefBenchError(
-            f"model '{model}' cannot be had from Hugging Face ({first_line(error)}); "
+            f"model '{model}' cannot be loaded from Hugging Face ({first_line(error)}); "
             "check the name and the network, or name a local folder."
         ) from error
     return Weights(Path(folder), None, on_it, own_code)
@@ -111,7 +111,7 @@ def _adapter(adapter: str) -> Path:
         raise UsageError(f"there is no adapter folder '{adapter}'; name one that exists.")
     if not (folder / ADAPTER_CONFIG).is_file() or not (folder / ADAPTER_WEIGHTS).is_file():
         raise UsageError(
-            f"'{adapter}' is no adapter: it needs {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}, as peft saves them."
+            f"'{adapter}' is not an adapter: it needs {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}, as peft saves them."
         )
     return folder
 
@@ -125,10 +125,10 @@ class HuggingFaceModel:
         Parameters
         ----------
         dtype
-            ``"bfloat16"`` or ``"float32"``; where None, bfloat16 where the processor computes in it, else float32.
+            ``"bfloat16"`` or ``"float32"``. None: bfloat16 if the processor supports it, otherwise float32.
         budget
-            Bytes that answers may take beside the weights; where None, 2 GiB, or half of what the weights leave of a
-            GPU. Changes no answer beyond its last bits, so it is no part of the identity.
+            Memory for answers besides the weights, in bytes. None: 2 GiB, or half of what the weights leave on a GPU.
+            It changes answers in their last bits only, so it is not part of the identity.
         """
         if dtype not in (*DTYPES, None):
             raise UsageError(f"dtype '{dtype}' is not known; use {' or '.join(DTYPES)}.")
@@ -138,7 +138,7 @@ class HuggingFaceModel:
         self.dtype = dtype or ("bfloat16" if computes_in_bfloat16() else "float32")
 
     def identity(self) -> Mapping[str, Any]:
-        """Return what scores depend on: the files' digest and the type that is computed in."""
+        """Return everything that scores depend on: the digest of the files, and the number type."""
         return {"weights": self.weights.digest(), "dtype": self.dtype}
 
     def score(self, dialogues: Sequence[Dialogue], answers: Sequence[str]) -> Scores:
@@ -146,7 +146,7 @@ class HuggingFaceModel:
         return self._scorer.score(dialogues, answers)
 
     def write(self, dialogues: Sequence[Dialogue], longest: int) -> Replies:
-        """Return what the model answers to each question, in ``longest`` tokens at most."""
+        """Return the model's answer to each question, at most ``longest`` tokens."""
         return self._scorer.write(dialogues, longest)
 
     @property
@@ -162,12 +162,12 @@ def _loaded(weights: Weights, dtype: str, budget: int | None) -> SharedPrefixSco
 
 
 def _is_local(model: str) -> bool:
-    """Tell a path from a Hugging Face name, which is NAME or OWNER/NAME."""
+    """Return True for a path, False for a Hugging Face name, which is NAME or OWNER/NAME."""
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith((".gguf", "/"))
 
 
 def computes_in_bfloat16() -> bool:
-    """Tell whether this machine computes in bfloat16, and not only stores it."""
+    """Return True if this machine computes in bfloat16, and does not only store it."""
     import torch
 
     if torch.cuda.is_available():
@@ -176,7 +176,7 @@ def computes_in_bfloat16() -> bool:
 
 
 def require(*packages: str) -> None:
-    """Raise `BeliefBenchError` where packages that a language model needs are not installed."""
+    """Raise `BeliefBenchError` if packages that a language model needs are not installed."""
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise BeliefBenchError(

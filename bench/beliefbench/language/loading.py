@@ -1,4 +1,4 @@
-"""Loading a located model: its tokenizer, its weights, an adapter on them, and where in the machine they go."""
+"""Loading a located model: its tokenizer, its weights, its adapter, and its placement on devices."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def load(
     Parameters
     ----------
     folder, gguf
-        Where it lies; the GGUF file in the folder where its weights are in one.
+        The model's folder, and its GGUF file if it has one.
     adapter
         The folder of a LoRA adapter.
     dtype
-        What is computed in.
+        The number type of the computation.
     own_code
-        Whether code that comes with the model may be run.
+        Whether code that comes with the model may run.
     budget
-        Bytes that answers may take beside the weights; a default where None.
+        Memory for answers besides the weights, in bytes; None: a default.
 
     Raises
     ------
     BeliefBenchError
-        Where it cannot be loaded.
+        If it cannot be loaded.
     """
     spread = {"device_map": "auto"} if torch.cuda.device_count() > 1 else {}
     with gguf_parsed_once() if gguf else ExitStack():
@@ -59,13 +59,13 @@ def load(
 
 
 def read_tokenizer(folder: Path, gguf: str | None = None, own_code: bool = False) -> Any:
-    """Return a model's tokenizer; raise `BeliefBenchError` where it cannot be loaded."""
+    """Return a model's tokenizer; raise `BeliefBenchError` if it cannot be loaded."""
     with _loading(folder, gguf) as of_gguf:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=own_code, **of_gguf)
 
 
 def read_model(folder: Path, gguf: str | None, dtype: str, own_code: bool = False, **more: Any) -> Any:
-    """Return a causal language model's weights in a type; raise `BeliefBenchError` where they cannot be loaded."""
+    """Return a causal language model's weights in a type; raise `BeliefBenchError` if they cannot be loaded."""
     # Unpacked to dense weights, a GGUF model computes as any other does, several times faster.
     unpacked = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
     with _loading(folder, gguf) as of_gguf:
@@ -82,18 +82,19 @@ def read_model(folder: Path, gguf: str | None, dtype: str, own_code: bool = Fals
 
 @contextmanager
 def _loading(folder: Path, gguf: str | None) -> Iterator[dict[str, Any]]:
-    """Load quietly, any failure told in one sentence; hold what transformers is told of a GGUF file."""
+    """Load quietly, with errors of one sentence; yield the arguments of transformers for a GGUF file."""
     with quietly(), gguf_parsed_once() if gguf else ExitStack():
         try:
             yield {"gguf_file": gguf} if gguf else {}
         except Exception as error:  # a model's files may be broken in any way
             wants_code = "trust_remote_code" in str(error)
-            mend = "; it brings code of its own: add trust_remote_code=yes where you trust it" if wants_code else ""
+            mend = "; it brings code of its own: add trust_remote_code=yes if you trust it" if wants_code else ""
             raise BeliefBenchError(f"the model in '{folder}' cannot be loaded ({first_line(error)}){mend}.") from error
 
 
 def _adapted(model: Any, adapter: Path) -> Any:
-    """Return the model with an adapter's layers in it; not merged, which would round them to the weights' type."""
+    """Return the model with the adapter's layers. They are not merged, because this would round them to the weights'
+    type."""
     from peft import PeftModel
 
     try:
@@ -111,9 +112,9 @@ def ends_of(model: Any, tokenizer: Any) -> frozenset[int]:
 
 @contextmanager
 def gguf_parsed_once() -> Iterator[None]:
-    """Let transformers, which parses a GGUF file for its tokenizer, its configuration and its weights, do it once.
+    """Let transformers parse a GGUF file once instead of three times (tokenizer, configuration, weights).
 
-    It looks both names up in `gguf` whenever it needs them; should it come to do otherwise, it loads slower, no worse.
+    transformers looks up both names in `gguf` each time. If this changes, loading becomes slower and stays correct.
     """
     import gguf
 
@@ -126,7 +127,7 @@ def gguf_parsed_once() -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep transformers' own progress bars and advice off the screen while ours is on it."""
+    """Hide transformers' own progress bars and warnings."""
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:

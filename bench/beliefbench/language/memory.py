@@ -1,4 +1,4 @@
-"""How much is computed and kept at once: a budget of bytes, prefixes that are kept within it, and what is too large."""
+"""Memory: a budget in bytes, a cache of prefixes within it, and errors for conversations that are too large."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Prefix:
-    """Tokens that were read, and the keys and values of each layer, [1, heads, tokens, size]."""
+    """Tokens that were read, with the keys and values of each layer, [1, heads, tokens, size]."""
 
     tokens: list[int]
     layers: list[tuple[torch.Tensor, torch.Tensor]]
@@ -36,19 +36,20 @@ class Prefix:
 
     @property
     def nbytes(self) -> int:
-        """What its keys and values hold."""
+        """The size of its keys and values, in bytes."""
         return sum(keys.nbytes + values.nbytes for keys, values in self.layers)
 
 
 class PrefixCache:
-    """Prefixes by the stems that they were read in; the least recently used are dropped where they outgrow a budget."""
+    """A cache of prefixes by the stems that they were read in. The least recently used ones are dropped to stay within
+    a budget."""
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self._prefixes: OrderedDict[tuple[tuple[int, ...], ...], Prefix] = OrderedDict()
 
     def longest(self, stems: Sequence[tuple[int, ...]]) -> tuple[int, Prefix]:
-        """Return how many of the stems the furthest kept prefix has read, and that prefix."""
+        """Return the longest cached prefix of the stems, and the number of stems that it contains."""
         for known in range(len(stems), 0, -1):
             if found := self._prefixes.get(tuple(stems[:known])):
                 self._prefixes.move_to_end(tuple(stems[:known]))
@@ -64,12 +65,12 @@ class PrefixCache:
 
     @property
     def nbytes(self) -> int:
-        """What all of them hold."""
+        """The size of all prefixes, in bytes."""
         return sum(prefix.nbytes for prefix in self._prefixes.values())
 
 
 def default_budget(model: Any) -> int:
-    """Return the bytes that rows and kept prefixes may hold where nothing else is said."""
+    """Return the default memory for rows and cached prefixes, in bytes."""
     devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
     if not devices:
         return CPU_BUDGET
@@ -79,15 +80,15 @@ def default_budget(model: Any) -> int:
 
 
 def rows_within(model: Any, budget: int, width: int, past: int, tail: int, held: int = 0) -> int:
-    """Return how many rows of ``width`` tokens that follow ``past`` others fit into a budget, by what a layer holds,
-    and the ``held`` bytes a row that stay for what is written next.
+    """Return the number of rows of ``width`` tokens after ``past`` others that fit into a budget, given the size of a
+    layer and ``held`` bytes per row for the tokens that are written next.
     """
     config, item = model.config.get_text_config(), model.dtype.itemsize
     hidden = config.hidden_size
     inner = getattr(config, "intermediate_size", None)
     inner = inner if isinstance(inner, int) else 4 * hidden
     layer = width * (8 * hidden + 3 * inner) * item + 2 * width * (past + width) * item
-    repeated = 4 * (past + width) * hidden * item  # the prefix for each row, where it cannot be shared
+    repeated = 4 * (past + width) * hidden * item  # the prefix for each row, if it cannot be shared
     answers = tail * config.vocab_size * (item + 8)
     rows = budget // (layer + repeated + answers + held)
     if model.device.type == "cpu":
@@ -98,7 +99,7 @@ def rows_within(model: Any, budget: int, width: int, past: int, tail: int, held:
 def map_in_batches(
     items: Sequence[Item], size: int, work: Callable[[Sequence[Item]], Sequence[Result]]
 ) -> list[Result]:
-    """Return the results of all items, ``size`` at a time, and half as many from where they are too many.
+    """Return the results of all items, ``size`` at a time; if memory runs out, continue with half as many.
 
     >>> map_in_batches([1, 2, 3], 2, lambda piece: [10 * one for one in piece])
     [10, 20, 30]
@@ -120,7 +121,7 @@ def map_in_batches(
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Tell whether an error says that there is not enough memory."""
+    """Return True if an error means that memory ran out."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     told = str(error).lower()
@@ -128,7 +129,7 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def within_context(model: Any, tokens: int) -> None:
-    """Raise `BeliefBenchError` where so many tokens are more than the model was made for.
+    """Raise `BeliefBenchError` if a conversation has more tokens than the model takes.
 
     >>> from transformers import LlamaConfig
     >>> from types import SimpleNamespace
@@ -147,7 +148,7 @@ def within_context(model: Any, tokens: int) -> None:
 
 @contextmanager
 def memory_told() -> Iterator[None]:
-    """Tell in one sentence that one conversation alone is too large."""
+    """Return the error for a single conversation that does not fit into memory."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""How likely a model found each alternative, from the log-probabilities at the token with which it named one."""
+"""Probabilities of the alternatives, from the log-probabilities at the token that names one."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from beliefbench.language.alternatives import Alternatives
 
 
 class Place(BaseModel):
-    """A written token that holds a digit: where it stands in the text, in bytes, and what could have stood there."""
+    """A written token with a digit: its position in the text, in bytes, and the likeliest tokens at this position."""
 
     at: int
     token: str
     listed: list[tuple[str, float]]
-    """The likeliest tokens, the written one among them, with their log-probabilities; not more are told than these."""
+    """The likeliest tokens, including the written one, with their log-probabilities; the server returns no others."""
 
 
 @dataclass(frozen=True)
 class OptionProbs:
-    """Probabilities of the alternatives, float64[alternatives]; ``bounded`` where one was not listed and has the most
-    that it could have.
+    """Probabilities of the alternatives, float64[alternatives]; ``bounded`` if one was not listed and its probability
+    is an upper bound.
     """
 
     probs: np.ndarray
@@ -32,10 +32,11 @@ class OptionProbs:
 
 
 def option_probabilities(text: str, alternatives: Alternatives, places: Sequence[Place]) -> OptionProbs | None:
-    """Return the alternatives' probabilities where a text names one; None where it names none.
+    """Return the alternatives' probabilities if a text names one; None if it names none.
 
-    Tokens that name the same one are summed ("2", " 2", "2."). One that is not listed gets the smallest listed
-    probability, or all that the listed ones leave of 1 where that is less. Then they are made to sum to 1.
+    Tokens that name the same alternative are summed ("2", " 2", "2."). An alternative that is not listed gets an upper
+    bound: the smallest listed probability, or 1 minus all listed probabilities if this is less. Then the probabilities
+    are normalised to sum to 1.
 
     >>> from beliefbench.language.alternatives import options_of
     >>> listed = [(" 2", np.log(0.6)), (" 1", np.log(0.2)), (" the", np.log(0.1))]
@@ -56,7 +57,7 @@ def option_probabilities(text: str, alternatives: Alternatives, places: Sequence
 
 
 def _decisive_digit(text: str, alternatives: Alternatives, named: int) -> int | None:
-    """Return where the digit stands without which the text would not name what it names."""
+    """Return the position of the digit that names the alternative."""
     for match in re.finditer(str(named + 1), text) if named >= 0 else ():
         otherwise = f"{text[: match.start()]}9{text[match.end() :]}"
         if alternatives.named(otherwise) != named:

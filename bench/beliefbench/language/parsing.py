@@ -1,7 +1,7 @@
-"""Reading what a model wrote: strictly first, forgivingly second, and never guessing between two readings.
+"""Parsing written answers: first strictly, then leniently, and never by guessing between two readings.
 
-"No usable answer" is -1 for an option and None for probabilities. Text that names two options without saying which is
-the best, an option that there is not, or numbers that are no probabilities is no usable answer.
+An unusable answer is -1 for an option and None for probabilities. A text is unusable if it names two options without
+saying which is best, an option that does not exist, or numbers that are not probabilities.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _NEGATION = re.compile(r"\b(?:not|cannot|never|neither|nor|none|no|without)\b|n[
 
 
 def named_option(text: str, item: str) -> int:
-    """Return the option that a text recommends, 0, 1 or 2; -1 where that cannot be said.
+    """Return the option that a text recommends, 0, 1 or 2; -1 if it is unclear.
 
-    Strictly, the text is "The best option is Flight 2." Forgivingly, markdown and letter case aside: its last "best
-    option (or choice, or flight) is ..." or "answer: ..." counts; else the one option that it names, if it names only
-    one, begins with it or recommends it, and denies nothing; else a number that stands alone.
+    Strict: the text is "The best option is Flight 2." Lenient, without regard to Markdown and letter case: the last
+    "best option (or choice, or flight) is ..." or "answer: ..." in the text; otherwise the only option that it names,
+    if the text begins with it or recommends it, and denies nothing; otherwise a number that is the whole text.
 
     >>> [named_option(text, "Flight") for text in ("The best option is Flight 3.", "**Flight 2**, it is cheaper.", "2")]
     [2, 1, 1]
@@ -60,7 +60,7 @@ def named_option(text: str, item: str) -> int:
 
 
 def named_level(text: str, highest: int) -> int:
-    """Return the answer to the questionnaire that a text gives, from 0; -1 where that cannot be said.
+    """Return the answer to the questionnaire in a text, from 0; -1 if it is unclear.
 
     Strictly, the text is "Your preference is 2." Forgivingly, markdown and letter case aside: its last "preference is
     ..." or "answer: ..." counts; else the one number that it holds.
@@ -83,11 +83,11 @@ def named_level(text: str, highest: int) -> int:
 
 
 def stated_probabilities(text: str, labels: Sequence[str]) -> np.ndarray | None:
-    """Return the probabilities that a text states in JSON, float64[labels] that sums to 1; None for none.
+    """Return the probabilities that a text states in JSON, float64[labels], summing to 1; None if there are none.
 
-    Strictly, the text is ``{"Flight 1": 0.2, "Flight 2": 0.5, "Flight 3": 0.3}``. Forgivingly, the last such object in
-    it, keys in any case or the numbers alone, a list of as many, percents; sums within 5% of 1 are taken for rounding.
-    Labels end in their number, from 1.
+    Strict: the text is ``{"Flight 1": 0.2, "Flight 2": 0.5, "Flight 3": 0.3}``. Lenient: the last such object in the
+    text, with keys in any case or the numbers alone; or a list of the right length; or percentages. Sums within 5% of 1
+    count as rounded. Labels end in their number, from 1.
 
     >>> flights = ["Flight 1", "Flight 2", "Flight 3"]
     >>> stated_probabilities('{"Flight 1": 0.2, "Flight 2": 0.5, "Flight 3": 0.3}', flights).tolist()
@@ -109,12 +109,12 @@ def stated_probabilities(text: str, labels: Sequence[str]) -> np.ndarray | None:
 
 
 def _one_of(number: str, count: int) -> int:
-    """Return which of 1 .. count a number is, from 0; -1 where it is none, or not written plainly."""
+    """Return the position of a number among 1 .. count, from 0; -1 if it is not one of them, or not written plainly."""
     return int(number) - 1 if number in map(str, range(1, count + 1)) else -1
 
 
 def _json_values(text: str) -> list[Any]:
-    """Return the JSON objects and lists of a text that hold no others, the last first."""
+    """Return the innermost JSON objects and lists of a text, the last first."""
     found = []
     for innermost in re.findall(r"\{[^][{}]*\}|\[[^][{}]*\]", text):
         try:

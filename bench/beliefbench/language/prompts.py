@@ -1,6 +1,6 @@
-"""Ways of asking: from what happened to what a model reads. The ways are those that the paper compares (section 7).
+"""Ways of asking: from the rounds so far to the text that a model reads. The paper compares these ways (section 7).
 
-The paper prints the words of the interactive conversation alone; those of the other ways are ours.
+The paper prints the words of the interactive conversation only. The words of the other ways are ours.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class PromptStyle:
     show
         ``"words"``: options as people read them; ``"numbers"``: features as the domain's model takes them, in [0, 1].
     given
-        ``"nothing"``; ``"preferences"``: the user says what they want (the paper's upper bound; privileged);
-        ``"posterior"``: the user says what an exact observer would believe about them by now.
+        ``"nothing"``; ``"preferences"``: the user states their preferences (the paper's upper bound; privileged);
+        ``"posterior"``: the user states what an exact observer believes about them so far.
     think
         ``"yes"``: the model is asked to think before it answers.
     beliefs
-        ``"no"``; ``"yes"``: the model is also asked what the user wants, by the domain's questionnaire; ``"only"``: it
-        is asked nothing else, and recommends what its answers to that imply.
+        ``"no"``; ``"yes"``: the model also answers the domain's questionnaire about the user; ``"only"``: it answers
+        the questionnaire alone, and its recommendations are computed from these answers.
 
     >>> PromptStyle(show="figures")
     Traceback (most recent call last):
@@ -59,22 +59,23 @@ class PromptStyle:
 
     @classmethod
     def of(cls, **ways: str) -> PromptStyle:
-        """Return ways of asking from what a SPEC says of them."""
+        """Return the way of asking for the settings of a SPEC."""
         return cls(**cast(Any, ways))
 
     @property
     def privileged(self) -> bool:
-        """Whether the truth about the users is needed."""
+        """True if it needs the users' true latents."""
         return self.given == "preferences"
 
     def identity(self) -> dict[str, str]:
-        """Return the ways that are not the paper's main one, as JSON values: runs that ask as it does stay the same."""
+        """Return the settings that differ from the defaults, as JSON values, so that the identity of default runs does
+        not change."""
         return {
             name: value for name, value in vars(self).items() if value != type(self).__dataclass_fields__[name].default
         }
 
     def note(self) -> str:
-        """Return what tells a row that is asked in this way from others, in a few words.
+        """Return the settings that differ from the defaults, as a note for the row.
 
         >>> PromptStyle(history="whole", beliefs="only").note()
         'history=whole, beliefs=only'
@@ -84,10 +85,10 @@ class PromptStyle:
 
 @dataclass(frozen=True)
 class Conversations:
-    """The state of agents that talk: for each user, what happened so far.
+    """The state of agents that use language: the rounds so far of each user.
 
     keys key[users], for ties; options float[users, rounds, 3, features]; recommended and chosen int[users, rounds];
-    told: a text a user that the first turn holds, where the users say what they want.
+    told: a text per user in the first turn, if the users state their preferences.
     """
 
     domain: Domain | Brief
@@ -102,7 +103,7 @@ class Conversations:
     def begin(
         cls, domain: Domain | Brief, asking: PromptStyle, keys: Any, truth: Mapping[str, np.ndarray] | None = None
     ) -> Conversations:
-        """Return the state of users who have seen nothing; ``truth`` where ``asking`` is privileged."""
+        """Return the state of users who have seen nothing; ``truth`` if ``asking`` is privileged."""
         users = len(keys)
         nothing = np.empty((users, 0), dtype=np.int64)
         told = _preferences(cast(Domain, domain), truth) if asking.privileged and truth is not None else ("",) * users
@@ -110,7 +111,7 @@ class Conversations:
 
     @property
     def whole_domain(self) -> Domain:
-        """The domain, which every way of asking needs but the default one; that one does with a brief."""
+        """The domain. Every way of asking needs it, except the default one, which only needs a brief."""
         assert isinstance(self.domain, Domain)
         return self.domain
 
@@ -124,7 +125,8 @@ class Conversations:
         )
 
     def dialogues(self, options: np.ndarray) -> tuple[Dialogue, ...]:
-        """Return what each user's model reads and is asked; options float[users, sets, 3, features]."""
+        """Return the dialogue of each user: the conversation and its questions; options float[users, sets, 3,
+        features]."""
         item = self.domain.item
         ending = words.think(item) if self.asking.think == "yes" else ""
         return tuple(
@@ -133,7 +135,7 @@ class Conversations:
         )
 
     def questionnaires(self) -> tuple[Dialogue, ...]:
-        """Return what each user's model is asked about what the user wants: a question a scale."""
+        """Return the dialogue of each user with the questionnaire: one question per scale."""
         form = questionnaire_of(self.whole_domain)
         questions = tuple(words.belief_question(scale, form.levels) for scale in form.scales)
         return tuple(
@@ -141,7 +143,7 @@ class Conversations:
         )
 
     def implied(self, beliefs: np.ndarray, options: np.ndarray) -> np.ndarray:
-        """Return what users would choose if they were as is believed, by the domain's own model.
+        """Return the choice probabilities of users with the stated beliefs, by the domain's own model.
 
         Parameters
         ----------
@@ -157,12 +159,12 @@ class Conversations:
         return probs
 
     def likeliest(self, probs: np.ndarray) -> np.ndarray:
-        """Return the likeliest options, int[users, sets], ties broken at random; -1 where probs are NaN."""
+        """Return the likeliest options, int[users, sets], with ties broken at random; -1 if probs are NaN."""
         none = np.isnan(probs).any(axis=-1)
         return np.where(none, -1, break_ties(np.where(none[..., None], 0, probs), self.keys, self.chosen.shape[1]))
 
     def _read(self, user: int) -> tuple[tuple[words.Turn, ...], str]:
-        """Return a user's finished turns, and what they say next before a question."""
+        """Return a user's finished turns, and their next words before a question."""
         item, rounds = self.domain.item, self.chosen.shape[1]
         first = "\n\n".join(filter(None, [words.instructions(item, self.domain.purpose), self.told[user]]))
         sets = [self._question(one) for one in self.options[user]]
@@ -181,7 +183,7 @@ class Conversations:
         return tuple(turns), "\n\n".join([said, *self._posterior(user, rounds)])
 
     def _posterior(self, user: int, rounds: int) -> list[str]:
-        """Return what an exact observer believes after some rounds, as a paragraph, where that is given."""
+        """Return the beliefs of an exact observer after some rounds, as a paragraph, if ``given=posterior``."""
         if self.asking.given != "posterior":
             return []
         seen = self.options[user, :rounds], self.chosen[user, :rounds]
@@ -198,7 +200,7 @@ class Conversations:
 
 
 def _preferences(domain: Domain, truth: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """Return what users say of themselves; truth {latent site: value[users]}."""
+    """Return the users' statements of their preferences; truth {latent site: value[users]}."""
     form = questionnaire_of(domain)
     answers = np.asarray(form.answers(truth))
     return tuple(words.preferences(form.scales, form.levels, one) for one in answers)

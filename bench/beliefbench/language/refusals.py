@@ -1,4 +1,4 @@
-"""What a server that did not answer meant by it, in a sentence that holds no key."""
+"""Errors of servers as one sentence, without the key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOO_LONG = re.compile(r"context.{0,20}(?:length|size|window)|too long|too many 
 
 
 class PassingError(Exception):
-    """What may go well the next time; ``retry_after`` seconds from now where the server says so."""
+    """An error that may pass; ``retry_after`` seconds if the server names them."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
@@ -30,7 +30,7 @@ class PassingError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server is. Its text is the address without what may be secret in it.
+    """The address of a server. Its text is the address without the secret parts.
 
     >>> str(Place("http://me:secret@localhost:8000/v1?token=x", "sk-123"))
     'http://localhost:8000/v1'
@@ -55,7 +55,7 @@ class Place:
 
 
 def refusal(error: APIStatusError, request: Request, place: Place) -> PassingError | BeliefBenchError:
-    """Return what an HTTP status says: that it may pass, or what to mend."""
+    """Return the error for an HTTP status: one that may pass, or one that says what to fix."""
     status, said = error.status_code, place.scrubbed(_said(error))
     if error.code == "insufficient_quota":
         return BeliefBenchError(f"the account at {place} has no money left ({said})")
@@ -63,7 +63,7 @@ def refusal(error: APIStatusError, request: Request, place: Place) -> PassingErr
         return PassingError(f"status {status}: {said}", retry_after(error.response.headers, time.time()))
     if status in (401, 403):
         return BeliefBenchError(
-            f"the server at {place} refused the key (status {status}: {said}); set OPENAI_API_KEY to one that it takes"
+            f"the server at {place} refused the key (status {status}: {said}); set OPENAI_API_KEY to a valid key"
         )
     if status == 404 and request.kind == "decision":
         return BeliefBenchError(
@@ -86,14 +86,14 @@ def refusal(error: APIStatusError, request: Request, place: Place) -> PassingErr
 
 
 def no_logprobs(place: Place) -> BeliefBenchError:
-    """Return the error of a server that does not tell log-probabilities."""
+    """Return the error of a server that returns no log-probabilities."""
     return BeliefBenchError(
         f"the server at {place} gives no usable log-probabilities; use probabilities=samples or probabilities=stated"
     )
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return how many seconds a server asks to wait, from its ``Retry-After`` in seconds or as a date.
+    """Return the seconds that a server asks to wait, from its ``Retry-After`` in seconds or as a date.
 
     >>> retry_after({"retry-after": "7"}, now=0.0)
     7.0
@@ -112,7 +112,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _said(error: APIStatusError) -> str:
-    """Return what the server says, shortened; servers put it under several names."""
+    """Return the server's own message, shortened; servers use several names for it."""
     body = error.body
     if isinstance(body, dict):
         body = body.get("message") or body.get("detail") or body.get("error") or body

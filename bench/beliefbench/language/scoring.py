@@ -1,13 +1,13 @@
-"""Scoring and writing answers with a causal language model: a conversation is read once, all questions branch off it.
+"""Scoring and writing answers with a causal language model: a conversation is read once, and all questions continue it.
 
-The log-probability of an answer is the sum over its tokens, in the text that the model would have seen had it said so;
-tokens that all answers to a question share count for none of them.
+The log-probability of an answer is the sum over its tokens, in the text as if the model had written it. Tokens that all
+answers to a question share are not counted.
 
-What is computed for a user depends on that user's dialogue alone: the stems of a conversation (the text up to each
-question) are read one after the other in the same steps whether a run is fresh or goes on, whether they were kept or
-dropped, and no pass holds the questions of two users. So a user's answers are the same bits whoever else is asked. It
-costs no speed: the questions of one stage fill a pass. Only memory that runs out changes the number of rows at once,
-and with it the last bits.
+The computation for a user depends on that user's dialogue alone. The stems of a conversation (the text up to each
+question) are read one after the other in the same steps, whether a run is new or continued, and whether they were
+cached or dropped. No pass contains the questions of two users. So a user's answers do not depend on the other users, to
+the bit. This costs no speed, because the questions of one stage fill a pass. Only if memory runs out does the number of
+rows change, and with it the last bits.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from beliefbench.language.shared_attention import Layers, SharedPrefix, reading_
 
 @dataclass(frozen=True)
 class Scores:
-    """log_probs float64[users, questions, answers], natural logarithms; tokens int[users, questions], those read for
-    the question alone.
+    """log_probs float64[users, questions, answers], natural logarithms; tokens int[users, questions], the tokens read
+    for the question alone.
     """
 
     log_probs: np.ndarray
@@ -48,8 +48,8 @@ class Scores:
 
 @dataclass(frozen=True)
 class Replies:
-    """text object[users, questions], what the model wrote; tokens int[users, questions], those read for the question
-    alone and those written.
+    """text object[users, questions], the model's text; tokens int[users, questions], the tokens read for the question
+    alone plus those written.
     """
 
     text: np.ndarray
@@ -57,9 +57,9 @@ class Replies:
 
 
 class SharedPrefixScorer:
-    """Asks many questions about one conversation; keeps the key-value caches of conversations, within its budget.
+    """Asks many questions about one conversation, and caches the key-value caches of conversations within its budget.
 
-    Half of the budget of bytes is for rows that are read together, half for conversations that are kept.
+    Half of the budget is for rows that are read together, and half for cached conversations.
     """
 
     def __init__(self, model: Any, speech: ChatFormat, budget: int | None = None) -> None:
@@ -71,14 +71,16 @@ class SharedPrefixScorer:
 
     @torch.inference_mode()
     def score(self, dialogues: Sequence[Dialogue], answers: Sequence[str]) -> Scores:
-        """Return the log-probability of each answer to each question; dialogues have as many questions each."""
+        """Return the log-probability of each answer to each question; all dialogues have the same number of
+        questions."""
         with memory_told():
             scores = [self._scores(dialogue, answers) for dialogue in dialogues]
         return Scores(np.stack([one.log_probs for one in scores]), np.stack([one.tokens for one in scores]))
 
     @torch.inference_mode()
     def write(self, dialogues: Sequence[Dialogue], longest: int) -> Replies:
-        """Return what the model answers to each question, its likeliest token each time, ``longest`` tokens at most."""
+        """Return the model's answer to each question, with the likeliest token at each step, at most ``longest``
+        tokens."""
         with memory_told():
             replies = [self._replies(dialogue, longest) for dialogue in dialogues]
         return Replies(np.stack([one.text for one in replies]), np.stack([one.tokens for one in replies]))
@@ -100,7 +102,7 @@ class SharedPrefixScorer:
         return Replies(text, np.array([len(branch.tokens) + len(tokens) for branch, tokens in read]))
 
     def _branched(self, dialogue: Dialogue, whole: Sequence[Branch]) -> tuple[Prefix, list[Branch]]:
-        """Read what all questions share; return it, and what is left to read of each."""
+        """Read the prefix that all questions share; return it, and the unread part of each question."""
         within_context(self.model, max(len(branch.tokens) for branch in whole))
         shared = common_prefix([branch.common for branch in whole])
         # Each row keeps one token to read: what follows it is predicted from there.
@@ -128,7 +130,7 @@ class SharedPrefixScorer:
         return [tuple(common_prefix(coded[at : at + 2])) for at in range(0, len(coded), 2)]
 
     def _read_on(self, prefix: Prefix, tokens: list[int]) -> Prefix:
-        """Return the prefix that holds ``tokens``, reading only what it does not hold yet."""
+        """Return the prefix that contains ``tokens``; read only the part that is not cached."""
         known = len(common_prefix([prefix.tokens, tokens]))
         prefix = prefix.cut(known)
         if known == len(tokens):
@@ -139,7 +141,7 @@ class SharedPrefixScorer:
         return Prefix(tokens, [(layer.keys, layer.values) for layer in layers])
 
     def _by_pieces(self, branches: list[Branch], prefix: Prefix, work: Any, more: int = 0) -> list[Any]:
-        """Work on the branches in pieces that fit the budget, those of like length together."""
+        """Compute the branches in pieces that fit into the budget, with branches of similar length together."""
         order = sorted(range(len(branches)), key=lambda at: len(branches[at].tokens))
         longest = branches[order[-1]]
         tail = len(longest.tokens) - len(longest.common) + 1
@@ -190,7 +192,7 @@ class SharedPrefixScorer:
             return self.model(
                 input_ids=self._tensor(tokens),
                 position_ids=shared.positions,
-                # Read by nobody, but it keeps the model from making masks that are not ours.
+                # Not read, but it keeps the model from making its own masks.
                 attention_mask=shared.sees[:, None],
                 past_key_values=cache,
                 use_cache=cache is not None,

@@ -13,7 +13,7 @@ Otherwise = TypeVar("Otherwise", int, float, None)
 def number(
     kind: type[Number], name: str, text: str | None, *, least: float, otherwise: Otherwise
 ) -> Number | Otherwise:
-    """Return a setting as a number; ``otherwise`` where it is not given.
+    """Return a setting as a number; ``otherwise`` if it is missing.
 
     >>> number(int, "n", "8", least=1, otherwise=None)
     8

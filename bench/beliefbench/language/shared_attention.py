@@ -1,10 +1,10 @@
-"""Attention of many rows that share a prefix, for any model that asks transformers' attention interface.
+"""Attention of many rows that share a prefix, for any model that uses transformers' attention interface.
 
-Where the rows' queries meet the prefix nothing is masked, so all rows' queries together are one long row: its attention
-to the prefix is computed once, without a copy of the prefix for each row, and merged with each row's attention to
-itself by their log-sum-exps. That needs an attention that tells its log-sum-exp: PyTorch's for the CPU. Elsewhere, and
-where an attention does more (a window that has begun to slide, capped scores), the prefix is repeated for each row, one
-layer at a time.
+Between the rows' queries and the prefix nothing is masked, so all rows' queries form one long row. Its attention to the
+prefix is computed once, without a copy of the prefix for each row. It is merged with each row's attention to itself by
+their log-sum-exps. This needs an attention that returns its log-sum-exp, such as PyTorch's for the CPU. On other
+devices, and if an attention does more (a window that has begun to slide, capped scores), the prefix is repeated for
+each row, one layer at a time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EXTRAS = ("softcap", "s_aux", "position_bias")  # what an attention may do besid
 
 
 class SharedPrefix:
-    """What the rows of one pass attend to: a prefix that all share, and themselves.
+    """The attention of the rows in one pass: to a shared prefix, and to themselves.
 
     positions int[rows, queries]; own_positions int[rows, own] and sees bool[rows, queries, own]: the row's tokens up to
     here, and which of them each query attends to.
@@ -45,7 +45,7 @@ class SharedPrefix:
         self._masks: dict[Any, torch.Tensor] = {}
 
     def slides(self, window: int | None) -> bool:
-        """Tell whether a window hides any token from any other."""
+        """Return True if a window hides any token from any other."""
         return window is not None and self._longest >= window
 
     def mask(self, past: int, window: int | None, like: torch.Tensor, groups: int = 1) -> torch.Tensor:
@@ -77,7 +77,7 @@ def reading_shared(shared: SharedPrefix) -> Iterator[None]:
 
 
 def can_share_prefix(model: Any) -> bool:
-    """Tell whether a model's layers are all attention that can be asked to read a shared prefix."""
+    """Return True if all layers of a model are attention that can read a shared prefix."""
     config, forward = model.config.get_text_config(), signature(model.forward).parameters
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     return bool(
@@ -90,7 +90,7 @@ def can_share_prefix(model: Any) -> bool:
 
 
 def share(model: Any) -> None:
-    """Have a model's attention read what is shared; without anything shared, it computes as it did before."""
+    """Make a model's attention read the shared prefix. Without a shared prefix it computes as before."""
     own = model.config._attn_implementation.removeprefix(OURS)
     AttentionInterface.register(OURS + own, partial(_attend, INNER[own]))
     AttentionMaskInterface.register(OURS + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
@@ -117,7 +117,7 @@ def _attend(
     attention_mask: torch.Tensor | None,
     **settings: Any,
 ) -> tuple[torch.Tensor, Any]:
-    """Attend as ``inner`` does, to the shared prefix too."""
+    """Attend like ``inner``, and to the shared prefix too."""
     shared = _SHARED.get()
     if shared is None:
         return inner(module, query, key, value, attention_mask, **settings)

@@ -1,6 +1,6 @@
-"""The paper's words, exactly (paper, section 3); for other items than flights by substitution, which is our guess.
+"""The paper's exact words (paper, section 3). For other items than flights the word is replaced, which is our guess.
 
-Below the paper's own stand those of ways of asking whose words it does not print: they are ours.
+After the paper's words come the words of the ways of asking that the paper does not print. They are ours.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def instructions(item: str, purpose: str) -> str:
 
 
 def opening(item: str, before: str) -> str:
-    """Return what stands before a question's options: the instructions or the last feedback, and the question.
+    """Return the text before a question's options: the instructions or the last feedback, and the question.
 
     >>> print(opening("Flight", "Your option Flight 3 is correct."))
     Your option Flight 3 is correct.
@@ -65,7 +65,7 @@ def question(item: str, descriptions: Sequence[str]) -> str:
 
 
 def answer(item: str, option: int) -> str:
-    """Return the assistant's answer, option 0, 1 or 2; -1 for no usable answer, for which the paper has no words.
+    """Return the assistant's answer, option 0, 1 or 2; -1 for an unusable answer, for which the paper has no words.
 
     >>> answer("Flight", 2)
     'The best option is Flight 3.'
@@ -76,7 +76,7 @@ def answer(item: str, option: int) -> str:
 
 
 def feedback(item: str, recommended: int, chosen: int) -> str:
-    """Return what the user says to an answer; recommended -1 where there was none that could be used.
+    """Return the user's feedback to an answer; recommended is -1 if the answer was unusable.
 
     >>> feedback("Flight", 2, 2), feedback("Flight", 2, 0)
     ('Your option Flight 3 is correct.', 'Your option Flight 3 is incorrect. I prefer Flight 1.')
@@ -103,7 +103,7 @@ def past_round(item: str, number: int, options: str, chosen: int) -> str:
 
 
 def think(item: str) -> str:
-    """Return what follows the options where the model is to think first.
+    """Return the text after the options that asks the model to think first.
 
     >>> think("Flight").strip()
     'Think step by step, and end with the sentence "The best option is Flight N."'
@@ -112,7 +112,7 @@ def think(item: str) -> str:
 
 
 def state(labels: Sequence[str], question: str) -> str:
-    """Return what follows a question where the model is to state probabilities.
+    """Return the text after a question that asks the model for probabilities.
 
     >>> state(["Flight 1", "Flight 2"], "How likely is each?").strip()[-40:]
     '{"Flight 1": number, "Flight 2": number}'
@@ -122,7 +122,7 @@ def state(labels: Sequence[str], question: str) -> str:
 
 
 def preferences(scales: Sequence[Scale], levels: int, answers: Sequence[int]) -> str:
-    """Return what a person says of themselves; ``answers`` from 0 to levels - 1, one a scale.
+    """Return a person's statement of their preferences; ``answers`` from 0 to levels - 1, one per scale.
 
     >>> from beliefbench.domain import Scale
     >>> preferences([Scale("price", "cheaper flights", "dearer flights")], 5, [1])
@@ -140,7 +140,7 @@ def preferences(scales: Sequence[Scale], levels: int, answers: Sequence[int]) ->
 
 
 def posterior(scales: Sequence[Scale], marginals: Any) -> str:
-    """Return what an exact observer believes, in whole percents; marginals float[scales, levels].
+    """Return the beliefs of an exact observer as text, in whole percents; marginals float[scales, levels].
 
     >>> from beliefbench.domain import Scale
     >>> print(posterior([Scale("price", "cheaper flights", "dearer flights")], [[0.75, 0.25]]))
@@ -174,7 +174,7 @@ def belief_question(scale: Scale, levels: int) -> str:
 
 
 def level_wanted() -> str:
-    """Return what follows a question of the questionnaire where its answer is wanted as `belief_answer` has it.
+    """Return the text after a question of the questionnaire that asks for an answer in the form of `belief_answer`.
 
     >>> level_wanted().strip()
     'Answer with the sentence "Your preference is N."'

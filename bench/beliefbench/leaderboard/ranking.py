@@ -13,6 +13,7 @@ import pyarrow as pa
 from beliefbench.errors import UsageError
 from beliefbench.leaderboard.row import (
     BELIEF_FIELDS,
+    BOUNDED,
     ROW_FIELDS,
     RUN_FIELDS,
     SKILL_FIELDS,
@@ -26,12 +27,13 @@ from beliefbench.scoring.diagnostics import DIAGNOSTIC_FIELDS, diagnostic_metric
 from beliefbench.scoring.heldout import answers_of
 from beliefbench.scoring.metrics import AGREEMENT_RULE
 from beliefbench.scoring.scores import ROUND_FIELDS, score, score_beliefs_of_run
-from beliefbench.skill.counts import Counts
+from beliefbench.skill.counts import FOLDER, Counts
 
 if TYPE_CHECKING:
     import pandas as pd
     from xarray import DataTree
 
+    from beliefbench.running.harness import Run
     from beliefbench.skill.model import Comparable
 
 JSON_SCHEMA = 1
@@ -69,15 +71,18 @@ class Leaderboard:
         frame = pd.DataFrame(lines, columns=[*ROW_FIELDS, *RUN_FIELDS, *SKILL_RUN_FIELDS, *rounds])
         return frame.astype(dict.fromkeys(rounds[1:], float))  # NaN, not None
 
-    def with_skill(self, results: Path) -> Leaderboard:
-        """Return this leaderboard with what the skill model says of each row that has users enough.
+    def with_skill(self, results: Path, fit: bool = True) -> Leaderboard:
+        """Return this leaderboard with what the skill model says of each row that has enough users.
 
-        Its posterior is taken from ``<results>/skill/``, or fitted and kept there: half a minute for a few rows.
+        The posterior is read from ``<results>/skill/``. If it is not there, it is fitted and kept there, which takes
+        half a minute or more; with ``fit=False`` nothing is fitted, and the rows stay as they are.
         """
+        if not fit and not (results / FOLDER).is_dir():
+            return self  # spares the import of JAX
         from beliefbench.skill.summary import skills
 
         rows = []
-        for group, found in zip(self.groups(), skills(*self._comparable(results), results), strict=True):
+        for group, found in zip(self.groups(), skills(*self._comparable(results), results, fit), strict=True):
             for row, skill in zip(group, found, strict=True):
                 known = {} if skill is None else {"rhat": skill.rhat, "ess_bulk": skill.ess_bulk}
                 rows.append(replace(row, fields={**row.fields, **known}, skill=skill))
@@ -104,12 +109,20 @@ class Leaderboard:
         return counts, [[row.folder.relative_to(results).as_posix() for row in group] for group in groups]
 
 
-def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
+def leaderboard(results: str | Path = "results/local", *, skill: bool = False) -> pd.DataFrame:
     """Return the leaderboard of all finished runs below a folder, one line for each agent, domain and round.
 
     Columns are those of ``leaderboard --format json``, shares in [0, 1], log_score and kl_exact in nats an answer; what
-    else there is to know of a run (`RUN_FIELDS`); and the metrics of stated beliefs (`beliefbench.scoring.beliefs`).
-    NaN where an agent has none. What cannot be read is left out, with a warning.
+    else is known of a run (`RUN_FIELDS`); the metrics of stated beliefs (`beliefbench.scoring.beliefs`); and what the
+    skill model says. NaN if an agent has none. A run that cannot be read is left out, with a warning.
+
+    Parameters
+    ----------
+    results
+        The folder of results.
+    skill
+        True: fit the skill model if ``<results>/skill/`` does not hold its posterior yet; this takes half a minute or
+        more. False: use a stored posterior, and fit nothing; without one, the columns of the skill model are NaN.
 
     Raises
     ------
@@ -127,7 +140,18 @@ def leaderboard(results: str | Path = "results/local") -> pd.DataFrame:
     board = read_leaderboard(results)
     for problem in board.problems:
         warnings.warn(problem, stacklevel=3)  # of who called the package
-    return board.with_skill(Path(results)).as_frame()
+    return board.with_skill(Path(results), fit=skill).as_frame()
+
+
+def metrics(run: Run) -> pd.DataFrame:
+    """Return the metrics of a finished run, one line for each round; the columns are those of `leaderboard`.
+
+    >>> import beliefbench as bb, tempfile
+    >>> done = bb.run("flights", "first", users=2, rounds=1, heldout=5, results=tempfile.mkdtemp())
+    >>> bb.metrics(done)[["round", "coverage"]].values.tolist()
+    [[0.0, 1.0], [1.0, 1.0]]
+    """
+    return Leaderboard(_ranked([_row(run.record, run.folder, run.rows())]), []).as_frame()
 
 
 def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) -> Leaderboard:
@@ -211,7 +235,7 @@ def _note(record: RunRecord, rows: pa.Table) -> str | None:
     bounded = pa.compute.mean(rows["bounded"]).as_py()
     parts = [
         record.agent.note,
-        None if bounded is None else f"{bounded:.1%} of answers bounded",
+        None if bounded is None else f"{bounded:.1%} {BOUNDED}",
         f"{record.asked} of {record.identity.users} users"
         if record.asked not in (None, record.identity.users)
         else None,

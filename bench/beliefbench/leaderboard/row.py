@@ -39,6 +39,12 @@ BELIEF_FIELDS = {
 SKILL_FIELDS = ("skill_accuracy", "skill_lo", "skill_hi")
 SKILL_RUN_FIELDS = ("rank_lo", "rank_hi", "best", "gain", "plateau", "ess_tail", "divergences", "pareto_k", "problems")
 UNVERIFIED = "not verified"
+BOUNDED = "of answers bounded"
+"""In the note of a row, after a share: its server did not report the probability of every option."""
+BOUNDED_NOTE = (
+    "bounded: the server did not report every option's probability; an option that is missing has the largest "
+    "probability that is possible."
+)
 
 Shown = TypeVar("Shown")
 

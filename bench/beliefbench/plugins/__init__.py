@@ -1,1 +1,1 @@
-"""Domains and agents by name: entry points, plugin files, and whatever else brings domains."""
+"""Domains and agents by name: from entry points, plugin files, and functions that return sources."""

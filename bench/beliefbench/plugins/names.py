@@ -1,4 +1,4 @@
-"""Domains and agents by name: the built-in ones and anybody's, from all the `beliefbench.plugins.sources`."""
+"""Domains and agents by name: built-in ones and plugins, from all `beliefbench.plugins.sources`."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def load_domain(name: str) -> Domain:
     Raises
     ------
     UsageError
-        Where no domain has that name, it is a suite, or it does not have a setting.
+        If there is no such domain, the name is a suite, or the domain has no such setting.
     BeliefBenchError
-        Where more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
+        If more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
 
     >>> load_domain("flights").item
     'Flight'
@@ -114,7 +114,7 @@ def known_domains(name: str) -> list[str]:
 
 
 def is_domain(spec: str) -> bool:
-    """Tell whether a SPEC begins with the name of a domain or a suite.
+    """Return True if a SPEC begins with the name of a domain or a suite.
 
     >>> is_domain("webshop-backpacks,user_lapse=0.1"), is_domain("random")
     (True, False)
@@ -127,17 +127,29 @@ def _suites(name: str) -> list[str]:
     return [one for one in names("domain") if name.startswith(f"{one}-")]
 
 
+def wrong_domain(domain: Domain) -> str:
+    """Return why a domain cannot be used at all, or nothing.
+
+    >>> from dataclasses import replace
+    >>> wrong_domain(replace(load_domain("flights"), version=1))
+    'its version is 1; expected some text'
+    """
+    if wrong := _wrong_members(domain, texts=("name", "version", "item"), functions=("model", "draw", "describe")):
+        return wrong
+    features = domain.features
+    if not (isinstance(features, tuple) and features and all(isinstance(one, Feature) for one in features)):
+        return f"its features are {features!r}; expected a tuple of one beliefbench.Feature or more"
+    return ""
+
+
 def _wrong_domains(domains: tuple[Domain, ...], name: str) -> str:
-    """Return what keeps domains from being used at all, or nothing; `checking.domain_contract` looks at the rest."""
+    """Return the fault that makes domains unusable, or nothing; `checking.domain_contract` checks the rest."""
     known, seen = sources("domain"), set()
     for domain in domains:
-        if wrong := _wrong_members(domain, texts=("name", "version", "item"), functions=("model", "draw", "describe")):
+        if wrong := wrong_domain(domain):
             return wrong
-        features = domain.features
-        if not (isinstance(features, tuple) and features and all(isinstance(one, Feature) for one in features)):
-            return f"its features are {features!r}; expected a tuple of one beliefbench.Feature or more"
         if domain.name in seen:
-            return f"two of its domains call themselves '{domain.name}'; give each a name of its own"
+            return f"two of its domains have the name '{domain.name}'; give each its own name"
         seen.add(domain.name)
         others = [source for source in known if source.name == domain.name != name]
         if others and not any(source.brings(domain) for source in others):
@@ -146,13 +158,16 @@ def _wrong_domains(domains: tuple[Domain, ...], name: str) -> str:
 
 
 def _wrong_agent(agent: Any, name: str) -> str:
-    """Return what keeps an agent from being used at all, or nothing; `checking.agent_contract` looks at the rest."""
+    """Return the fault that makes an agent unusable, or nothing; `checking.agent_contract` checks the rest."""
     functions, flags = ("identity", "begin", "predict", "observe"), ("probabilistic", "privileged")
     if wrong := _wrong_members(agent, texts=("name", "version"), flags=flags, functions=functions):
         return f"{wrong} (it is of type {type(agent).__name__})"
     note, users = getattr(agent, "note", None), getattr(agent, "users_per_call", 1)
     if not (note is None or isinstance(note, str)) or not (isinstance(users, int) and users >= 1):
         return f"its note is {note!r} and its users_per_call {users!r}; expected some text or None, and 1 or more"
+    quick = getattr(agent, "quick_users", None)
+    if not (quick is None or (isinstance(quick, int) and quick >= 1)):
+        return f"its quick_users is {quick!r}; expected None, or a whole number of 1 or more"
     plain = agent.name.partition(":")[0]
     others = [source for source in sources("agent") if source.name == plain != name]
     return _taken(others[0]) if others else ""
@@ -177,8 +192,8 @@ def _wrong_members(
 
 def _taken(other: Source) -> str:
     return (
-        f"it calls itself '{other.name}', which is another's name ({other.origin}), so that their runs could not be "
-        "told apart; give it a name of its own"
+        f"its name is '{other.name}', which another plugin has already ({other.origin}), so their runs could not be "
+        "told apart; give it another name"
     )
 
 
@@ -188,9 +203,9 @@ def load_agent(spec: str, domain: Domain) -> Agent:
     Raises
     ------
     UsageError
-        Where no agent has that name, or it refuses the domain, the model or an option.
+        If there is no such agent, or it refuses the domain, the model or an option.
     BeliefBenchError
-        Where more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
+        If more than one plugin provides it, or the one that does cannot be loaded, or gives something else.
 
     >>> load_agent("bayesian", load_domain("flights")).name
     'bayesian'
@@ -211,7 +226,7 @@ def load_agent(spec: str, domain: Domain) -> Agent:
         raise UsageError(f"agent '{spec}' cannot be made: {first_line(error)}.") from error
     except BeliefBenchError:
         raise
-    except (Exception, SystemExit) as error:  # anybody's factory may raise anything
+    except (Exception, SystemExit) as error:  # a plugin's factory may raise anything
         raise BeliefBenchError(f"agent '{spec}' cannot be made: {in_short(error)}.") from error
     if wrong := _wrong_agent(agent, name):
         raise BeliefBenchError(f"agent '{spec}' ({source.origin}) cannot be used: {wrong}.")
@@ -219,7 +234,7 @@ def load_agent(spec: str, domain: Domain) -> Agent:
 
 
 def stands_alone(name: str) -> bool:
-    """Tell whether an agent can be made by its name alone, with no model and no option.
+    """Return True if an agent needs no model and no option.
 
     >>> stands_alone("random"), stands_alone("lowest")
     (True, False)
@@ -228,7 +243,7 @@ def stands_alone(name: str) -> bool:
 
 
 def factory_doc(name: str) -> str | None:
-    """Return what an agent's factory says of itself.
+    """Return the docstring of an agent's factory, on one line.
 
     >>> factory_doc("random")
     'Accuracy 1/3 and log score ln 3 in expectation: the floor under every other row.'
@@ -237,7 +252,7 @@ def factory_doc(name: str) -> str | None:
 
 
 def _factory(name: str) -> tuple[Source, Callable[..., Any], dict[str, Parameter]]:
-    """Return where an agent comes from, what makes it, and what that takes beside the domain."""
+    """Return an agent's source, its factory, and the factory's parameters besides the domain."""
     source = source_of("agent", name)
     factory = source.loaded()
     try:

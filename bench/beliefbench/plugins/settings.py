@@ -1,4 +1,4 @@
-"""SPECs: a name, a model and settings in one string, and domains varied by their settings."""
+"""SPECs: a name, a model and settings in one string; and domains with other settings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def parse_spec(spec: str, kind: Kind = "agent") -> tuple[str, str | None, dict[s
 
 @cache  # one domain a SPEC, since what is compiled is kept by the domain
 def varied_suite(spec: str, domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
-    """Return domains with the settings of a SPEC applied to each; raise `UsageError` where one does not have it."""
+    """Return domains with the settings of a SPEC applied to each; raise `UsageError` if one has no such setting."""
     return tuple(_varied(spec, domain, parse_spec(spec, "domain")[2]) for domain in domains)
 
 
@@ -53,7 +53,7 @@ def _varied(spec: str, domain: Domain, settings: dict[str, str]) -> Domain:
         raise UsageError(f"domain '{spec}' cannot be made: {first_line(error)}.") from error
     except BeliefBenchError:
         raise
-    except Exception as error:  # anybody's vary may raise anything
+    except Exception as error:  # a plugin's vary may raise anything
         raise BeliefBenchError(f"domain '{spec}' cannot be made: {in_short(error)}.") from error
     name = ",".join([domain.name, *(f"{setting}={value}" for setting, value in sorted(settings.items()))])
     return replace(varied, name=name)

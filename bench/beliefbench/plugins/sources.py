@@ -1,6 +1,6 @@
-"""Where domains and agents come from: entry points, folders of plugin files, and functions that return sources.
+"""Sources of domains and agents: entry points, folders of plugin files, and functions that return sources.
 
-A source is found without being loaded, and a source that is broken fails alone.
+Finding a source does not load it. A broken source fails alone.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ _read: dict[Path, tuple[dict[Kind, list[Source]], list[BeliefBenchError]]] = {}
 
 @dataclass(frozen=True)
 class Source:
-    """One object that may be asked for by name: where it comes from, and how it is had."""
+    """One object that can be loaded by name: where it comes from, and how to load it."""
 
     name: str
     origin: str
     load: Callable[[], Any]
     target: str
-    """What it is, so that one object under one name is not taken for two."""
+    """Its identity, so that the same object under the same name is not counted twice."""
     kind: Kind = "domain"
 
     def loaded(self) -> Any:
-        """Return the object, or raise `BeliefBenchError` where it cannot be had."""
+        """Return the object, or raise `BeliefBenchError` if it cannot be loaded."""
         try:
             return self.load()
-        except (Exception, SystemExit) as error:  # anybody's module may raise anything, or be a script that ends
+        except (Exception, SystemExit) as error:  # a plugin's module may raise anything, or be a script that ends
             raise BeliefBenchError(
                 f"{self.kind} '{self.name}' ({self.origin}) cannot be loaded: {in_short(error)}."
             ) from error
 
     def brings(self, thing: Any) -> bool:
-        """Tell whether it is this very thing, or a suite with it; False where it cannot be had."""
+        """Return True if it is this object, or a suite that contains it; False if it cannot be loaded."""
         try:
             found = self.loaded()
         except BeliefBenchError:
@@ -55,7 +55,7 @@ class Source:
 
 
 def sources(kind: Kind) -> list[Source]:
-    """Return everything of a kind that may be asked for.
+    """Return all sources of a kind.
 
     >>> [source.origin for source in sources("domain") if source.name == "hotels"]
     ['beliefbench, beliefbench.domains.hotels:hotels']
@@ -71,9 +71,9 @@ def source_of(kind: Kind, name: str) -> Source:
     Raises
     ------
     UsageError
-        Where nothing has that name.
+        If nothing has that name.
     BeliefBenchError
-        Where more than one plugin provides it: no fault of the call, which is right as soon as one of them is gone.
+        If more than one plugin provides it. The call itself is right: it works as soon as one of them is removed.
 
     >>> source_of("domain", "hotels").origin
     'beliefbench, beliefbench.domains.hotels:hotels'
@@ -92,18 +92,18 @@ def source_of(kind: Kind, name: str) -> Source:
 def add_plugin_folder(folder: Path) -> None:
     """Add the plugin files of a folder, ``*.py``, for the rest of this process.
 
-    A file names what it brings as entry points would: ``DOMAINS = {"restaurants": restaurants}`` and
-    ``AGENTS = {"regular": Regular}``.
+    A file lists its objects in tables: ``DOMAINS = {"restaurants": restaurants}`` and ``AGENTS = {"regular":
+    Regular}``.
 
     Raises
     ------
     UsageError
-        Where the folder is none, or holds no plugin file.
+        If it is not a folder, or has no plugin file.
     """
     if not folder.is_dir():
         raise UsageError(f"plugin folder '{folder}' is not a folder; name one that holds plugin files (*.py).")
     if not _files(folder):
-        raise UsageError(f"plugin folder '{folder}' holds no plugin file (*.py).")
+        raise UsageError(f"plugin folder '{folder}' has no plugin file (*.py).")
     if folder.resolve() not in _folders:
         _folders.append(folder.resolve())
 
@@ -114,18 +114,18 @@ def plugin_folders() -> tuple[Path, ...]:
 
 
 def forget_plugin_folders() -> None:
-    """Take back what was added, and what was found there."""
+    """Forget the folders that were added, and the objects found there."""
     _folders.clear()
     _read.clear()
 
 
 def broken_sources() -> list[BeliefBenchError]:
-    """Return what is wrong with plugin files and further sources that could not be loaded, an error each."""
+    """Return the errors of plugin files and further sources that could not be loaded."""
     return [error for folder in _folders for error in _folder_sources(folder)[1]] + _further_sources()[1]
 
 
 def _further_sources() -> tuple[list[Source], list[BeliefBenchError]]:
-    """Return what functions registered as ``beliefbench.sources`` bring, and what is wrong with the others."""
+    """Return the sources from functions registered as ``beliefbench.sources``, and the errors of broken ones."""
     found: list[Source] = []
     broken = []
     for point in _entry_points(FURTHER):
@@ -136,13 +136,15 @@ def _further_sources() -> tuple[list[Source], list[BeliefBenchError]]:
                     f"it returned {wrong[0]!r}; expected a list of beliefbench.plugins.sources.Source"
                 )
             found += brought
-        except (Exception, SystemExit) as error:  # anybody's function may raise anything
-            broken.append(BeliefBenchError(f"source '{point.name}' ({point.value}) brings nothing: {in_short(error)}."))
+        except (Exception, SystemExit) as error:  # a plugin's function may raise anything
+            broken.append(
+                BeliefBenchError(f"source '{point.name}' ({point.value}) provides nothing: {in_short(error)}.")
+            )
     return found, broken
 
 
 def _entry_points(group: str) -> tuple[EntryPoint, ...]:
-    """Return the entry points of a group, looked for anew once a folder on `sys.path` has changed."""
+    """Return the entry points of a group, searched again after a folder on `sys.path` has changed."""
     return _entry_points_of(group, tuple((folder, _changed(folder)) for folder in sys.path))
 
 
@@ -166,7 +168,7 @@ def _entry_point(kind: Kind, point: EntryPoint) -> Source:
 
 
 def _folder_sources(folder: Path) -> tuple[dict[Kind, list[Source]], list[BeliefBenchError]]:
-    """Return what a folder's files bring, and what is wrong with them; each file is run once a process."""
+    """Return the sources from a folder's files, and the errors of broken ones; each file runs once per process."""
     if folder in _read:
         return _read[folder]
     # Before any file is run: one that asks for a domain by name comes here again.
@@ -179,8 +181,8 @@ def _folder_sources(folder: Path) -> tuple[dict[Kind, list[Source]], list[Belief
             if not any(hasattr(module, table) for table in TABLES.values()):
                 raise BeliefBenchError('it has neither DOMAINS = {"name": domain} nor AGENTS = {"name": factory}')
         except BeliefBenchError as error:
-            broken.append(BeliefBenchError(f"plugin file '{file}' brings nothing: {error}."))
-        except (Exception, SystemExit) as error:  # anybody's file may raise anything, or be a script that ends
+            broken.append(BeliefBenchError(f"plugin file '{file}' provides nothing: {error}."))
+        except (Exception, SystemExit) as error:  # a plugin's file may raise anything, or be a script that ends
             broken.append(BeliefBenchError(f"plugin file '{file}' raised {in_short(error)}."))
     return found, broken
 

@@ -1,8 +1,7 @@
-"""Episodes: who the users are, what they are shown, what they choose, and what the exact answer says of it.
+"""Episodes: the users, the options that they see, their choices, and the exact answer.
 
-All is drawn from the domain's own NumPyro models and from (seed, domain, user, round), so that every agent meets just
-the same users, rounds and held-out sets, on any machine. Where a domain's users were recorded, they are taken as they
-are, and the seed only says which come first.
+Everything is drawn from the domain's NumPyro models and from (seed, domain, user, round). So every agent meets the same
+users, rounds and held-out sets, on any machine. Recorded users are used unchanged, and the seed only sets their order.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ CANDIDATES = 32  # sets that a set of a given informativeness is chosen from
 
 
 class Episodes:
-    """All that happens between the users and any assistant, but for the assistant's answers.
+    """Everything in a run except the assistant's answers.
 
-    users int[users], their numbers in the order in which they are asked (those of hypotheses or of recorded users, or
-    counted from 0 where users are drawn from a prior that is not uniform); latents {site: value[users]}, or None where
-    nobody knows what recorded users want; options float[users, rounds, 3, features]; chosen int[users, rounds];
-    heldout float[heldout, 3, features], or float[users, heldout, 3, features] where each user has their own; truth
-    int[users, heldout].
+    users int[users], their numbers in the order in which they are asked (the number of the hypothesis or of the
+    recorded user; counted from 0 if users are drawn from a prior that is not uniform); latents {site: value[users]}, or
+    None if the true latents of recorded users are unknown; options float[users, rounds, 3, features]; chosen int[users,
+    rounds]; heldout float[heldout, 3, features], or float[users, heldout, 3, features] where each user has their own;
+    truth int[users, heldout].
 
     Raises
     ------
     UsageError
-        Where the protocol asks for what the domain does not have.
+        If the protocol asks for more than the domain has.
     BeliefBenchError
-        Where the domain breaks: its model or its draw raises, or draws options of the wrong shape.
+        If the domain's model or draw raises an error, or draws options of the wrong shape.
 
     >>> import beliefbench as bb
     >>> episodes = Episodes(bb.load_domain("flights"), Protocol(users=2, rounds=5, heldout=10))
@@ -61,7 +60,7 @@ class Episodes:
             self._simulate()
         except BeliefBenchError:
             raise
-        except Exception as error:  # anybody's domain may raise anything
+        except Exception as error:  # a plugin's domain may raise anything
             raise BeliefBenchError(f"domain '{domain.name}' broke: {type(error).__name__}: {error}") from error
 
     def _take(self, recorded: Recorded) -> None:
@@ -101,9 +100,10 @@ class Episodes:
         )
 
     def latents_of(self, shard: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what some users want, for those who may know: {site: value[users]} of the places int[users].
+        """Return the true latents of some users, for privileged agents: {site: value[users]} at the positions
+        int[users].
 
-        Raises `UsageError` where nobody knows.
+        Raises `UsageError` if they are unknown.
         """
         if self.latents is None:
             raise UsageError(f"nobody knows what the recorded users of {self.domain.name} want; leave this agent out.")
@@ -141,11 +141,11 @@ def _choice_probs(domain: Domain, latents: Any, options: Any) -> Any:
 
 
 def check_draw(domain: Domain) -> None:
-    """Raise `BeliefBenchError` where a domain draws sets of another shape than float[sets, 3, features]."""
+    """Raise `BeliefBenchError` if a domain draws sets of another shape than float[sets, 3, features]."""
     expected = (1, OPTIONS, len(domain.features))
     try:
         shape = jax.eval_shape(lambda at: domain.draw(at, 1), key(0)).shape
-    except Exception as error:  # anybody's draw may raise anything
+    except Exception as error:  # a plugin's draw may raise anything
         raise BeliefBenchError(f"domain '{domain.name}': draw raised {type(error).__name__}: {error}") from error
     if shape != expected:
         raise BeliefBenchError(
@@ -155,7 +155,8 @@ def check_draw(domain: Domain) -> None:
 
 
 def _draw(domain: Domain, protocol: Protocol, users: np.ndarray, latents: Any) -> tuple[np.ndarray, ...]:
-    """Draw (options, chosen, heldout, truth); fewer rounds, sets or users are the first of more."""
+    """Draw (options, chosen, heldout, truth). A smaller number of rounds, sets or users gives the first ones of a
+    larger number."""
     seed, rounds, heldout = protocol.seed, protocol.rounds, protocol.heldout
     of_draws, of_choices = (path_keys(key(seed, domain.name), users, range(rounds), [what]) for what in (0, 1))
     owners = (users,) if domain.heldout == "own" else ()
@@ -170,7 +171,8 @@ def _draw(domain: Domain, protocol: Protocol, users: np.ndarray, latents: Any) -
 
 
 def _informative_rounds(domain: Domain, rounds: int, seed: int, users: np.ndarray, latents: Any) -> tuple[Any, Any]:
-    """Draw (options, chosen) round by round: of several sets, the one that is expected to tell what it should."""
+    """Draw (options, chosen) round by round: of several sets, the one whose expected information is nearest to the
+    target."""
     # As many rounds as there will be from the first, so that one shape is compiled.
     options = np.zeros((len(users), rounds, OPTIONS, len(domain.features)))
     chosen = np.zeros((len(users), rounds), np.int64)

@@ -1,4 +1,4 @@
-"""How much option sets can tell about a user, in nats, and how much they told (paper, section 7: informativeness)."""
+"""Information gain of rounds, expected and actual, in nats (paper, section 7: informativeness)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from beliefbench.protocol.episodes import Episodes, choice_probs
 
 
 def informative(domain: Domain, nats: float) -> Domain:
-    """Return the domain with rounds whose sets are expected to tell about ``nats`` each.
+    """Return the domain with rounds whose expected information gain is near ``nats``.
 
-    A round's set is, of 32 drawn by the domain's own rule, the one whose expected information gain after the user's
-    earlier rounds (`beliefbench.exact.inference.expected_information`) is nearest. It depends on what the user has
-    already chosen and on nothing else about them, so that the exact answer stays calibrated. Held-out sets stay as they
-    are.
+    For each round, 32 sets are drawn by the domain's own rule. The set whose expected information gain
+    (`beliefbench.exact.inference.expected_information`) is nearest to ``nats`` is used. It depends on the user's
+    earlier choices and on nothing else about the user, so the exact answer stays calibrated. Held-out sets do not
+    change.
 
     Parameters
     ----------
     nats
-        From 0 to ln 3 = 1.099, which no choice among three options exceeds.
+        From 0 to ln 3 = 1.099, the maximum for a choice among three options.
 
     Raises
     ------
     ValueError
-        Where ``nats`` is out of range, or the domain's users were recorded.
+        If ``nats`` is out of range, or the domain's users were recorded.
 
     >>> import beliefbench as bb
     >>> informative(bb.load_domain("flights"), 0.5).name
@@ -36,21 +36,21 @@ def informative(domain: Domain, nats: float) -> Domain:
     if not 0 <= nats <= np.log(OPTIONS):
         raise ValueError(f"information is from 0 to {np.log(OPTIONS):.3f} nats a round; got {nats}")
     if domain.recorded is not None:
-        raise ValueError("the rounds of recorded users cannot be drawn anew")
+        raise ValueError("the rounds of recorded users cannot be drawn again")
     parameters = {**domain.parameters, "information": nats}
     return replace(domain, name=f"{domain.name},information={nats:g}", information=nats, parameters=parameters)
 
 
 def information_gain(episodes: Episodes) -> np.ndarray:
-    """Return how much each round told the exact assistant about what the user truly wants, float64[users, rounds].
+    """Return the information gain of each round about the user's true latents, float64[users, rounds].
 
-    The rise of the log posterior of the truth: log P(choice | truth) - log P(choice | rounds before), in nats. A round
-    may mislead, and then the gain is negative; its mean is the x axis of the paper's plot (section 7).
+    This is the increase of the log posterior of the truth: log P(choice | truth) - log P(choice | rounds before), in
+    nats. It is negative if a round misleads. Its mean is the x axis of the paper's plot (section 7).
 
     Raises
     ------
     ValueError
-        Where nobody knows what the users want, or a choice contradicts the model.
+        If the users' true latents are unknown, or a choice contradicts the model.
 
     >>> import beliefbench as bb
     >>> episodes = bb.Episodes(bb.load_domain("flights"), bb.Protocol(users=624, heldout=1))

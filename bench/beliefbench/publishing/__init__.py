@@ -1,1 +1,1 @@
-"""Publishing runs: packed small, with evidence beside them, and verified by anybody."""
+"""Publishing runs: packing them with evidence, and verifying them."""

@@ -1,4 +1,4 @@
-"""Whether answers are answers: what can be seen of a run's rows without its domain or its agent."""
+"""Checks of answers that need neither the run's domain nor its agent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUMS_TO = 1e-6  # of 1, as the agent contract has it
 
 
 def check_answers(record: RunRecord, rows: pa.Table) -> str:
-    """Return a sentence where a run's answers are within bounds; raise `CheckFailedError` where one is not."""
+    """Return a sentence if all answers of a run are in range; raise `CheckFailedError` otherwise."""
     choice = rows["choice"].to_numpy()
     if choice.min() < -1 or choice.max() >= OPTIONS:
         raise CheckFailedError(f"choices are 0, 1, 2, or -1 for none; there are {choice.min()} to {choice.max()}.")
@@ -23,7 +23,7 @@ def check_answers(record: RunRecord, rows: pa.Table) -> str:
     if (stated != due).any():
         what = "state no probabilities" if record.agent.probabilistic else "state probabilities, though it only chooses"
         raise CheckFailedError(
-            f"{(stated != due).sum():,} answers of {record.agent.name} {what}, or do and cannot be used."
+            f"{(stated != due).sum():,} answers of {record.agent.name} {what}, or state unusable ones."
         )
     given = probs[due]
     wrong = ~((given >= 0).all(axis=-1) & (abs(given.sum(axis=-1) - 1) < SUMS_TO))

@@ -1,4 +1,4 @@
-"""What lies beside a published run: digests of its files, its metrics, and the command that makes it again."""
+"""The evidence of a published run: digests of its files, its metrics, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Evidence(BaseModel):
 
     schema_version: Literal[1] = 1
     files: dict[str, str]
-    """SHA-256 of each file that the run consists of, by its path from the run's folder."""
+    """SHA-256 of each file of the run, by its path from the run's folder."""
     answers: int
-    """How many rows there are."""
+    """The number of rows."""
     rounds: list[dict[str, float | None]]
-    """The metrics after each round, as the published rows give them (`recomputed`)."""
+    """The metrics after each round, computed from the published rows (`recomputed`)."""
     command: str
-    """What makes the run again."""
+    """The command that repeats the run."""
     beliefbench: str
     """The version that published it."""
 
@@ -49,7 +49,8 @@ class Evidence(BaseModel):
 
 
 def evidence_of(record: RunRecord, rows: pa.Table, files: Mapping[str, bytes]) -> Evidence:
-    """Return the evidence for a run: its record, its rows as they are read back, and the contents of its files."""
+    """Return the evidence for a run, given its record, its rows as they are read back, and the contents of its
+    files."""
     return Evidence(
         files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         answers=rows.num_rows,
@@ -60,7 +61,7 @@ def evidence_of(record: RunRecord, rows: pa.Table, files: Mapping[str, bytes]) -
 
 
 def read_evidence(folder: Path) -> Evidence | None:
-    """Return the evidence in a run's folder, None where there is none; raise `DamagedFileError` where it is broken."""
+    """Return the evidence in a run's folder, or None if there is none; raise `DamagedFileError` if it is damaged."""
     file = folder / FILE
     if not file.exists():
         return None
@@ -71,10 +72,10 @@ def read_evidence(folder: Path) -> Evidence | None:
 
 
 def verified(folder: Path) -> bool:
-    """Tell whether a run is published and its files are those that its evidence attests, metrics recomputed.
+    """Return True if a run is published, its files match its evidence, and so do the recomputed metrics.
 
-    It is cheap and asks no domain: it shows that nothing was edited since the run was published, not that what was
-    published is true, which `beliefbench.publishing.verify.verify_run` is for.
+    This is cheap and needs no domain. It shows that nobody edited the run since its publication. It does not show that
+    the published answers are true: use `beliefbench.publishing.verify.verify_run`.
 
     >>> verified(Path("nowhere"))
     False
@@ -90,7 +91,7 @@ def verified(folder: Path) -> bool:
 
 
 def attested(folder: Path, answers: int, rounds: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether a run is `verified`, given how many rows it has and their metrics (`metrics_of`)."""
+    """Return True if a run is `verified`, given its number of rows and their metrics (`metrics_of`)."""
     try:
         evidence = read_evidence(folder)
         if evidence is None:
@@ -103,30 +104,30 @@ def attested(folder: Path, answers: int, rounds: Sequence[Mapping[str, Any]]) ->
 
 
 def check_files(folder: Path, evidence: Evidence) -> str:
-    """Return a sentence where a run's files are those of its evidence; raise `CheckFailedError` where one is not."""
+    """Return a sentence if a run's files match its evidence; raise `CheckFailedError` otherwise."""
     _check_named(evidence, "run.json", "rows.parquet")
     for name, digest in evidence.files.items():
         if not (folder / name).is_file():
             raise CheckFailedError(f"{name} is missing.")
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-            raise CheckFailedError(f"{name} was changed: its SHA-256 is not that of {FILE}.")
+            raise CheckFailedError(f"{name} was changed: its SHA-256 is not the one in {FILE}.")
     exact = exact_file_of(pq.read_schema(folder / "rows.parquet"))
     if exact is not None:
         _check_named(evidence, relative(exact_file(folder, exact), folder))
-    return f"{', '.join(Path(name).name for name in evidence.files)} are those of {FILE}."
+    return f"{', '.join(Path(name).name for name in evidence.files)} match {FILE}."
 
 
 def check_metrics(evidence: Evidence, answers: int, found: Sequence[Mapping[str, Any]]) -> str:
-    """Return a sentence where recomputed metrics are those of the evidence; raise `CheckFailedError` where not."""
+    """Return a sentence if the recomputed metrics match the evidence; raise `CheckFailedError` otherwise."""
     if len(found) != len(evidence.rounds) or evidence.answers != answers:
         raise CheckFailedError(
-            f"{FILE} is of {evidence.answers:,} rows and {len(evidence.rounds)} stages, not of these."
+            f"{FILE} has {evidence.answers:,} rows and {len(evidence.rounds)} stages; the run has others."
         )
     for stage, (said, one) in enumerate(zip(evidence.rounds, found, strict=True)):
         for name, value in said.items():
             if name not in one or not _same(value, one[name]):
                 raise CheckFailedError(f"{name} after round {stage} is {one.get(name)}; {FILE} says {value}.")
-    return f"those of {len(found)} stages, recomputed from the rows, are those of {FILE}."
+    return f"the metrics of {len(found)} stages, recomputed from the rows, match {FILE}."
 
 
 def recomputed(record: RunRecord, rows: pa.Table) -> list[dict[str, Any]]:
@@ -138,7 +139,8 @@ def recomputed(record: RunRecord, rows: pa.Table) -> list[dict[str, Any]]:
 def metrics_of(
     rounds: Sequence[Mapping[str, Any]], beliefs: Sequence[Mapping[str, Any]] | None
 ) -> list[dict[str, Any]]:
-    """Return metrics as evidence names them: those of the answers, and those of stated beliefs as ``belief_...``.
+    """Return metrics with the names in the evidence: metrics of answers, and metrics of stated beliefs as
+    ``belief_...``.
 
     >>> metrics_of([{"round": 0, "accuracy": 0.5}], [{"coverage": 1.0}])
     [{'round': 0, 'accuracy': 0.5, 'belief_coverage': 1.0}]
@@ -150,13 +152,14 @@ def metrics_of(
 
 
 def command_of(record: RunRecord) -> str:
-    """Return the command that makes a run again; where nobody wrote its SPEC down, by the agent's name."""
+    """Return the command that repeats a run. It uses the agent's name if the run has no SPEC."""
     identity = record.identity
     command = ["beliefbench", "run", "--domain", identity.domain.name, "--agent", record.spec or record.agent.name]
     for name in ("users", "rounds", "heldout", "seed"):
         command += [f"--{name}", str(getattr(identity, name))]
-    if identity.stopping:
-        command += ["--until-width", str(identity.stopping["width"])]
+    for key, option in (("width", "--until-width"), ("users", "--sample")):
+        if identity.stopping and key in identity.stopping:
+            command += [option, str(identity.stopping[key])]
     return shlex.join(command)
 
 
@@ -172,7 +175,7 @@ def relative(file: Path, folder: Path) -> str:
 def _check_named(evidence: Evidence, *names: str) -> None:
     missing = [name for name in names if name not in evidence.files]
     if missing:
-        raise CheckFailedError(f"{FILE} does not attest {', '.join(missing)}.")
+        raise CheckFailedError(f"{FILE} does not list {', '.join(missing)}.")
 
 
 def _same(said: float | None, found: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""How a whole run's rows lie: user by user, the same stages and questions for each."""
+"""The layout of the rows of a complete run: user by user, with the same stages and questions for each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Layout:
 
     @classmethod
     def of_shape(cls, users: int, rounds: int, heldout: int) -> Layout:
-        """Return the layout of so many users, rounds and held-out sets."""
+        """Return the layout for these numbers of users, rounds and held-out sets."""
         pairs = [(stage, at) for stage in range(rounds + 1) for at in range(OWN_SET if stage < rounds else 0, heldout)]
         stage, question = np.array(pairs).T
         return cls(users, rounds, heldout, stage, question)
@@ -48,11 +48,12 @@ class Layout:
 
     @property
     def own(self) -> np.ndarray:
-        """Which rows of a user are the rounds' own sets, bool[rows of a user]."""
+        """True for the rows of the rounds' own sets, bool[rows of a user]."""
         return self.question == OWN_SET
 
     def check(self, rows: pa.Table) -> str:
-        """Return a sentence if rows are whole; raise `CheckFailedError` if some are missing, duplicated or strange."""
+        """Return a sentence if rows are complete; raise `CheckFailedError` if some are missing, duplicated or
+        unknown."""
         users = np.unique(rows["user"].to_numpy())
         if len(users) != self.users:
             raise CheckFailedError(f"there are rows of {len(users)} users; expected {self.users}.")
@@ -71,7 +72,7 @@ class Layout:
         return f"{len(found):,} rows: {self.users} users, {self.rounds + 1} stages, {self.heldout} sets, each once."
 
     def columns(self, rows: pa.Table, *names: str) -> list[np.ndarray]:
-        """Return columns of rows that `check` found whole, [users, rows of a user] each; users ascending."""
+        """Return columns of rows that passed `check`, [users, rows of a user] each, with users in ascending order."""
         ordered = rows.sort_by([(name, "ascending") for name in ("user", "stage", "question")])
         return [ordered[name].to_numpy().reshape(self.users, -1) for name in names]
 

@@ -1,5 +1,4 @@
-"""``beliefbench publish``: finished runs, packed small, with the evidence that `beliefbench.publishing.verify`
-wants."""
+"""``beliefbench publish``: packs finished runs, with the evidence that `beliefbench.publishing.verify` needs."""
 
 from __future__ import annotations
 
@@ -40,12 +39,12 @@ from beliefbench.running.store import (
 )
 
 LARGEST = 2_000_000
-"""Bytes that the files of a run may have together, and those of its exact answers."""
+"""The maximum size in bytes of the files of a run, and of its exact answers."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published run: where it lies, how many bytes its own files have, and whether it was not there before."""
+    """A published run: its folder, the size of its own files in bytes, and whether it is new."""
 
     folder: Path
     size: int
@@ -53,12 +52,13 @@ class Published:
 
 
 def publish_all(run: Path, out: Path, echo: Callable[[str], None]) -> bool:
-    """Publish the run in a folder, or all finished runs below it; ``say`` what came of each, and return if all went.
+    """Publish the run in a folder, or all finished runs below it. ``say`` reports each. Return True if all were
+    published.
 
     Raises
     ------
     UsageError
-        Where there is no run, or ``out`` cannot hold results.
+        If there is no run, or ``out`` cannot hold results.
     """
     stores = [store for store in find_runs(run) if not store.folder.resolve().is_relative_to(out.resolve())]
     if not stores:
@@ -68,7 +68,7 @@ def publish_all(run: Path, out: Path, echo: Callable[[str], None]) -> bool:
         try:
             record = store.record()
             if record is not None and record.finished is None and store.folder != run:
-                echo(f"{store.folder} is not finished and left out; run it again to go on where it stopped.")
+                echo(f"{store.folder} is not finished and left out; run it again to continue it.")
                 continue
             done = publish(store.folder, out)
         except BeliefBenchError as error:
@@ -80,12 +80,12 @@ def publish_all(run: Path, out: Path, echo: Callable[[str], None]) -> bool:
 
 
 def publish(run: Path, out: Path) -> Published:
-    """Pack a finished run into ``<out>/<domain>/<agent>/<key>/``; where it lies there already, do nothing.
+    """Pack a finished run into ``<out>/<domain>/<agent>/<key>/``; do nothing if it is there already.
 
     Raises
     ------
     BeliefBenchError
-        Where it is not finished or not whole, takes more than 2 MB, or ``out`` holds something else in its place.
+        If it is not finished or not complete, has more than 2 MB, or ``out`` has something else in its place.
 
     >>> import beliefbench as bb, tempfile
     >>> done = bb.run("flights", "random", users=3, rounds=1, heldout=4, results=tempfile.mkdtemp())
@@ -96,13 +96,13 @@ def publish(run: Path, out: Path) -> Published:
     store = RunStore(run)
     record = store.record()
     if record is None or record.finished is None or not store.rows_file.exists():
-        raise BeliefBenchError(f"the run in {run} is not finished; run it again to go on where it stopped.")
+        raise BeliefBenchError(f"the run in {run} is not finished; run it again to continue it.")
     rows = store.rows()
     try:
         Layout.of(record).check(rows)
         check_answers(record, rows)
     except CheckFailedError as broken:
-        raise BeliefBenchError(f"{run / 'rows.parquet'}: {broken} Only whole runs are published.") from broken
+        raise BeliefBenchError(f"{run / 'rows.parquet'}: {broken} Only complete runs can be published.") from broken
     prepare_results(out)
     folder = run_folder(out, record.identity.domain.name, record.agent.name, record.key)
     exact = exact_file(folder, exact_name(record))
@@ -137,7 +137,8 @@ def exact_name(record: RunRecord) -> str:
 
 
 def _shared_exact(file: Path, exact: pa.Table) -> bytes:
-    """Return the contents of the file of exact answers: what is there, where it says the same to within rounding."""
+    """Return the contents of the file with the exact answers: the existing contents, if they are equal to within
+    rounding."""
     if not file.exists():
         return to_parquet(exact)
     content = file.read_bytes()
@@ -148,7 +149,7 @@ def _shared_exact(file: Path, exact: pa.Table) -> bytes:
         raise DamagedFileError(f"{file} cannot be read; remove it, and publish its runs again.") from error
     if not same:
         raise BeliefBenchError(
-            f"{file} holds other exact answers than this run; `beliefbench verify` says which are off."
+            f"{file} has other exact answers than this run; `beliefbench verify` says which are wrong."
         )
     return content
 
@@ -162,11 +163,11 @@ def _gap(one: pa.Table, other: pa.Table) -> float:
 
 
 def _check_same(folder: Path, run_json: bytes, packed: pa.Table) -> None:
-    """Raise `BeliefBenchError` where a folder holds something else than a run's record and packed rows."""
+    """Raise `BeliefBenchError` if a folder contains anything but a run's record and packed rows."""
     try:
         there = pq.read_table(folder / "rows.parquet", partitioning=None)
         same = (folder / "run.json").read_bytes() == run_json and there.equals(packed)
     except (pa.ArrowException, OSError):
         same = False
     if not same:
-        raise BeliefBenchError(f"{folder} holds something else than this run; remove it to publish this one.")
+        raise BeliefBenchError(f"{folder} contains something else than this run; remove it to publish this one.")

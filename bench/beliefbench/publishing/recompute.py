@@ -1,4 +1,4 @@
-"""What a run's rows must hold by its seed: users, what they want, and the exact answers, all worked out anew."""
+"""Recomputing what a run's rows must contain by its seed: users, truth, and exact answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from beliefbench.checking.results import CheckFailedError
 from beliefbench.domain import Domain
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import UntilWidth, order_of_users
+from beliefbench.protocol.stopping import StoppingRule, UntilWidth, order_of_users, read_stopping_rule
 from beliefbench.publishing.layout import Layout
 from beliefbench.running.harness import episodes_of
 from beliefbench.running.packing import TOLERANCE
@@ -19,7 +19,7 @@ from beliefbench.running.store import RunIdentity, RunRecord
 
 
 class Recomputed:
-    """A run's rows beside the episodes of its seed; ``rows`` are whole (`Layout.check`)."""
+    """A run's rows and the episodes of its seed; ``rows`` are complete (`Layout.check`)."""
 
     def __init__(self, record: RunRecord, rows: pa.Table, domain: Domain) -> None:
         self.record, self.rows, self.domain = record, rows, domain
@@ -38,7 +38,7 @@ class Recomputed:
 
     @cached_property
     def places(self) -> np.ndarray:
-        """The places in the episodes of the users who were asked, by their numbers: int[users]."""
+        """The positions in the episodes of the users who were asked: int[users]."""
         asked = np.arange(self.record.identity.users)
         if self.record.identity.stopping:
             asked = self._order[: self.layout.users]
@@ -50,7 +50,7 @@ class Recomputed:
         return order_of_users(identity.seed, self.domain.name, identity.users)
 
     def check_domain(self) -> str:
-        """Return a sentence if the installed domain is the run's; raise `CheckFailedError` if it is not."""
+        """Return a sentence if the installed domain is the run's domain; raise `CheckFailedError` otherwise."""
         here, theirs = self.domain.identity(), self.record.identity.domain
         for name, said in theirs.model_dump().items():
             if here[name] != said:
@@ -58,7 +58,7 @@ class Recomputed:
         return f"{theirs.name}, version {theirs.version}, with the same parameters, is installed."
 
     def check_users(self) -> str:
-        """Return a sentence where the users are those of the seed; raise `CheckFailedError` where they are not."""
+        """Return a sentence if the users follow from the seed; raise `CheckFailedError` otherwise."""
         expected = self.episodes.users[self.places]
         found = self.layout.columns(self.rows, "user")[0][:, 0]
         for what, which in (
@@ -70,7 +70,7 @@ class Recomputed:
         return f"{len(found)} users are those of seed {self.protocol.seed}."
 
     def check_truth(self) -> str:
-        """Return a sentence where users want what they want by the seed; raise `CheckFailedError` where they do not."""
+        """Return a sentence if the truth in the rows follows from the seed; raise `CheckFailedError` otherwise."""
         layout, episodes = self.layout, self.episodes
         expected = episodes.truth[self.places][:, np.maximum(layout.question, 0)]
         expected[:, layout.own] = episodes.chosen[self.places][:, layout.stage[layout.own]]
@@ -79,25 +79,25 @@ class Recomputed:
             raise CheckFailedError(
                 f"what users want differs from seed {self.protocol.seed}'s in {wrong:,} of {found.size:,} rows."
             )
-        return f"what users want, in rounds and of held-out sets, is that of seed {self.protocol.seed}."
+        return f"the truth, in rounds and held-out sets, is the one of seed {self.protocol.seed}."
 
     def check_exact(self) -> str:
-        """Return a sentence where the exact answers are right; raise `CheckFailedError` where they are not."""
+        """Return a sentence if the exact answers are right; raise `CheckFailedError` otherwise."""
         layout = self.layout
         asked = ~layout.own
         expected = self.episodes.exact[self.places][:, layout.stage[asked], layout.question[asked]]
         exact = layout.options(self.rows, "exact")
         gap = abs(exact[:, asked] - expected)
         if not np.isnan(exact[:, layout.own]).all() or np.isnan(gap).any():
-            raise CheckFailedError("exact answers stand beside rounds' own sets, or are missing beside held-out sets.")
+            raise CheckFailedError("there are exact answers for rounds' own sets, or none for some held-out sets.")
         if (wrong := (gap > TOLERANCE + 1e-9).any(axis=-1)).any():
             raise CheckFailedError(
-                f"{wrong.sum():,} of {wrong.size:,} exact answers are off, by up to {gap.max():.4f}."
+                f"{wrong.sum():,} of {wrong.size:,} exact answers are wrong, by up to {gap.max():.4f}."
             )
-        return f"{wrong.size:,} exact answers, worked out anew, differ by {gap.max():.1e} at most."
+        return f"{wrong.size:,} exact answers, computed again, differ by {gap.max():.1e} at most."
 
     def check_stopping(self) -> str:
-        """Return a sentence where the run ended when its rule says; raise `CheckFailedError` where it did not."""
+        """Return a sentence if the run ended where its stopping rule says; raise `CheckFailedError` otherwise."""
         identity, asked = self.record.identity, self.layout.users
         rule = stopping_of(identity)
         if rule is None:
@@ -112,10 +112,14 @@ class Recomputed:
         ended = next((look for look in looks if look >= asked or rule.enough(in_order[:look])), asked)
         enough = asked == looks[-1] or rule.enough(in_order)
         if asked not in looks or ended != asked or not enough:
-            raise CheckFailedError(f"it ended after {asked} users, which its rule (width {rule.width}) does not say.")
-        return f"it ended after {asked} users, as its rule (width {rule.width}) says."
+            raise CheckFailedError(f"it ended after {asked} users, which its rule ({_said(rule)}) does not allow.")
+        return f"it ended after {asked} users, as its rule ({_said(rule)}) says."
 
 
-def stopping_of(identity: RunIdentity) -> UntilWidth | None:
-    """Return the rule by which a run stopped; None where all users were asked."""
-    return UntilWidth(float(identity.stopping["width"])) if identity.stopping else None
+def stopping_of(identity: RunIdentity) -> StoppingRule | None:
+    """Return the rule by which a run stopped; None if all users were asked."""
+    return read_stopping_rule(identity.stopping)
+
+
+def _said(rule: StoppingRule) -> str:
+    return f"width {rule.width}" if isinstance(rule, UntilWidth) else f"a sample of {rule.users}"

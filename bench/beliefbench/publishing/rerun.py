@@ -1,4 +1,4 @@
-"""Asking an agent again what it was asked: what digests cannot show is whether answers were ever given by it."""
+"""Asking an agent the same questions again: digests cannot show whether the agent gave the answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from beliefbench.checking.results import CheckFailedError
-from beliefbench.errors import BeliefBenchError
+from beliefbench.errors import BeliefBenchError, counted
 from beliefbench.plugins.names import load_agent
 from beliefbench.publishing.recompute import Recomputed, stopping_of
 from beliefbench.running.answering import Job, run_identity, shards_of
@@ -15,15 +15,16 @@ from beliefbench.running.executors.registry import open_executor
 from beliefbench.running.packing import PROBS
 
 FURTHEST = 5e-3
-"""The most by which a probability may differ: executors differ by 1e-3, 16-bit floats by half of that, GPUs by more."""
+"""The largest allowed difference of a probability: executors differ by 1e-3, 16-bit floats by half of that, GPUs by
+more."""
 MARGIN = 1e-2
-"""Options whose probabilities differ by no more than this may change places."""
+"""If the probabilities of two options differ by at most this, the choice may differ."""
 CHANGED = 0.01
-"""The share of choices that may differ where no probability tells how near they were."""
+"""The share of choices that may differ if the agent has no probabilities."""
 
 
 class CannotAskError(BeliefBenchError):
-    """The agent that answered cannot be had here."""
+    """The agent of the run cannot be asked here."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,16 @@ class RerunAnswers:
 
 
 def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
-    """Ask a run's agent, ``job`` of `job_of`, again on ``number`` of its users; return a sentence on what differs.
+    """Ask a run's agent, ``job`` from `job_of`, again about ``number`` of its users; return a sentence on the
+    differences.
 
-    A conversation goes on from the agent's own recommendations. So where one differs that was nearly a tie, what the
-    same user was asked later is another question, and is not compared.
+    A conversation continues with the agent's own recommendations. If a recommendation differs because it was nearly a
+    tie, the user's later questions differ too, and are not compared.
 
     Raises
     ------
     CheckFailedError
-        Where its answers are others.
+        If its answers differ by more than that.
     """
     for flag in ("probabilistic", "privileged"):
         said, here = getattr(run.record.agent, flag), getattr(job.agent, flag)
@@ -65,7 +67,7 @@ def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
     clear = compared & changed & (np.nan_to_num(margin, nan=np.inf) > MARGIN)
     share = float(changed[compared].mean())
     unlike = compared & (np.isnan(again.probs).all(axis=-1) != np.isnan(probs).all(axis=-1))
-    found = f"{len(at)} users asked again (--seed {seed}): {share:.2%} of {compared.sum():,} choices differ"
+    found = f"{counted(len(at), 'user')} asked again (--seed {seed}): {share:.2%} of {compared.sum():,} choices differ"
     others = share > CHANGED
     if job.agent.probabilistic:
         found = f"{found}, and probabilities by {furthest:.1e} at most"
@@ -76,12 +78,12 @@ def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
 
 
 def job_of(run: Recomputed) -> Job:
-    """Return what asks a run's agent again.
+    """Return the job that asks a run's agent again.
 
     Raises
     ------
     CannotAskError
-        Where the agent cannot be loaded here, asks a server, or is not the one that answered.
+        If the agent cannot be loaded here, uses a server, or has another identity than the agent of the run.
     """
     record = run.record
     spec = record.spec or record.agent.name
@@ -90,7 +92,9 @@ def job_of(run: Recomputed) -> Job:
     except BeliefBenchError as error:
         raise CannotAskError(f"the agent cannot be asked again here: {error}") from error
     if getattr(agent, "cost", None) is not None:
-        raise CannotAskError(f"'{spec}' asks a server, and nobody can tell whether it serves the same model still.")
+        raise CannotAskError(
+            f"'{spec}' uses a server, and nobody can tell whether the server still has the same model."
+        )
     job = Job(run.domain, agent, run.protocol, stopping=stopping_of(record.identity))
     here, theirs = run_identity(job).agent, record.identity.agent
     if here != theirs:
@@ -100,7 +104,7 @@ def job_of(run: Recomputed) -> Job:
 
 
 def _ask(run: Recomputed, job: Job, places: np.ndarray) -> RerunAnswers:
-    """Ask the users at some places everything, from the beginning."""
+    """Ask everything about the users at some positions, from the beginning."""
     layout, stages = run.layout, run.layout.rounds + 1
     answered = np.ones((len(run.episodes.users), stages), bool)
     answered[places] = False
@@ -121,6 +125,6 @@ def _ask(run: Recomputed, job: Job, places: np.ndarray) -> RerunAnswers:
 
 
 def _of(choice: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """Return the probabilities of choices, NaN where there is none."""
+    """Return the probabilities of choices, NaN if there is none."""
     named = np.take_along_axis(probs, np.maximum(choice, 0)[..., None], axis=-1)[..., 0]
     return np.where(choice >= 0, named, np.nan)

@@ -1,4 +1,4 @@
-"""``beliefbench verify``: what a run's files show of it, recomputed where it can be, and what they cannot show here."""
+"""``beliefbench verify``: checks a run by recomputing its contents, and lists the checks that are not possible here."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ FILES = ("run.json", "rows.parquet", FILE)
 
 @dataclass
 class Report:
-    """What was found of the run in a folder.
+    """The report on the run in a folder.
 
-    ``left_out``: what could not be checked and why, a sentence each; no failure.
+    ``left_out``: checks that were not possible, a sentence each; these are no failures.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """True where nothing that was checked is wrong."""
+        """True if no check failed."""
         return all(result.passed for result in self.findings)
 
     def lines(self) -> list[str]:
@@ -63,12 +63,13 @@ class Report:
         ]
 
     def holds(self, check: str, attempt: Callable[[], str]) -> bool:
-        """Make a check, note what it found, and tell whether it holds."""
+        """Run a check, record its finding, and return True if it passed."""
         self.findings.append(run_check(check, attempt))
         return self.findings[-1].passed
 
     def read(self, check: str, attempt: Callable[[], Made | None]) -> Made | None:
-        """Return what can be read; None, and a finding, where it cannot be; None alone where there is none."""
+        """Return what ``read`` returns. If it cannot be read, record a finding and return None. If there is nothing to
+        read, return None."""
         got: list[Made | None] = []
 
         def keep() -> str:
@@ -87,7 +88,7 @@ def verify_all(root: Path, rerun: int = 0, seed: int | None = None) -> Iterator[
     Raises
     ------
     UsageError
-        Where there is none.
+        If there is no run.
     """
     folders = sorted({file.parent for name in FILES for file in root.rglob(name)})
     if not folders:
@@ -96,25 +97,25 @@ def verify_all(root: Path, rerun: int = 0, seed: int | None = None) -> Iterator[
     for folder in folders:
         report = verify_run(folder, rerun, seed)
         if report.key is not None and (first := met.setdefault(report.key, folder)) != folder:
-            report.findings.append(CheckResult("duplicate", False, f"the same run lies in {first}."))
+            report.findings.append(CheckResult("duplicate", False, f"the same run is in {first}."))
         yield report
 
 
 def verify_run(folder: Path, rerun: int = 0, seed: int | None = None) -> Report:
-    """Return what is found of the run in a folder.
+    """Return the report on the run in a folder.
 
     Parameters
     ----------
     rerun
-        On how many of its users to ask its agent again.
+        The number of users for whom the agent is asked again.
     seed
-        Of the choice of those users; where None, one that nobody can foresee.
+        The seed for the choice of these users; None: a random seed that nobody can predict.
 
     >>> import beliefbench as bb, tempfile
     >>> done = bb.run("flights", "random", users=3, rounds=1, heldout=4, results=tempfile.mkdtemp())
     >>> report = verify_run(done.folder)
     >>> report.passed, report.left_out
-    (True, ['nothing attests its files: there is no evidence.json, since it is not published.'])
+    (True, ['no evidence for its files: there is no evidence.json, because it is not published.'])
     """
     report = Report(folder)
     store = RunStore(folder)
@@ -129,14 +130,14 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None) -> Report:
                 CheckResult(FILE, False, "it is missing, and the rows are those of a published run.")
             )
         else:
-            report.left_out.append(f"nothing attests its files: there is no {FILE}, since it is not published.")
+            report.left_out.append(f"no evidence for its files: there is no {FILE}, because it is not published.")
     if record is None:
         return report
     report.key = record.key
     report.holds("key", partial(_check_key, folder, record))
     rows = report.read("rows.parquet", store.rows)
     if rows is None or not report.holds("rows", partial(Layout.of(record).check, rows)):
-        report.left_out.append("nothing was recomputed, since its rows are not whole.")
+        report.left_out.append("nothing was recomputed, because its rows are not complete.")
         return report
     report.holds("answers", partial(check_answers, record, rows))
     if evidence is not None:
@@ -157,7 +158,7 @@ def _recompute(report: Report, record: RunRecord, rows: pa.Table, rerun: int, se
         report.left_out.append(f"users, held-out sets and exact answers were not recomputed: it is another {name}.")
         return
     if not report.holds("users", run.check_users):
-        report.left_out.append("what they were shown and what they want was not compared, since they are others.")
+        report.left_out.append("their option sets and the truth were not compared, because the users differ.")
         return
     report.holds("truth", run.check_truth)
     report.holds("exact answers", run.check_exact)
@@ -188,14 +189,14 @@ def _packed(store: RunStore) -> bool:
 def _check_key(folder: Path, record: RunRecord) -> str:
     key = run_key(record.identity.json_values())
     if record.key != key:
-        raise CheckFailedError("run.json was edited: its identity does not have the key that stands in it.")
+        raise CheckFailedError("run.json was edited: its key does not follow from its identity.")
     for name in ("name", "version"):
         if getattr(record.agent, name) != record.identity.agent.get(name):
             raise CheckFailedError(f"run.json was edited: its agent and its identity differ in the {name}.")
     root = folder.resolve().parents[2]
     expected = run_folder(root, record.identity.domain.name, record.agent.name, key)
     if folder.resolve() != expected:
-        raise CheckFailedError(f"it lies in the wrong folder; expected it in {expected.relative_to(root).as_posix()}.")
+        raise CheckFailedError(f"it is in the wrong folder; expected it in {expected.relative_to(root).as_posix()}.")
     return f"{key[:16]}, and its folder, follow from its identity."
 
 

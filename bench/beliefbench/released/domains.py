@@ -46,7 +46,7 @@ def users(file: Path, changed: int) -> Domain:
     Raises
     ------
     BeliefBenchError
-        Where the file cannot be read, or the domain that it builds on is not installed.
+        If the file cannot be read, or its base domain is not installed.
     """
     from beliefbench.plugins.names import load_domain
 

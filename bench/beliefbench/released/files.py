@@ -1,7 +1,7 @@
-"""Reads the paper's released files (paper, section 2), and says of a faulty one where it is wrong.
+"""Reads the paper's released files (paper, section 2), and names the place of a fault.
 
-The readers know the shapes of the files, and no domain: options stay the texts they are. Fields they do not know are
-passed over. Every fault is a `UsageError` that names the file and the line.
+The readers know the layout of the files, but no domain: options stay texts. Unknown fields are ignored. Every fault is
+a `UsageError` that names the file and the line.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ class Interaction:
     file, line
         Where it was read; lines count from 1.
     idx
-        The file's number of the user, or of the list of rounds that ten human users share; None where there is none.
+        The number in the file: of the user, or of the list of rounds that ten human users share. None if there is none.
     reward_fn, features
-        The user's weights, and the names of what they weigh, as many; None in web shopping.
+        The user's weights, and the names of the features, in the same order; None in web shopping.
     options
         The three texts of each round as they are in the file: ``"Flight 1: duration: 30 min, price: $370"``.
     chosen
         The option that the user took in each round, 0 to 2.
     rounds_numpy
-        Feature values, [rounds][3][features]; None where there are none, and in web shopping.
+        Feature values, [rounds][3][features]; None if there are none, and in web shopping.
     seed
-        The file's own; None where there is none.
+        The file's own; None if there is none.
     goal_attrs, goal_options
-        What a shopper wants: attributes, and options such as ``{"color": "red"}``; None elsewhere.
+        The shopper's goal: attributes, and options such as ``{"color": "red"}``; None in other domains.
     scores
-        What each option is worth to a shopper, [rounds][3]; None elsewhere.
+        The score of each option for the shopper, [rounds][3]; None in other domains.
     """
 
     file: Path
@@ -62,7 +62,8 @@ class Interaction:
 
 @dataclass(frozen=True)
 class HeldoutUser:
-    """Where a user's answers were read (``"user_idxs[3]"``), the user's weights, and the option taken in each set."""
+    """A user's answers: where they were read (``"user_idxs[3]"``), the user's weights, and the option chosen in each
+    set."""
 
     where: str
     reward_fn: tuple[float, ...]
@@ -71,7 +72,7 @@ class HeldoutUser:
 
 @dataclass(frozen=True)
 class Heldout:
-    """Held-out sets that all users share: texts as in `Interaction`; values [sets][3][features] where there are any."""
+    """Held-out sets that all users share: texts as in `Interaction`; values [sets][3][features] if there are any."""
 
     file: Path
     features: tuple[str, ...]
@@ -95,9 +96,10 @@ class ShopperHeldout:
 
 
 def split_option(text: str, number: int) -> tuple[str, str]:
-    """Return an option's item word, and its text without the beginning that names it.
+    """Return an option's item word, and its text without the words that name it.
 
-    ``number`` is its position in the set, 1 to 3. Raises `UsageError` where the text does not begin with a word and it.
+    ``number`` is its position in the set, 1 to 3. Raises `UsageError` if the text does not begin with a word and this
+    number.
 
     >>> split_option("Flight 2: duration: 30 min, price: $370", 2)
     ('Flight', 'duration: 30 min, price: $370')
@@ -109,10 +111,11 @@ def split_option(text: str, number: int) -> tuple[str, str]:
 
 
 def read_interactions(path: Path) -> list[Interaction]:
-    """Read an interaction file: JSONL, a user a line, all with as many rounds and the same features.
+    """Read an interaction file: JSONL, one user per line, all with the same number of rounds and the same features.
 
-    The first line says of what kind the file is: web shopping has ``goal_attrs``, ``goal_options`` and a ``score`` a
-    round, the others ``reward_fn`` and ``features``. Raises `UsageError` naming the file, the line and the round.
+    The first line decides the kind of the file: web shopping has ``goal_attrs``, ``goal_options`` and a ``score`` per
+    round; the others have ``reward_fn`` and ``features``. Raises `UsageError` that names the file, the line and the
+    round.
 
     >>> import json, tempfile
     >>> file = Path(tempfile.mkdtemp()) / "flight.jsonl"
@@ -138,7 +141,7 @@ def read_interactions(path: Path) -> list[Interaction]:
 def read_heldout(path: Path) -> Heldout:
     """Read a held-out file that is one JSON object: sets, and each user's answers to all of them.
 
-    Raises `UsageError` naming the file, the line, and the place in the object (``user_idxs[3].idxs[7]``).
+    Raises `UsageError` that names the file, the line, and the place in the object (``user_idxs[3].idxs[7]``).
 
     >>> import json, tempfile
     >>> file = Path(tempfile.mkdtemp()) / "flight.json"
@@ -165,9 +168,9 @@ def read_heldout(path: Path) -> Heldout:
 
 
 def read_shopper_heldout(path: Path) -> list[ShopperHeldout]:
-    """Read web shopping's held-out file: JSONL, a user a line, each with sets of their own, not always as many.
+    """Read web shopping's held-out file: JSONL, one user per line, each with sets of their own, in different numbers.
 
-    Raises `UsageError` naming the file, the line, and the place in the line (``all_options[3].user_idx``).
+    Raises `UsageError` that names the file, the line, and the place in the line (``all_options[3].user_idx``).
 
     >>> import json, tempfile
     >>> file = Path(tempfile.mkdtemp()) / "beds.jsonl"
@@ -220,7 +223,7 @@ def _marks(user: Located) -> list[str]:
 
 
 def _expect_kind(user: Located, before: list[Interaction]) -> None:
-    """Raise `FaultError` where a line is of both kinds, of none, or of another kind than the lines before it."""
+    """Raise `FaultError` if a line is of both kinds, of neither, or of another kind than the lines before it."""
     marks = _marks(user)
     shopping = {mark.startswith("goal") for mark in marks}
     if len(shopping) != 1:
@@ -232,7 +235,7 @@ def _expect_kind(user: Located, before: list[Interaction]) -> None:
 
 
 def _expect_alike(users: list[Interaction]) -> None:
-    """Raise `FaultError` where the last user has other features, or more or fewer rounds, than the first."""
+    """Raise `FaultError` if the last user has other features, or more or fewer rounds, than the first."""
     first, last = users[0], users[-1]
     if last.features != first.features:
         given, expected = shown(last.features, 300), shown(first.features, 300)
@@ -243,7 +246,7 @@ def _expect_alike(users: list[Interaction]) -> None:
 
 
 def _item_word(key: str, options: tuple[Texts, ...], word: str | None) -> str | None:
-    """Return the item word of all options, which is ``word`` where that is known already."""
+    """Return the item word of all options; it must be ``word`` if that is given."""
     for at, texts in enumerate(options):
         for number, text in enumerate(texts, 1):
             try:

@@ -1,8 +1,8 @@
 """``beliefbench import PATH``: the paper's released files become domains with recorded users.
 
-Every text is compared with what the domain itself would say, every stored choice with what the stored weights want;
-the first that differs is named with its file and line, and nothing of that domain is imported. WebShop's own product
-files, where they lie there too, become shopping domains.
+Every text is compared with the domain's own text, and every stored choice with the stored weights. The first difference
+is named with its file and line, and nothing of that domain is imported. If WebShop's product files are in the folder
+too, they become shopping domains.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def import_path(path: Path, report: Report) -> list[str]:
     Parameters
     ----------
     report
-        Called with what was found, a sentence a domain.
+        Called with one sentence per domain.
 
     Raises
     ------
     UsageError
-        Where there is nothing to import, or a file is not as it should be, naming the file and the line.
+        If there is nothing to import, or a file is faulty; the error names the file and the line.
     """
     if not path.exists():
         raise UsageError(f"'{path}' is not there; name the folder of the released files, or one interaction file.")
@@ -69,7 +69,7 @@ def import_path(path: Path, report: Report) -> list[str]:
         done += _import_products(items, attributes, report)
     if not done:
         raise UsageError(
-            f"'{path}' holds no interaction file (*.jsonl) and no product files (items_shuffle*.json); name the folder "
+            f"'{path}' has no interaction file (*.jsonl) and no product files (items_shuffle*.json); name the folder "
             "of the released files."
         )
     return done
@@ -106,12 +106,12 @@ def _import_products(items: Path, attributes: Path, report: Report) -> list[str]
     for category, catalogue in catalogues.items():
         write_products(_plain(category), catalogue)
     goods = sum(len(one.products) for one in catalogues.values())
-    report(f"{items.name}: {goods:,} products in {len(catalogues):,} categories that leave two goals or more.")
+    report(f"{items.name}: {goods:,} products in {len(catalogues):,} categories with two goals or more.")
     return [f"products/{_plain(category)}" for category in catalogues]
 
 
 def _plain(text: str) -> str:
-    """Return a name that can stand in a SPEC and be a file: ``mens_shirts`` -> ``mens-shirts``."""
+    """Return a name that is valid in a SPEC and as a file name: ``mens_shirts`` -> ``mens-shirts``."""
     return re.sub(r"[\W_]+", "-", text.lower()).strip("-")
 
 
@@ -159,8 +159,8 @@ def _record(file: Path, users: list[Interaction], heldouts: Sequence[Heldout], r
         held = f"{len(sets):,} held-out sets"
     total = chosen.size + (0 if truth is None else truth.size)
     report(
-        f"released/{domain.name}: {len(users):,} users, {chosen.shape[1]} rounds, {held}; all {total:,} stored choices "
-        f"are what the stored weights want, {ties:,} of them one of several that tie."
+        f"released/{domain.name}: {len(users):,} users, {chosen.shape[1]} rounds, {held}; all {total:,} stored "
+        f"choices agree with the stored weights, {ties:,} of them tie with others."
     )
     return RecordedUsers(
         name=domain.name,
@@ -201,7 +201,7 @@ def _set(domain: Domain, texts: Sequence[str], where: str) -> list[np.ndarray]:
 
 
 def _heldout(domain: Domain, heldout: Heldout, users: list[Interaction]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the held-out sets, float64[sets, 3, features], and what the users chose there, int[users, sets]."""
+    """Return the held-out sets, float64[sets, 3, features], and the users' choices, int[users, sets]."""
     sets = np.array(
         [_set(domain, texts, f"{heldout.file}: all_options[{at}]") for at, texts in enumerate(heldout.options)]
     )
@@ -218,7 +218,8 @@ def _heldout(domain: Domain, heldout: Heldout, users: list[Interaction]) -> tupl
 def _ties(
     domain: Domain, hypotheses: np.ndarray, options: np.ndarray, chosen: np.ndarray, where: list[list[str]]
 ) -> int:
-    """Return how many stored choices are one of several that tie; raise for one that the stored weights do not want."""
+    """Return the number of stored choices that tie with others; raise for a choice that contradicts the stored
+    weights."""
     latents = latent_space(domain).values(hypotheses)
     probs = choice_probs(domain, {name: np.asarray(value) for name, value in latents.items()}, options)
     taken = np.take_along_axis(probs, chosen[..., None], axis=-1)[..., 0]

@@ -1,4 +1,4 @@
-"""JSON whose values know where they stand, so that a fault in a file is one sentence that names the place."""
+"""JSON values that know their place, so that a fault in a file becomes one sentence that names the place."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from beliefbench.domain import OPTIONS
 from beliefbench.errors import UsageError
 
 Where: TypeAlias = tuple[str | int, ...]  # from the root of a document: ("user_idxs", 3, "idxs", 7)
-_AGAIN = "mend that line, or fetch the file again"
+_AGAIN = "fix that line, or fetch the file again"
 
 
 class FaultError(Exception):
-    """What is wrong at a place of a document; `at` makes it an error that names the file."""
+    """A fault at a place of a document; `at` makes it an error that names the file."""
 
     def __init__(self, where: Where, sentence: str) -> None:
         super().__init__(sentence)
@@ -30,7 +30,7 @@ class FaultError(Exception):
 
 @dataclass(frozen=True)
 class Located:
-    """A JSON value and its place; every method raises `FaultError` where the value is not what is asked for.
+    """A JSON value and its place; every method raises `FaultError` if the value is not of the expected kind.
 
     >>> document = Located({"rounds": [{"user_idx": 3}]})
     >>> document["rounds"].entries()[0]["user_idx"].choice()
@@ -55,7 +55,7 @@ class Located:
         return FaultError(self.where, f"{self.name} is {shown(self.value)}; expected {expected}.")
 
     def optional(self, key: str) -> Located | None:
-        """Return a field, or None where it is missing or null."""
+        """Return a field, or None if it is missing or null."""
         if not isinstance(self.value, dict):
             raise self.expected_instead("an object")
         found = self.value.get(key)
@@ -70,7 +70,7 @@ class Located:
         return found
 
     def entries(self, count: int | None = None, noun: str = "entries", why: str = "") -> list[Located]:
-        """Return a list's values; ``count`` of them, where that is not None."""
+        """Return a list's values; ``count`` of them, if that is not None."""
         if not isinstance(self.value, list):
             raise self.expected_instead("a list")
         if count is not None and len(self.value) != count:
@@ -119,7 +119,7 @@ class Located:
         return self.value
 
     def optional_integer(self, key: str) -> int | None:
-        """Return a field that is an integer, or None where it is missing or null."""
+        """Return a field that is an integer, or None if it is missing or null."""
         found = self.optional(key)
         return None if found is None else found.integer()
 
@@ -145,13 +145,13 @@ def shown(value: Any, limit: int = 60) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return a file's text; raises `UsageError` where it cannot be read, is not UTF-8, or holds nothing."""
+    """Return a file's text; raises `UsageError` if it cannot be read, is not UTF-8, or holds nothing."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(f"{path} is not there; name a file that is.") from error
+        raise UsageError(f"{path} does not exist; name another file.") from error
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}); name a file that can.") from error
+        raise UsageError(f"{path} cannot be read ({error.strerror}); name another file.") from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -164,7 +164,7 @@ def read_text(path: Path) -> str:
 
 
 def parse(path: Path, line: int, text: str, expected: str) -> Located:
-    """Return the JSON object in a text that begins at a line of a file; raises `UsageError` where there is none."""
+    """Return the JSON object in a text that begins at a line of a file; raises `UsageError` if there is none."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -179,8 +179,8 @@ def parse(path: Path, line: int, text: str, expected: str) -> Located:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, Located]]:
-    """Yield the number of each line, from 1, and the JSON object in it; raises `UsageError` where there is none."""
-    # Not splitlines: U+2028 and its like may stand inside a JSON text.
+    """Yield the number of each line, from 1, and the JSON object in it; raises `UsageError` if there is none."""
+    # Not splitlines: U+2028 and similar characters may be inside a JSON text.
     for line, text in enumerate(read_text(path).rstrip().split("\n"), 1):
         if not text.strip():
             raise _error(path, line, "the line is blank; expected one JSON object a line; delete the line.")
@@ -188,7 +188,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, Located]]:
 
 
 def line_of(text: str, where: Where) -> int:
-    """Return the line on which a value of a JSON document begins, or the innermost value around it that is there.
+    """Return the line on which a value of a JSON document begins, or the innermost existing value around it.
 
     >>> line_of('{"a": [1,\\n2]}', ("a", 1))
     2
@@ -208,7 +208,7 @@ def line_of(text: str, where: Where) -> int:
             if text[start] == "{":
                 key, at = decoder.raw_decode(text, at)
                 at = required(required(at) + 1)
-            found = at if key == step else found  # of a key that stands twice, the last counts
+            found = at if key == step else found  # if a key occurs twice, the last one counts
             at = required(decoder.raw_decode(text, at)[1])
             at, position = required(at + 1) if text[at] == "," else at, position + 1
         if found is None:

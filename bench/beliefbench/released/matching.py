@@ -27,7 +27,7 @@ def domain_of(features: Sequence[str], item: str, where: str) -> Domain:
     Raises
     ------
     UsageError
-        Where there is none; a feature that no domain has is named.
+        If there is no such domain; a feature that no domain has is named.
     """
     known: set[str] = set()
     for name in names("domain"):
@@ -50,7 +50,7 @@ def domain_of(features: Sequence[str], item: str, where: str) -> Domain:
 
 
 def values_of(domain: Domain, text: str) -> np.ndarray | None:
-    """Return the features that a text describes, float64[features], or None where the domain would not say so.
+    """Return the features that a text describes, float64[features], or None if it is not a text of the domain.
 
     >>> import beliefbench as bb
     >>> text = "distance to downtown: 1 miles, price: $100, rating: 1 stars, amenities: free parking and free breakfast"
@@ -67,7 +67,7 @@ def values_of(domain: Domain, text: str) -> np.ndarray | None:
 
 @lru_cache(maxsize=16)
 def _pattern(domain: Domain) -> re.Pattern[str]:
-    """Return what matches the texts of a domain, a group a feature; a value's text may hold commas."""
+    """Return a pattern for the texts of a domain, with a group per feature; the text of a value may contain commas."""
     parts = []
     for feature in domain.features:
         texts = sorted((feature.show(value) for value in feature.grid), key=len, reverse=True)
@@ -76,7 +76,7 @@ def _pattern(domain: Domain) -> re.Pattern[str]:
 
 
 def hypotheses_of(domain: Domain, weights: np.ndarray) -> np.ndarray:
-    """Return the hypothesis whose ``weights`` these are, int[users], of float[users, features]; -1 where none is.
+    """Return the hypotheses with these ``weights``, float[users, features] -> int[users]; -1 if there is none.
 
     >>> import beliefbench as bb
     >>> hypotheses_of(bb.load_domain("flights"), np.array([[-1, -1, -1, -1], [1, 1, 1, 1], [0, 0, 0, 0]])).tolist()

@@ -1,9 +1,9 @@
-"""What the texts and goals of the paper's web-shopping files say.
+"""The texts and goals of the paper's web-shopping files.
 
-What an offer has is known from its text alone. It has an attribute where all words of the attribute stand in its title,
-or all in one line of its description; it has an option value where a line such as "Color: red" says so; neither depends
-on capitals. The authors' scores rest on more (attributes that were mined of the products): `score_agreement` counts how
-many of them the texts reproduce.
+The attributes and option values of an offer are read from its text. An offer has an attribute if all words of the
+attribute are in its title, or all in one line of its description. It has an option value if a line such as "Color: red"
+says so. Upper and lower case do not matter. The authors' scores also use attributes that were mined from the products:
+`score_agreement` counts how many scores the texts reproduce.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCORES_ALIKE = 0.005  # stored scores may be rounded to two decimals
 
 
 class Wanted(NamedTuple):
-    """A goal: attributes, and (option type, value), in order and without capitals."""
+    """A goal: attributes, and (option type, value), sorted and in lower case."""
 
     attributes: tuple[str, ...]
     values: tuple[tuple[str, str], ...]
@@ -32,13 +32,13 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True)
 class Offer:
-    """What a text says: the words of its title and of each line of its description, and {option type: value}."""
+    """The contents of a text: the words of its title and of each line of its description, and {option type: value}."""
 
     lines: tuple[frozenset[str], ...]
     values: dict[str, str]
 
     def has(self, attribute: str) -> bool:
-        """Tell whether all words of an attribute stand in the title, or in one line of the description.
+        """Return True if all words of an attribute are in the title, or in one line of the description.
 
         >>> bed = read_offer("Title: Metal Bed\\nDescription:\\n- Easy to clean\\n- Non-slip legs\\nSize: Twin")
         >>> [bed.has(attribute) for attribute in ("easy clean", "non slip", "easy slip", "twin bed")]
@@ -54,7 +54,7 @@ class Offer:
 
 
 def read_offer(text: str) -> Offer:
-    """Return what a text says, of the form of rounds or of held-out sets, without its "Product 1: ".
+    """Return the contents of a text in the format of rounds or of held-out sets, without its "Product 1: ".
 
     >>> read_offer("Metal Bed\\nColor: Dark Red\\nSize: Twin\\n").values
     {'color': 'dark red', 'size': 'twin'}
@@ -71,11 +71,11 @@ def read_offer(text: str) -> Offer:
 
 
 def wanted_by(user: Interaction | ShopperHeldout) -> Wanted:
-    """Return a user's goal. Raises `UsageError` where the file gives none."""
+    """Return a user's goal. Raises `UsageError` if the file gives none."""
     values = {_fold(kind): _fold(value) for kind, value in (user.goal_options or {}).items()}
     wanted = Wanted(tuple(sorted({_fold(name) for name in user.goal_attrs or ()})), tuple(sorted(values.items())))
     if not wanted.size:
-        raise UsageError(f"{user.file}, line {user.line}: the user wants nothing; expected attributes or options.")
+        raise UsageError(f"{user.file}, line {user.line}: the user has no goal; expected attributes or options.")
     return wanted
 
 
@@ -99,9 +99,9 @@ def score_agreement(users: Sequence[Interaction], heldout: Sequence[ShopperHeldo
 
 
 def paired(users: Sequence[Interaction], heldout: Sequence[ShopperHeldout]) -> list[ShopperHeldout]:
-    """Return each user's held-out sets: by ``idx`` where all have one, else in order.
+    """Return each user's held-out sets: by ``idx`` if all have one, else in order.
 
-    Raises `UsageError` where they are not these users'.
+    Raises `UsageError` if they belong to other users.
     """
     if len(users) != len(heldout):
         raise UsageError(f"{file_of(heldout)}: {len(heldout)} users; expected {len(users)}, as in {file_of(users)}.")
@@ -112,7 +112,7 @@ def paired(users: Sequence[Interaction], heldout: Sequence[ShopperHeldout]) -> l
         stated = own.goal_attrs is not None and own.goal_options is not None
         if stated and wanted_by(own) != wanted_by(user):
             raise UsageError(
-                f"{own.file}, line {own.line}: the user wants something else than in {user.file}, line {user.line}."
+                f"{own.file}, line {own.line}: the user's goal is not the one in {user.file}, line {user.line}."
             )
         if not stated and not alike and None not in (own.idx, user.idx):
             raise UsageError(

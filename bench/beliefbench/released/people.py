@@ -1,8 +1,7 @@
-"""Recorded people: their choices can contradict every hypothesis, so that the gold standard needs a lapse.
+"""Recorded people: their choices can contradict every hypothesis, so the exact answer needs a lapse rate.
 
-A person picks at random with some probability, and else takes what is best for them. That probability is the one that
-makes the recorded choices of all the *other* people likeliest; nobody's own choices set the yardstick they are
-measured by.
+A person picks at random with some probability, and otherwise takes their best option. For each person this probability
+maximises the likelihood of the choices of all *other* people, so that nobody's own choices set their standard.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ LAPSES = tuple(step / 50 for step in range(1, 50))
 
 
 def with_lapse(domain: Domain, lapses: Sequence[float]) -> Domain:
-    """Return the domain with a last feature more: each user's lapse rate, one of ``lapses``.
+    """Return the domain with one more feature at the end: each user's lapse rate, one of ``lapses``.
 
-    The model picks any option with that probability, and the best by the domain's own ``reward`` else; ``describe``
-    leaves it out.
+    The model picks any option with this probability, and otherwise the best by the domain's own ``reward``.
+    ``describe`` leaves the feature out.
 
     >>> import beliefbench as bb
     >>> people = with_lapse(bb.load_domain("flights"), [0.1, 0.3])
@@ -64,7 +63,8 @@ def with_lapse(domain: Domain, lapses: Sequence[float]) -> Domain:
 
 
 def _reward(domain: Domain, options: Any) -> Any:
-    """Return the reward that the domain's model records, its latent sites left to whoever asks, its choice hidden."""
+    """Return the reward that the domain's model records; the caller handles its latent sites, and its choice is
+    hidden."""
     unasked = jnp.zeros(options.shape[:-2], int)
     with handlers.block(hide_fn=lambda site: site["name"] in ("choice", "reward")):
         trace = handlers.trace(domain.model).get_trace(options, unasked)
@@ -72,7 +72,7 @@ def _reward(domain: Domain, options: Any) -> Any:
 
 
 def fitted_lapses(domain: Domain, options: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return each user's lapse rate, fitted on all the others, float64[users], to 0.02.
+    """Return each user's lapse rate, fitted on all other users, float64[users], in steps of 0.02.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def fitted_lapses(domain: Domain, options: np.ndarray, chosen: np.ndarray) -> np
     Raises
     ------
     ValueError
-        Where there is nobody else to fit it on.
+        If there is only one user.
     """
     if len(chosen) < 2:
         raise ValueError("a lapse is fitted on other users, and there is only one")
@@ -102,7 +102,8 @@ def log_evidence(domain: Domain, options: np.ndarray, chosen: np.ndarray) -> np.
 
 
 def leave_one_out(evidence: np.ndarray, grid: Sequence[float] = LAPSES) -> np.ndarray:
-    """Return for each user the grid's value that makes all the others' choices likeliest: [users, grid] -> [users].
+    """Return for each user the grid value that maximises the likelihood of all other users' choices: [users, grid] ->
+    [users].
 
     >>> leave_one_out(np.log([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]), grid=(0.1, 0.5)).tolist()
     [0.5, 0.1, 0.1]

@@ -1,7 +1,7 @@
 """Reads the product files of WebShop (Yao et al. 2022, github.com/princeton-nlp/WebShop) as catalogues.
 
-``items_shuffle*.json`` is a list of products, ``items_ins_v2*.json`` the attributes that were mined of them. What is
-kept of a product, and how its texts are written, follows WebShop's own loader (``web_agent_site/engine/engine.py``).
+``items_shuffle*.json`` is a list of products, and ``items_ins_v2*.json`` has the attributes that were mined from them.
+The selection of fields and the format of texts follow WebShop's own loader (``web_agent_site/engine/engine.py``).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def find_products(folder: Path) -> list[tuple[Path, Path]]:
     Raises
     ------
     UsageError
-        Where a file has no partner.
+        If a file has no partner.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -72,27 +72,28 @@ def _suffixes(folder: Path, beginning: str) -> set[str]:
 
 
 def read_products(items: Path, attributes: Path) -> dict[str, Catalogue]:
-    """Return the catalogue of each category that can be shopped in, in the order of their first products.
+    """Return the catalogue of each usable category, in the order of their first products.
 
-    A product's category is its ``query``, its option values are in lower case with " | " for "/", the lower one of a
-    range of prices counts, and a product without a price (or priced at 0) costs 100 dollars, as WebShop assumes. Left
-    out are products whose ``asin`` is "nan", longer than 10 letters or repeated, and categories of fewer than 3
-    products or 2 goals. Titles that repeat within a category get the asin in brackets.
+    As in WebShop, the category of a product is its ``query``. Option values are in lower case, with " | " for "/". Of a
+    price range the lower price counts, and a product without a price (or with price 0) costs 100 dollars. Products are
+    left out if their ``asin`` is "nan", longer than 10 letters or repeated. Categories are left out if they have fewer
+    than 3 products or 2 goals. A title that occurs twice in a category gets the asin in brackets.
 
-    Both files are read whole: WebShop's full ones (1.18 million products, 5 GB) take several times as much memory.
+    Both files are read into memory: WebShop's full files (1.18 million products, 5 GB) need several times as much
+    memory.
 
     Parameters
     ----------
     items
         ``items_shuffle*.json``: a list of products with ``asin``, ``name``, ``query``, ``pricing`` ("$12.99",
-        "$12.99 to $20.00", or empty) and ``customization_options``; other fields are passed over.
+        "$12.99 to $20.00", or empty) and ``customization_options``; other fields are ignored.
     attributes
-        ``items_ins_v2*.json``: ``{asin: {"attributes": [...]}}``; a product that is not in it has none.
+        ``items_ins_v2*.json``: ``{asin: {"attributes": [...]}}``; a product that is not in this file has no attributes.
 
     Raises
     ------
     UsageError
-        Naming the file and the product, where a file is not of this form or no category is left.
+        If a file has another format, or no category is left; the error names the file and the product.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -130,7 +131,7 @@ def read_products(items: Path, attributes: Path) -> dict[str, Catalogue]:
     if not kept:
         raise UsageError(
             f"{items}: no category has {OPTIONS} products and {FEWEST_GOALS} goals (two attributes and two option "
-            f"values that one product has); see whether {attributes.name} belongs with it."
+            f"values that one product has); check that {attributes.name} belongs to it."
         )
     return kept
 

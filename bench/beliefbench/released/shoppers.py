@@ -1,8 +1,8 @@
 """The paper's web-shopping users: texts and goals without a catalogue, as domains with recorded users.
 
-What an offer has is read from its text (`beliefbench.released.offers`). The authors' scores rest on more than the texts
-tell, so that stored choices can contradict every goal. The gold standard then uses a choice rule with a lapse, fitted
-on the other users, whose goals are known, and says so in the domain's parameters.
+Attributes and option values are read from the text of an offer (`beliefbench.released.offers`). The authors' scores use
+more than the texts say, so stored choices can contradict every goal. The exact answer then uses a choice rule with a
+lapse rate, fitted on the other users, whose goals are known. The domain's parameters record this.
 """
 
 from __future__ import annotations
@@ -36,23 +36,24 @@ NOT_STATED = "(not stated)"
 def shopper_domain(name: str, users: Sequence[Interaction], heldout: Sequence[ShopperHeldout]) -> Domain:
     """Return the domain of the shoppers in an interaction file of one category and in its held-out file.
 
-    The features of an offer are 0 or 1 for each attribute that anybody in the file wants; for each option type that
-    anybody wants the place of the value among those seen, "(not stated)" first; the text's number, which only
-    ``describe`` uses, to give the text back to the letter; and the user's lapse, which only the model reads. The
-    hypotheses are all goals that can be made of what anybody wants: with as many attributes, and values of as many
-    different option types, as some user has, two and two in the paper. Reward = the share of the goal that is matched;
-    the best is taken, but for a lapse. Users with different numbers of held-out sets are cut to the least.
+    The features of an offer are: 0 or 1 for each attribute that some user in the file wants; for each option type that
+    some user wants, the position of the value among the values seen, with "(not stated)" first; the number of the text,
+    which only ``describe`` uses, to return the text unchanged; and the user's lapse rate, which only the model reads.
+
+    The hypotheses are all combinations of wanted attributes and option values that have as many of each as some user's
+    goal (two and two in the paper). Reward = the matched share of the goal. The user takes the best option unless they
+    lapse. If users have different numbers of held-out sets, the smallest number is used for all.
 
     Parameters
     ----------
     users, heldout
-        One entry a user in both: in any order where all have an ``idx``, else in the same one.
+        One entry per user in both: in any order if all have an ``idx``, otherwise in the same order.
 
     Raises
     ------
     UsageError
-        Where the two files do not belong together, a user wants nothing, or there are too few users, texts or goals,
-        or too many goals.
+        If the two files do not belong together, a user has no goal, or there are too few users, texts or goals, or too
+        many goals.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -116,15 +117,16 @@ def shopper_domain(name: str, users: Sequence[Interaction], heldout: Sequence[Sh
 def known_goal_lapses(
     domain: Domain, latents: Mapping[str, np.ndarray], options: np.ndarray, chosen: np.ndarray
 ) -> np.ndarray:
-    """Return for each user the lapse rate that makes the choices of all the others likeliest, float64[users], to 0.02.
+    """Return for each user the lapse rate that maximises the likelihood of all other users' choices, float64[users], in
+    steps of 0.02.
 
-    Their goals are known, which tells a lapse far better than choices alone: against thousands of goals, the five
-    rounds of nine users can leave any lapse from 20% to 98% about as likely.
+    The known goals determine the rate far better than choices alone: with thousands of possible goals, the five rounds
+    of nine users can leave any rate from 20% to 98% about equally likely.
 
     Parameters
     ----------
     domain
-        Whose model has no lapse.
+        The domain, without a lapse in its model.
     latents, options, chosen
         {latent site: value[users]}, float[users, rounds, 3, features] and int[users, rounds].
     """
@@ -135,7 +137,7 @@ def known_goal_lapses(
 
 
 class _Columns:
-    """Which column of an offer means what, and the goals that there can be."""
+    """The columns of an offer, and all possible goals."""
 
     def __init__(self, user: Interaction, wanted: Sequence[Wanted], texts: Iterable[str]) -> None:
         self.texts = tuple(dict.fromkeys(texts))
@@ -174,7 +176,7 @@ class _Columns:
         return self.table[[[[numbers[text] for text in texts] for texts in own] for own in sets]]
 
     def draw(self, key: Any, sets: int) -> jax.Array:
-        """Return sets of three different texts of those recorded, float64[sets, 3, features]."""
+        """Return sets of three different recorded texts, float64[sets, 3, features]."""
         with jax.enable_x64(True):
             keys = jax.random.split(key, sets)
             numbers = jax.vmap(lambda at: jax.random.permutation(at, len(self.texts))[:OPTIONS])(keys)
@@ -214,7 +216,8 @@ def _model(columns: _Columns) -> Callable[..., None]:
 
 
 def _slots(goals: Sequence[Wanted], wanted: Callable[[Wanted], list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return numbers of each goal, int[goals, slots], and what a slot counts, float[goals, slots]: 1 / size, or 0."""
+    """Return the wanted things of each goal, int[goals, slots], and the weight of each slot, float[goals, slots]: 1 /
+    size, or 0."""
     rows = [wanted(goal) for goal in goals]
     most = max(map(len, rows))
     numbers = np.array([row + [0] * (most - len(row)) for row in rows], dtype=int).reshape(len(rows), most)

@@ -1,4 +1,5 @@
-"""Which imported domains there are; nothing heavy is loaded, and no domain is read, before one is asked for."""
+"""The sources of imported domains. Nothing heavy is loaded, and no domain is read, before a domain is loaded by
+name."""
 
 from __future__ import annotations
 

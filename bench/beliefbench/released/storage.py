@@ -18,7 +18,7 @@ INTERACTION, HELDOUT = "interaction.jsonl", "heldout.jsonl"
 
 
 class RecordedUsers(BaseModel):
-    """What was imported of one domain: what its users were shown, what they chose, and where that was read."""
+    """The imported data of one domain: the options that its users saw, their choices, and the files they come from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,7 +26,7 @@ class RecordedUsers(BaseModel):
     name: str
     """Its domain is ``released/<name>``."""
     base: str
-    """The domain whose features and texts these are."""
+    """The domain with these features and texts."""
     sources: dict[str, str]
     """{file name: SHA-256}."""
     options: list[list[list[list[float]]]]
@@ -37,9 +37,9 @@ class RecordedUsers(BaseModel):
     truth: list[list[int]] | None
     """[users][sets]."""
     hypotheses: list[int] | None
-    """The hypothesis of ``base`` that each user is; None for people, whom nobody knows."""
+    """The hypothesis of ``base`` for each user; None for people, whose weights are unknown."""
     lapse: list[float] | None
-    """For people: the share of choices made at random, fitted on all the others."""
+    """For people: the share of choices made at random, fitted on all other people."""
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return options, chosen, heldout and truth as `beliefbench.Recorded` has them."""
@@ -65,7 +65,7 @@ def product_files() -> list[Path]:
 
 
 def read_record(file: Path) -> RecordedUsers:
-    """Return the users in a file. Raises `BeliefBenchError` where it cannot be read."""
+    """Return the users in a file. Raises `BeliefBenchError` if it cannot be read."""
     try:
         return RecordedUsers.model_validate_json(file.read_bytes())
     except (OSError, ValidationError) as error:
@@ -81,7 +81,7 @@ def write_record(record: RecordedUsers) -> Path:
 
 
 def write_shoppers(name: str, interaction: Path, heldout: Path) -> None:
-    """Copy the files of shoppers into the folder of imported data; the held-out file last, which makes them whole."""
+    """Copy the files of shoppers into the folder of imported data; the held-out file comes last and completes them."""
     folder = data_folder() / USERS / name
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / INTERACTION, interaction.read_bytes())

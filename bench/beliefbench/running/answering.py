@@ -1,4 +1,5 @@
-"""Asking: what some users meet, as a value that any process can be handed, and an agent's answers to all of it."""
+"""Asking: the questions to some users' assistants, as a value that can be sent to any process, and an agent's
+answers."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ from beliefbench.domain import OPTIONS, Domain
 from beliefbench.errors import BeliefBenchError
 from beliefbench.exact.questionnaire import choices_of_levels, level_marginals, usable_beliefs
 from beliefbench.protocol.episodes import Episodes
-from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import UntilWidth
+from beliefbench.protocol.protocol import QUICK, Protocol
+from beliefbench.protocol.stopping import SampleOf, StoppingRule, stopping_rule
 from beliefbench.running.store import ROWS, SCHEMA, DomainIdentity, RunIdentity
 
 USERS_PER_CALL = 1024
@@ -30,29 +31,55 @@ ANSWERS = pa.schema([field for field in ROWS if field.name not in OTHERS])
 class Job:
     """One run: an agent that is asked on a domain by a protocol.
 
-    ``specs`` are the SPECs of the domain (or of its suite) and of the agent, by which another process can load them;
-    None where they were given as objects. ``stopping`` says when enough users were asked; None: all are.
+    ``specs`` are the SPECs of the domain (or of its suite) and of the agent; another process loads them by these. None
+    if they were given as objects. ``stopping`` is the rule for stopping early; None: all users are asked.
     """
 
     domain: Domain
     agent: Agent
     protocol: Protocol
     specs: tuple[str, str] | None = None
-    stopping: UntilWidth | None = None
+    stopping: StoppingRule | None = None
+
+    @classmethod
+    def of(
+        cls,
+        domain: Domain,
+        agent: Agent,
+        specs: tuple[str, str] | None = None,
+        *,
+        preset: str,
+        users: int | None = None,
+        rounds: int | None = None,
+        heldout: int | None = None,
+        seed: int = 0,
+        sample: int | None = None,
+        until_width: float | None = None,
+    ) -> Job:
+        """Return the run of an agent on a domain, checked; a number that is None is the preset's.
+
+        The quick preset asks an agent that has ``quick_users`` about a sample of that many users.
+        """
+        protocol = Protocol.of(domain, users=users, rounds=rounds, heldout=heldout, seed=seed, preset=preset)
+        rule = stopping_rule(sample, until_width)
+        few: int | None = getattr(agent, "quick_users", None)
+        if rule is None and users is None and preset == QUICK and few is not None:
+            rule = SampleOf(few)
+        return cls(domain, agent, protocol, specs, rule)
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """After how many users the run may end."""
+        """The numbers of users after which the run may end."""
         users = self.protocol.users
         return self.stopping.looks(users) if self.stopping else (users,)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Users who are asked about together, and all that they meet.
+    """Users who are asked about together, with their rounds and held-out sets.
 
-    places int[users], theirs in the episodes; users int[users], their numbers; keys uint32[users, ...], the data of the
-    agent's random keys; options float[users, rounds, 3, features]; chosen int[users, rounds]; heldout
+    places int[users], their positions in the episodes; users int[users], their numbers; keys uint32[users, ...], the
+    data of the agent's random keys; options float[users, rounds, 3, features]; chosen int[users, rounds]; heldout
     float[heldout, 3, features], or float[users, heldout, 3, features]; truth {site: value[users]}, for privileged
     agents only; answered bool[rounds + 1], the stages that need not be asked; recommended int[users, rounds + 1], what
     was recommended at those.
@@ -78,7 +105,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a shard answered at one stage: the columns `ANSWERS`, set by set and user by user, and the time it took."""
+    """The answers of a shard at one stage: the columns `ANSWERS`, by user and set, and the time that they took."""
 
     stage: int
     columns: pa.Table
@@ -90,7 +117,7 @@ class Answers:
 
 
 def run_identity(job: Job) -> RunIdentity:
-    """Return everything a run's rows depend on."""
+    """Return everything that a run's rows depend on."""
     agent = job.agent
     return RunIdentity(
         schema=SCHEMA,
@@ -104,9 +131,10 @@ def run_identity(job: Job) -> RunIdentity:
 def shards_of(
     job: Job, episodes: Episodes, answered: np.ndarray, recommended: np.ndarray, slots: int
 ) -> Iterator[Shard]:
-    """Yield the shards of all users with something left to answer, small enough for a call, and one a slot at least.
+    """Yield shards of all users with unanswered stages, small enough for a call, and at least one per slot.
 
-    answered bool[users, rounds + 1]; recommended int[users, rounds + 1]. Users who miss the same stages go together.
+    answered bool[users, rounds + 1]; recommended int[users, rounds + 1]. Users with the same unanswered stages are
+    together.
     """
     keys = np.asarray(jax.random.key_data(episodes.agent_keys(job.agent.name)))
     most = getattr(job.agent, "users_per_call", USERS_PER_CALL)
@@ -128,12 +156,13 @@ def shards_of(
 
 
 def ask(job: Job, shard: Shard) -> Iterator[Answers]:
-    """Ask a shard at every stage that it has not answered, the stages between replayed; yield each when it is answered.
+    """Ask a shard at every stage that it has not answered, and replay the other stages; yield each answer when it is
+    complete.
 
     Raises
     ------
     BeliefBenchError
-        Where the agent breaks.
+        If the agent breaks.
     """
     agent, users, stages = job.agent, np.arange(len(shard.users)), len(shard.answered)
     try:
@@ -164,14 +193,15 @@ def ask(job: Job, shard: Shard) -> Iterator[Answers]:
 
 
 def questions_at(met: Episodes | Shard, places: np.ndarray, stage: int) -> np.ndarray:
-    """Return what is asked at a stage: the held-out sets, then the next round's own set where there is a next round."""
+    """Return the sets that are asked at a stage: the held-out sets, then the next round's own set if there is a next
+    round."""
     sets = met.heldout[places] if met.heldout.ndim == 4 else met.heldout
     heldout = np.broadcast_to(sets, (len(places), *sets.shape[-3:]))
     return np.concatenate([heldout, met.options[places, stage : stage + 1]], axis=1)
 
 
 def check_answers(answers: Prediction, shape: tuple[int, ...], agent: Agent) -> None:
-    """Raise `BeliefBenchError` where answers for ``shape`` = (users, sets) are not what the agent contract says."""
+    """Raise `BeliefBenchError` if answers for ``shape`` = (users, sets) break the agent contract."""
     choice, probs = np.asarray(answers.choice), answers.probs
     who = f"agent '{agent.name}' broke its contract:"
     if choice.shape != shape or not np.issubdtype(choice.dtype, np.integer):
@@ -197,7 +227,7 @@ def check_answers(answers: Prediction, shape: tuple[int, ...], agent: Agent) -> 
 
 
 def _columns(answers: Prediction) -> dict[str, pa.Array]:
-    """Return what an agent answered; ``beliefs`` aside, set by set and user by user."""
+    """Return an agent's answers as columns, by user and set; without ``beliefs``."""
     shape = answers.choice.shape
     none = [None] * answers.choice.size
     probs = np.full((*shape, OPTIONS), np.nan) if answers.probs is None else np.array(answers.probs, np.float64)
@@ -215,7 +245,7 @@ def _columns(answers: Prediction) -> dict[str, pa.Array]:
 def _implied(
     domain: Domain, shard: Shard, stage: int, questions: np.ndarray, stated: np.ndarray | None
 ) -> dict[str, pa.Array]:
-    """Return stated beliefs, the exact ones beside them, and the options that the stated ones imply."""
+    """Return stated beliefs, the exact beliefs, and the options that the stated beliefs imply."""
     users, sets = questions.shape[:2]
     by_beliefs: list[int | None] = [None] * (users * sets)
     beliefs: list[Any] = [None] * (users * sets)

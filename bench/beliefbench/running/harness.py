@@ -1,4 +1,4 @@
-"""The harness: asks an agent all that the protocol asks, writes each answer once, and goes on where it stopped."""
+"""The harness: asks an agent all questions of a protocol, writes each answer once, and continues a stopped run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pyarrow as pa
 from beliefbench.agent import Agent
 from beliefbench.domain import OPTIONS, Domain
 from beliefbench.errors import BeliefBenchError, UsageError
-from beliefbench.plugins.names import load_agent, load_domain
+from beliefbench.plugins.names import load_agent, load_domain, wrong_domain
 from beliefbench.protocol.episodes import Episodes
-from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import UntilWidth, order_of_users
+from beliefbench.protocol.protocol import QUICK, Protocol
+from beliefbench.protocol.stopping import order_of_users
 from beliefbench.running.answering import Answers, Job, run_identity, shards_of
 from beliefbench.running.executors.base import Executor
 from beliefbench.running.executors.base import Name as ExecutorName
@@ -42,25 +42,31 @@ Progress = Callable[[int, int], None]
 """Called with (answers done, answers in all), in units of one user at one stage."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """A finished run: where it lies, and its record."""
+    """A finished run: its folder and its record. `beliefbench.metrics` returns its metrics."""
 
     folder: Path
     record: RunRecord
     reused: bool
-    """True: it was finished before, and nothing was asked."""
+    """True if the run was finished before, so that nothing was asked."""
     damaged: tuple[Path, ...] = ()
-    """Files that could not be read and were set aside; their answers were asked again."""
+    """Damaged files that were set aside; their answers were asked again."""
+
+    def __repr__(self) -> str:
+        one = self.record.identity
+        users = f"{one.users} users" if self.record.asked is None else f"{self.record.asked} of {one.users} users"
+        sizes = f"{users}, {one.rounds} rounds, {one.heldout} held-out sets, seed {one.seed}"
+        return f"<Run of {self.record.agent.name} on {one.domain.name}: {sizes}, in {self.folder}>"
 
     @property
     def units(self) -> int:
-        """How many users were asked, times the stages of each."""
+        """The number of users asked, times the number of stages."""
         identity = self.record.identity
         return (self.record.asked or identity.users) * (identity.rounds + 1)
 
     def rows(self) -> pa.Table:
-        """Return its answers; `beliefbench.running.store.ROWS` tells the columns."""
+        """Return its answers as a table; `beliefbench.running.store.ROWS` describes the columns."""
         return RunStore(self.folder).rows()
 
 
@@ -68,6 +74,7 @@ def run(
     domain: Domain | str,
     agent: Agent | str,
     *,
+    preset: str = QUICK,
     users: int | None = None,
     rounds: int | None = None,
     heldout: int | None = None,
@@ -75,38 +82,44 @@ def run(
     results: str | Path = "results/local",
     progress: Progress | None = None,
     executor: ExecutorName = "local",
+    sample: int | None = None,
     until_width: float | None = None,
 ) -> Run:
-    """Run an agent on a domain, or finish or reuse the run where it was begun before.
+    """Run an agent on a domain. Continue the run if it was stopped before, and reuse it if it was finished.
 
     Parameters
     ----------
     domain, agent
-        Names (an agent's SPEC), or the objects themselves.
-    users
-        How many; all there are, 1,000 at most, where None.
-    rounds, heldout
-        Rounds a user and held-out sets a stage; 5 and 100, or as many as were recorded, where None.
+        Names (SPECs), or the objects themselves.
+    preset
+        The default size, as for the command. ``"quick"``: 8 users and 8 held-out sets, and a sample of the users if the
+        agent is slow (``quick_users``). ``"standard"``: 100 users and 30 sets. ``"paper"``: all users (1,000 at most)
+        and 100 sets.
+    users, rounds, heldout
+        Numbers that replace the preset's; rounds are 5 by default, or all that were recorded.
     seed
-        Of all draws.
+        The seed of all random draws.
     results
-        The folder that runs are kept in.
+        The folder that holds the runs.
     progress
         Called as ``progress(done, total)`` after each call of the agent.
     executor
-        Where the agent is asked: ``"local"``, in this process; ``"ray"``, by the workers of a Ray cluster, which load
-        the domain and the agent by their names. The rows are the same.
+        ``"local"``: this process asks the agent. ``"ray"``: the workers of a Ray cluster ask it; they load the domain
+        and the agent by name. The rows are the same.
+    sample
+        Ask about a random sample of this many users only. The row says "3 of 8 users", and is in the table of runs with
+        all users.
     until_width
-        Ask users in a fixed random order, only until the 95% interval of the accuracy after the last round is narrower
-        than this share (`beliefbench.protocol.stopping`); a run that ends so is another run than one of all users.
+        Ask users in a fixed random order, until the 95% interval of the accuracy after the last round is narrower than
+        this share (`beliefbench.protocol.stopping`). Such a run has another key than a run of all users.
 
     Raises
     ------
     UsageError
-        Where a name is unknown, a number out of range, the folder cannot hold results, or objects cannot be sent to
-        the executor.
+        If a name is unknown, a number is out of range, the folder cannot hold results, or objects cannot be sent to the
+        executor.
     BeliefBenchError
-        Where the agent breaks, or the executor does; what was answered before stays and is not asked again.
+        If the agent or the executor breaks. Earlier answers are kept and not asked again.
 
     >>> import tempfile
     >>> done = run("flights", "random", users=2, rounds=1, heldout=3, results=tempfile.mkdtemp())
@@ -115,10 +128,12 @@ def run(
     """
     specs = (domain, agent) if isinstance(domain, str) and isinstance(agent, str) else None
     domain = load_domain(domain) if isinstance(domain, str) else domain
+    if wrong := wrong_domain(domain):
+        raise UsageError(f"domain '{domain.name}' cannot be used: {wrong}.")
     agent = load_agent(agent, domain) if isinstance(agent, str) else agent
-    protocol = Protocol.of(domain, users=users, rounds=rounds, heldout=heldout, seed=seed)
+    numbers = {"users": users, "rounds": rounds, "heldout": heldout, "sample": sample}
+    job = Job.of(domain, agent, specs, preset=preset, seed=seed, until_width=until_width, **numbers)
     with open_executor(executor) as where:
-        job = Job(domain, agent, protocol, specs, None if until_width is None else UntilWidth(until_width))
         return execute(job, where, Path(results), progress)
 
 
@@ -151,7 +166,7 @@ def episodes_of(domain: Domain, protocol: Protocol) -> Episodes:
 
 
 def _ask_all(job: Job, executor: Executor, store: RunStore, progress: Progress) -> None:
-    """Ask the users of one look after the other, until the last or until the stopping rule has enough."""
+    """Ask users up to each check of the stopping rule, until it is satisfied or all users are asked."""
     episodes = episodes_of(job.domain, job.protocol)
     users = job.protocol.users
     order = order_of_users(job.protocol.seed, job.domain.name, users) if job.stopping else np.arange(users)
@@ -164,7 +179,7 @@ def _ask_all(job: Job, executor: Executor, store: RunStore, progress: Progress) 
 def _ask_some(
     job: Job, executor: Executor, store: RunStore, progress: Progress, episodes: Episodes, places: np.ndarray
 ) -> None:
-    """Ask the users at some places in the episodes what they have not answered yet."""
+    """Ask about the users at some positions in the episodes, as far as stages are unanswered."""
     answered, recommended = answered_so_far(episodes, store.rows())
     wanted = np.isin(np.arange(len(answered)), places)
     done, total = int(answered[wanted].sum()), answered[wanted].size
@@ -191,7 +206,7 @@ def _final_accuracy(episodes: Episodes, rows: pa.Table) -> np.ndarray:
 
 
 def answered_so_far(episodes: Episodes, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Return which users have answered which stages, bool[users, stages], and what was recommended, int likewise."""
+    """Return the answered stages, bool[users, stages], and the recommendations, int[users, stages]."""
     protocol, stages = episodes.protocol, episodes.protocol.rounds + 1
     position = {int(user): at for at, user in enumerate(episodes.users)}
     user = np.array([position[int(one)] for one in rows["user"].to_numpy()], dtype=int)
@@ -231,7 +246,7 @@ def _exact(episodes: Episodes) -> np.ndarray:
         return episodes.exact
     except BeliefBenchError:
         raise
-    except Exception as error:  # anybody's model may raise anything
+    except Exception as error:  # a plugin's model may raise anything
         raise BeliefBenchError(f"domain '{episodes.domain.name}' broke: {type(error).__name__}: {error}") from error
 
 

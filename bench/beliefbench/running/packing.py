@@ -1,11 +1,11 @@
-"""Rows in 16 bits: what a published run's files hold, and how rows are read out of them.
+"""Rows in 16 bits: the format of published runs, and how to read it.
 
-Of an answer's three probabilities the smaller ones are kept as 16-bit floats, and the largest is null: it is what they
-leave of 1, shared evenly where several are largest. So probabilities sum to 1, and what was a tie is one and nothing
-else is, whatever was rounded. No probability moves by more than `TOLERANCE`.
+Of an answer's three probabilities the smaller ones are stored as 16-bit floats, and the largest is null: it is 1 minus
+the others, shared equally if several are largest. So probabilities sum to 1, ties stay ties, and rounding makes no new
+ties. No probability changes by more than `TOLERANCE`.
 
-The exact answers are the same for every agent, and as large as all else. They lie once in the domain's folder, in a
-file that the rows name in their metadata.
+The exact answers are the same for every agent, and as large as everything else. They are stored once in the domain's
+folder, in a file that the rows name in their metadata.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 TOLERANCE = 2.0**-11
-"""The most by which packing moves a probability: two steps of a 16-bit float below 1/2."""
+"""The largest change of a probability by packing: two steps of a 16-bit float below 1/2."""
 TIE = 1e-9  # probabilities this close to the largest tie with it, as in `beliefbench.scoring.metrics.agreement`
 
 OPTIONS = range(3)
@@ -31,7 +31,7 @@ EXACT_NAME = r"exact-[0-9a-f]{16}\.parquet"
 
 
 def pack_probs(probs: np.ndarray) -> np.ndarray:
-    """Return probabilities as they are kept: float16[answers, 3], NaN for the largest; float[answers, 3] -> that.
+    """Return probabilities, float[answers, 3], as they are stored: float16[answers, 3], NaN for the largest.
 
     >>> pack_probs(np.array([[0.25, 0.5, 0.25], [0.4, 0.4, 0.2]])).tolist()
     [[0.25, nan, 0.25], [nan, nan, 0.199951171875]]
@@ -55,14 +55,14 @@ def unpack_probs(kept: np.ndarray) -> np.ndarray:
 
 
 def _left(smaller: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """Return what the smaller probabilities leave to each of the best, float64[answers, 1]."""
+    """Return the probability that remains for each of the largest, float64[answers, 1]."""
     return (1 - smaller.astype(np.float64).sum(axis=-1, keepdims=True)) / np.maximum(best.sum(-1, keepdims=True), 1)
 
 
 def pack_rows(rows: pa.Table, exact_file: str) -> pa.Table:
     """Return a run's rows as they are published; ``exact_file`` is the name of the file of their exact answers.
 
-    Left out are what the agent said and how long each answer took, and columns that are null throughout.
+    The agent's text, the time of each answer, and columns that contain only nulls are left out.
     """
     rows = _sorted(rows)
     columns = {name: rows[name] for name in rows.column_names if name not in (*PROBS, *EXACT, *DROPPED)}
@@ -85,12 +85,12 @@ def pack_exact(rows: pa.Table) -> pa.Table:
 
 
 def exact_file_of(rows: pa.Schema) -> str | None:
-    """Return the name of the file of the exact answers of rows, given their schema; None where they are not packed.
+    """Return the name of the file of the exact answers of rows, given their schema; None if they are not packed.
 
     Raises
     ------
     ValueError
-        Where it is the name of something else.
+        If the name in the metadata is not the name of such a file.
     """
     name = (rows.metadata or {}).get(EXACT_FILE)
     if name is not None and not re.fullmatch(EXACT_NAME, name.decode(errors="replace")):
@@ -99,7 +99,7 @@ def exact_file_of(rows: pa.Schema) -> str | None:
 
 
 def exact_file(folder: Path, name: str) -> Path:
-    """Return where the exact answers of the run in a folder lie, ``<results>/<domain>/<agent>/<key>``.
+    """Return the file with the exact answers of the run in a folder ``<results>/<domain>/<agent>/<key>``.
 
     >>> exact_file(Path("out/flights/bayesian/0123"), "exact-4567.parquet").as_posix()
     'out/flights/exact-4567.parquet'
@@ -108,12 +108,12 @@ def exact_file(folder: Path, name: str) -> Path:
 
 
 def unpack_from(rows: pa.Table, file: Path) -> pa.Table:
-    """Return the rows that a file holds, read as a table; those of a run that is not published as they are.
+    """Return the rows of a file that was read as a table; rows of a run that is not published are returned unchanged.
 
     Raises
     ------
     ValueError
-        Where the file of the exact answers is not there.
+        If the file with the exact answers is missing.
     """
     name = exact_file_of(rows.schema)
     if name is None:
@@ -121,7 +121,8 @@ def unpack_from(rows: pa.Table, file: Path) -> pa.Table:
     exact = exact_file(file.parent, name)
     if not exact.is_file():
         raise ValueError(
-            f"its exact answers lie in {exact}, which is not there; move it along, unless these rows are another run's"
+            f"its exact answers are in {exact}, which is missing; move that file too, unless these rows belong to "
+            "another run"
         )
     return unpack_rows(rows, pq.read_table(exact, partitioning=None))
 
@@ -133,7 +134,7 @@ def unpack_rows(rows: pa.Table, exact: pa.Table) -> pa.Table:
     Raises
     ------
     ValueError
-        Where they are not what `pack_rows` and `pack_exact` gave.
+        If they were not made by `pack_rows` and `pack_exact`.
     """
     _check_types(rows, [*KEYS, "choice"], [name for name in PROBS if PROBS[0] in rows.column_names])
     _check_types(exact, KEYS, EXACT)
@@ -153,7 +154,7 @@ def unpack_rows(rows: pa.Table, exact: pa.Table) -> pa.Table:
 
 
 def row_numbers(user: np.ndarray, stage: np.ndarray, question: np.ndarray) -> np.ndarray:
-    """Return a number for each row that no other user, stage or question has, int64[rows], in the order of rows.
+    """Return a unique number for each user, stage and question, int64[rows], in the order of rows.
 
     >>> row_numbers(np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([5, -1, 0])).argsort().tolist()
     [0, 1, 2]
@@ -183,7 +184,7 @@ def to_parquet(table: pa.Table) -> bytes:
 
 
 def _check_types(table: pa.Table, integers: list[str], halves: list[str]) -> None:
-    """Raise ValueError where a table without such columns was packed by something else."""
+    """Raise ValueError if a table without such columns was packed by something else."""
     for name in (*integers, *halves):
         column = table[name]
         whole = pa.types.is_integer(column.type) and column.null_count == 0
@@ -196,7 +197,7 @@ def _sorted(rows: pa.Table) -> pa.Table:
 
 
 def _options(rows: pa.Table, names: list[str]) -> np.ndarray:
-    """Return three columns as float[rows, 3], NaN where they are null."""
+    """Return three columns as float[rows, 3], NaN if they are null."""
     return np.stack([rows[name].to_numpy() for name in names], axis=-1)
 
 

@@ -1,4 +1,4 @@
-"""Where results come from: versions and times, for run records and for the evidence of checks."""
+"""Provenance: versions and times, for run records and for the evidence of checks."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Runs on disk: ``<results>/<domain>/<agent>/<key>/`` with ``run.json`` and ``rows.parquet``.
 
-While a run is under way its answers lie in ``parts/``, one file for the users that were asked together at one stage;
-finishing it sorts them into ``rows.parquet``. Every write is atomic: a file is there whole, or not at all. What is in
-``rows.parquet`` depends on the run's identity alone, not on when, where, or in how many sittings it was made.
+Until a run is finished, its answers are in ``parts/``: one file for the users that were asked together at one stage.
+Finishing a run sorts them into ``rows.parquet``. Every write is atomic: a file is complete, or it does not exist. The
+contents of ``rows.parquet`` depend on the run's identity alone, not on the time, the machine, or the number of
+sessions.
 """
 
 from __future__ import annotations
@@ -48,17 +49,17 @@ ROWS = pa.schema(
         pa.field("exact_beliefs", BELIEFS),
     ]
 )
-"""The columns of an answer; null where there is none.
+"""The columns of an answer; null if there is none.
 
-prob_*: the agent's probabilities, exact_*: the exact ones, of held-out sets. bounded: whether an option has the most
-probability that it could have. by_beliefs: the option that the agent's stated beliefs imply, -1 where they cannot be
-used. beliefs, exact_beliefs: what it says and what is known of the user by then, [scales][levels]; they belong to a
-stage, and stand with the first of its answers.
+prob_*: the agent's probabilities. exact_*: the exact probabilities, for held-out sets. bounded: True if the probability
+of some option is only an upper bound. by_beliefs: the option that the agent's stated beliefs imply, -1 if they cannot
+be used. beliefs, exact_beliefs: the stated and the exact beliefs, [scales][levels]; they belong to a stage, and are
+stored with its first answer.
 """
 
 
 class AgentRecord(BaseModel):
-    """An agent as run.json knows it."""
+    """An agent in run.json."""
 
     name: str
     version: str
@@ -76,7 +77,7 @@ class DomainIdentity(BaseModel):
 
 
 class RunIdentity(BaseModel):
-    """Everything that a run's rows depend on; ``agent`` holds whatever the agent says of itself."""
+    """Everything that a run's rows depend on; ``agent`` has the values of the agent's `identity()`."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -91,7 +92,7 @@ class RunIdentity(BaseModel):
 
     @property
     def rows_per_user(self) -> int:
-        """How many rows a finished run has of a user: all held-out answers, and a recommendation a round."""
+        """The number of rows per user in a finished run: all held-out answers, and one recommendation per round."""
         return (self.rounds + 1) * self.heldout + self.rounds
 
     def json_values(self) -> dict[str, Any]:
@@ -100,7 +101,7 @@ class RunIdentity(BaseModel):
 
 
 class Session(BaseModel):
-    """One stretch of work on a run: when it began (ISO 8601, UTC), with what versions, on what machine."""
+    """One session of a run: when it started (ISO 8601, UTC), the versions, and the machine."""
 
     started: str
     versions: dict[str, str]
@@ -108,21 +109,21 @@ class Session(BaseModel):
 
 
 class RunRecord(Session):
-    """The contents of run.json: what was run, and the first sitting. Times are ISO 8601 in UTC."""
+    """The contents of run.json: what was run, and the first session. Times are ISO 8601 in UTC."""
 
     schema_version: Literal[1]
     key: str
     identity: RunIdentity
     agent: AgentRecord
     resumed: list[Session] = []
-    """Later sittings, where it was stopped and went on."""
+    """Later sessions, if the run was stopped and continued."""
     finished: str | None = None
     seconds: float | None = None
-    """Time spent in the agent's answers, over all sittings; None until finished."""
+    """Time spent in the agent's answers, over all sessions; None until finished."""
     spec: str | None = None
-    """The SPEC that the agent was named by; None where it was given as an object."""
+    """The agent's SPEC; None if it was given as an object."""
     asked: int | None = None
-    """How many of the users were asked, where a stopping rule says; None until finished, or where all are."""
+    """The number of users asked, if the run has a stopping rule; None until finished, or without such a rule."""
 
 
 class DamagedFileError(BeliefBenchError):
@@ -140,7 +141,7 @@ def run_key(identity: Mapping[str, Any]) -> str:
 
 
 def run_folder(results: Path, domain: str, agent: str, key: str) -> Path:
-    """Return where a run lives; letters that file systems dislike become hyphens.
+    """Return the folder of a run. Characters that file systems do not accept become hyphens.
 
     >>> run_folder(Path("results"), "flights", "prompted:smollm2", "0123456789abcdef0").as_posix()
     'results/flights/prompted-smollm2/0123456789abcdef'
@@ -150,7 +151,7 @@ def run_folder(results: Path, domain: str, agent: str, key: str) -> Path:
 
 
 def prepare_results(results: Path) -> None:
-    """Make the results folder, or raise `UsageError` where it cannot hold results."""
+    """Make the results folder, or raise `UsageError` if it cannot hold results."""
     try:
         results.mkdir(parents=True, exist_ok=True)
         probe = results / f".writable-{os.getpid()}"
@@ -163,7 +164,7 @@ def prepare_results(results: Path) -> None:
 
 
 class RunStore:
-    """One run's folder, held by one process at a time."""
+    """The folder of one run, locked by one process at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -172,20 +173,20 @@ class RunStore:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder against other processes; a killed process holds nothing."""
+        """Lock the folder against other processes; a killed process holds no lock."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise BeliefBenchError(f"another process is at work on {self.folder}; wait for it to end.") from error
+            raise BeliefBenchError(f"another process is working in {self.folder}; wait for it to end.") from error
         try:
             yield
         finally:
             lock.release()  # the file stays: deleting it could let two in, one by the old file and one by a new one
 
     def record(self) -> RunRecord | None:
-        """Return run.json's contents, or None where there is none."""
+        """Return run.json's contents, or None if there is none."""
         file = self.folder / "run.json"
         if not file.exists():
             return None
@@ -212,7 +213,7 @@ class RunStore:
         Raises
         ------
         DamagedFileError
-            Naming the first file that cannot be read.
+            If a file cannot be read; the error names the first one.
         """
         if self.rows_file.exists():
             return _read_table(self.rows_file)
@@ -236,7 +237,7 @@ class RunStore:
     def quarantine_damaged(self, whole: Collection[int]) -> list[Path]:
         """Rename files that cannot be read to ``*.damaged``, so that they are made again; return them.
 
-        ``whole``: how many rows a whole rows.parquet may have.
+        ``whole``: the possible numbers of rows of a complete rows.parquet.
         """
         damaged = []
         for file in [*self._part_files(), *([self.rows_file] if self.rows_file.exists() else [])]:
@@ -265,7 +266,8 @@ def find_runs(results: Path) -> list[RunStore]:
 
 
 def as_rows(table: pa.Table) -> pa.Table:
-    """Return a table with all columns of `ROWS`, null where it lacks one that may be: earlier versions had fewer."""
+    """Return a table with all columns of `ROWS`. Nullable columns that are missing are filled with nulls: earlier
+    versions had fewer columns."""
     for field in ROWS:
         if field.nullable and field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(table.num_rows, field.type))
@@ -288,7 +290,8 @@ def _write_table(file: Path, table: pa.Table) -> None:
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Write and sync a neighbour, then rename it into place: a kill at any moment leaves the old file or the new.
+    """Write and sync a temporary file, then rename it into place: a kill at any moment leaves the old file or the new
+    one.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "note"

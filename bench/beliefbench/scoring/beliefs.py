@@ -1,8 +1,9 @@
-"""Metrics of stated beliefs: how far they are from the exact ones, what they imply, and whether choices follow them.
+"""Metrics of stated beliefs: their distance from the exact beliefs, the choices that they imply, and consistency.
 
-The paper asks models what a user wants, turns that into choices, and compares (section 6). Beliefs are answers to a
-domain's questionnaire (`beliefbench.exact.questionnaire`), a distribution for each scale. A scale without a usable
-answer has no distance; what beliefs imply takes it for unknown, and beliefs without any usable answer imply nothing.
+The paper asks models for a user's preferences, computes choices from them, and compares (section 6). Beliefs are
+answers to a domain's questionnaire (`beliefbench.exact.questionnaire`): a distribution for each scale. A scale without
+a usable answer has no distance, and counts as unknown when choices are computed. Beliefs without any usable answer
+imply no choice.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 def belief_distance(stated: np.ndarray, exact: np.ndarray) -> np.ndarray:
     """Total variation between stated and exact beliefs, for each scale. Range [0, 1], lower is better.
 
-    stated, exact: float[..., scales, levels], rows summing to 1; NaN where stated is NaN, since nothing was stated.
+    stated, exact: float[..., scales, levels], rows summing to 1. The distance is NaN if nothing was stated (NaN).
 
     >>> belief_distance(np.array([[1.0, 0.0], [np.nan, np.nan]]), np.array([[0.25, 0.75], [0.5, 0.5]])).tolist()
     [0.75, nan]
@@ -26,7 +27,7 @@ def belief_distance(stated: np.ndarray, exact: np.ndarray) -> np.ndarray:
 
 
 def belief_accuracy(implied: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Share of sets where the option that stated beliefs imply is what the user wants. Range [0, 1], higher is better.
+    """Share of sets on which the stated beliefs imply the option that the user wants. Range [0, 1], higher is better.
 
     implied int[..., sets], -1 for none; truth int[..., sets].
 
@@ -37,9 +38,9 @@ def belief_accuracy(implied: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def consistency(implied: np.ndarray, choice: np.ndarray) -> np.ndarray:
-    """Share of sets where the agent chooses what its stated beliefs imply. Range [0, 1]; chance 1/3.
+    """Share of sets on which the agent chooses the option that its stated beliefs imply. Range [0, 1]; chance 1/3.
 
-    implied, choice int[..., sets], -1 for none, which is consistent with nothing.
+    implied, choice int[..., sets], -1 for none, which never counts as consistent.
 
     >>> float(consistency(np.array([0, -1]), np.array([0, -1])))
     0.5
@@ -50,8 +51,8 @@ def consistency(implied: np.ndarray, choice: np.ndarray) -> np.ndarray:
 def score_beliefs(
     stated: np.ndarray, exact: np.ndarray, implied: np.ndarray, choice: np.ndarray, truth: np.ndarray
 ) -> list[Mapping[str, Any]]:
-    """Return the metrics of beliefs after each round, the means over users: of ``distance`` over what was stated (None
-    where nothing was), and ``coverage``, the share of scales with a usable answer.
+    """Return the metrics of beliefs after each round, as means over users. ``distance`` covers stated beliefs only, and
+    is None if there are none. ``coverage`` is the share of scales with a usable answer.
 
     Parameters
     ----------

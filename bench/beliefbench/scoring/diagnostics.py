@@ -1,5 +1,4 @@
-"""Metrics beyond those of ``leaderboard --format json``: how an agent updates, and how far its probabilities can be
-trusted, after each round."""
+"""Metrics that ``leaderboard --format json`` does not have: how an agent updates, and how well it is calibrated."""
 
 from __future__ import annotations
 
@@ -14,10 +13,10 @@ DIAGNOSTIC_FIELDS = (*[f"{name}{end}" for name in UPDATING for end in ("", "_lo"
 
 
 def diagnostic_metrics(answers: HeldOut) -> list[dict[str, Any]]:
-    """Return `DIAGNOSTIC_FIELDS` after each round, None where there is nothing to measure.
+    """Return `DIAGNOSTIC_FIELDS` after each round, None if there is nothing to measure.
 
-    Each metric of `beliefbench.scoring.updating` has the ends of its 95% interval beside it, as ``_lo`` and ``_hi``;
-    the others are those of `beliefbench.scoring.reliability`.
+    Each metric of `beliefbench.scoring.updating` comes with its 95% interval, ``_lo`` and ``_hi``. The other metrics
+    are from `beliefbench.scoring.reliability`.
     """
     rounds: list[dict[str, Any]] = [dict.fromkeys(DIAGNOSTIC_FIELDS) for _ in range(answers.choice.shape[1])]
     for name, metric in UPDATING.items():

@@ -1,4 +1,4 @@
-"""The held-out answers of a run as arrays, out of its rows."""
+"""The held-out answers of a run as arrays, from its rows."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from beliefbench.running.store import OWN_SET, DamagedFileError, RunRecord
 
 
 class HeldOut(NamedTuple):
-    """What an agent answered to held-out sets, users in ascending order.
+    """An agent's answers to held-out sets, with users in ascending order.
 
     users int[users], their numbers; probs float[users, stages, sets, 3], or None for an agent that only chooses; choice
-    int[users, stages, sets], -1 where there was no usable answer; truth int[users, stages, sets]; exact float[users,
+    int[users, stages, sets], -1 if there was no usable answer; truth int[users, stages, sets]; exact float[users,
     stages, sets, 3], the exact posterior predictive.
     """
 
@@ -31,7 +31,7 @@ class HeldOut(NamedTuple):
         Raises
         ------
         DamagedFileError
-            Where the rows do not fill that shape.
+            If the rows do not fill that shape.
         """
         heldout = sorted_heldout(rows, shape)
 
@@ -58,6 +58,6 @@ def sorted_heldout(rows: pa.Table, shape: tuple[int, int, int]) -> pa.Table:
 
 
 def answers_of(record: RunRecord, rows: pa.Table) -> HeldOut:
-    """Return what a run's rows say of the held-out sets; raise `DamagedFileError` where they are not whole."""
+    """Return the held-out answers in a run's rows; raise `DamagedFileError` if rows are missing."""
     shape = (record.asked or record.identity.users, record.identity.rounds + 1, record.identity.heldout)
     return HeldOut.of(rows, shape, record.agent.probabilistic)

@@ -3,13 +3,12 @@
 All take arrays with the leading shape [users, stages, sets] and share one signature:
 
     probs   float[users, stages, sets, 3], or None for an agent that only chooses
-    choice  int[users, stages, sets], -1 where there was no usable answer
+    choice  int[users, stages, sets], -1 if there was no usable answer
     truth   int[users, stages, sets]
     exact   float[users, stages, sets, 3], the exact posterior predictive
 
-and give float[users, stages], the mean over a user's sets (``ece``, which needs many answers, float[stages]); None
-where the metric is about probabilities and the agent has none. An answer that cannot be used scores as wrong and as
-uniform.
+They return float[users, stages], the mean over a user's sets (``ece``, which needs many answers: float[stages]). A
+metric of probabilities returns None for an agent that has none. An unusable answer counts as wrong and as uniform.
 """
 
 from __future__ import annotations
@@ -21,14 +20,15 @@ import numpy as np
 FLOOR = 1e-6
 ECE_BINS = 15
 AGREEMENT_RULE = "posterior predictive"
-"""The exact rule that ``agreement`` compares with: the option of the largest posterior predictive probability."""
+"""The rule that ``agreement`` compares with: the option with the largest posterior predictive probability."""
 
 Array = np.ndarray
 Probs = np.ndarray | None
 
 
 def accuracy(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
-    """Share of sets where the agent names the option that the user wants. Range [0, 1], higher is better; chance 1/3.
+    """Share of sets on which the agent names the option that the user wants. Range [0, 1], higher is better; chance
+    1/3.
 
     >>> one = np.array([[[0, 2]]])
     >>> accuracy(None, one, np.array([[[0, 1]]]), np.full((1, 1, 2, 3), 1 / 3)).tolist()
@@ -38,9 +38,9 @@ def accuracy(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
 
 
 def agreement(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
-    """Share of sets where the agent names an option of the largest posterior predictive probability. Range [0, 1].
+    """Share of sets on which the agent names an option with the largest posterior predictive probability. Range [0, 1].
 
-    Where several options tie for the largest (within 1e-9) each of them agrees.
+    If several options tie for the largest (within 1e-9), each of them counts.
 
     >>> agreement(None, np.array([[[2]]]), np.array([[[0]]]), np.array([[[[0.4, 0.2, 0.4]]]])).tolist()
     [[1.0]]
@@ -82,7 +82,7 @@ def brier(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | No
 
 
 def kl_exact(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None:
-    """Mean of KL(exact || agent), in nats: what the agent's probabilities lose against the exact posterior predictive.
+    """Mean of KL(exact || agent), in nats: the divergence of the agent from the exact posterior predictive.
 
     Range [0, 13.8], lower is better; 0 for the exact answer. Both sides are floored at 1e-6 and renormalised first.
 
@@ -98,7 +98,7 @@ def kl_exact(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array |
 
 
 def coverage(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
-    """Share of sets that got a usable answer. Range [0, 1], higher is better.
+    """Share of sets with a usable answer. Range [0, 1], higher is better.
 
     >>> coverage(None, np.array([[[0, -1]]]), np.array([[[0, 0]]]), np.full((1, 1, 2, 3), 1 / 3)).tolist()
     [[0.5]]
@@ -109,9 +109,10 @@ def coverage(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
 def ece(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None:
     """Expected calibration error of the chosen option's probability, over all users' answers of a stage: float[stages].
 
-    sum over bins of (answers in the bin / answers) * |mean probability - share right| (Naeini et al., 2015), in 15 bins
-    of equal mass that never split equal probabilities. Range [0, 1], lower is better. It is biased upwards: few answers
-    give a large one however well they are calibrated, so read it beside the exact answer's on the same questions.
+    The sum over bins of (answers in the bin / answers) * |mean probability - share right| (Naeini et al., 2015), in 15
+    bins of equal mass that never split equal probabilities. Range [0, 1], lower is better. It is biased upwards: with
+    few answers it is large even for a calibrated agent. Compare it with the ECE of the exact answer to the same
+    questions.
 
     >>> half = np.array([[[[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]]])
     >>> ece(half, np.array([[[0, 0]]]), np.array([[[0, 1]]]), half).tolist()
@@ -130,7 +131,7 @@ def ece(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None
 def calibration_error(confidence: Array, right: Array, bins: int = ECE_BINS) -> float:
     """Return the expected calibration error of answers, float[answers] and bool[answers].
 
-    Bins are cut at the quantiles of confidence; answers of one confidence all go to the bin of the first of them.
+    Bins are cut at the quantiles of confidence. Answers with equal confidence go to the same bin.
 
     >>> round(calibration_error(np.array([0.9, 0.9, 0.6, 0.6]), np.array([True, True, True, False])), 3)
     0.1
@@ -140,7 +141,7 @@ def calibration_error(confidence: Array, right: Array, bins: int = ECE_BINS) -> 
 
 
 def bins_of(confidence: Array, bins: int = ECE_BINS) -> Array:
-    """Return the bin of equal mass of each answer, int[answers]; answers of one confidence share a bin.
+    """Return the equal-mass bin of each answer, int[answers]; answers with equal confidence share a bin.
 
     >>> bins_of(np.array([0.9, 0.1, 0.9, 0.2]), 2).tolist()
     [1, 0, 1, 0]
@@ -157,7 +158,7 @@ METRICS: dict[str, Metric] = {
 
 
 def usable_probs(probs: Probs, choice: Array) -> Probs:
-    """Return the probabilities, uniform where an answer cannot be used; None where there are none."""
+    """Return the probabilities, uniform for unusable answers; None if the agent has none."""
     return None if probs is None else np.where((choice >= 0)[..., None], probs, 1 / probs.shape[-1])
 
 

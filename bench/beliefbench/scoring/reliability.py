@@ -1,6 +1,6 @@
-"""Can an agent's probability of its choice be trusted? CORP, and what calibration error chance alone gives.
+"""Calibration of the probability of the chosen option: CORP, reliability diagrams, and the ECE that chance alone gives.
 
-All are about two arrays [users, answers]: the probability of the chosen option, and whether it was right.
+All functions take two arrays [users, answers]: the probability of the chosen option, and whether it was right.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from scipy.optimize import isotonic_regression
 from beliefbench.scoring.metrics import ECE_BINS, Array, bins_of, usable_probs
 
 GRID = 1000
-"""Diagrams are drawn from confidences rounded to 1 / `GRID`, so that many users can be drawn again and again."""
+"""Diagrams round confidences to 1 / `GRID`, so that resampling many users is fast."""
 
 
 class Corp(NamedTuple):
     """Brier score of the chosen option = miscalibration - discrimination + uncertainty, each at least 0.
 
-    miscalibration: what recalibration would gain, range [0, 1], 0 is ideal; discrimination: what telling easy
-    from hard questions gains over the mean, range [0, 1/4], higher is better; uncertainty: the score of the mean
-    accuracy alone, range [0, 1/4]. CORP: Dimitriadis, Gneiting and Jordan (PNAS, 2021).
+    miscalibration: the gain from recalibration, range [0, 1], 0 is ideal. discrimination: the gain from telling easy
+    questions from hard ones, range [0, 1/4], higher is better. uncertainty: the score of the mean accuracy alone, range
+    [0, 1/4]. CORP: Dimitriadis, Gneiting and Jordan (PNAS, 2021).
     """
 
     miscalibration: float
@@ -30,9 +30,9 @@ class Corp(NamedTuple):
 
 
 def confidence_of(probs: Array | None, choice: Array, truth: Array) -> tuple[Array, Array] | None:
-    """Return the probability of each chosen option, and whether it was right; None where there are no probabilities.
+    """Return the probability of each chosen option, and whether it was right; None if there are no probabilities.
 
-    float and bool, in the shape of ``choice``; an unusable answer is wrong, with a third.
+    float and bool, in the shape of ``choice``. An unusable answer counts as wrong, with probability 1/3.
     """
     usable = usable_probs(probs, choice)
     if usable is None:
@@ -44,7 +44,8 @@ def confidence_of(probs: Array | None, choice: Array, truth: Array) -> tuple[Arr
 def recalibrated(confidence: Array, right: Array, weight: Array | None = None) -> Array:
     """Return the share right at each confidence, by pooling adjacent violators (PAV): float in the shape of ``right``.
 
-    The least-squares fit among all that do not fall as confidence rises; answers of one confidence share theirs.
+    This is the least-squares fit among all functions that do not decrease with confidence. Answers with equal
+    confidence have the same value.
 
     >>> recalibrated(np.array([0.4, 0.6, 0.8, 0.9]), np.array([0, 1, 0, 1])).tolist()
     [0.0, 0.5, 0.5, 1.0]
@@ -60,7 +61,7 @@ def recalibrated(confidence: Array, right: Array, weight: Array | None = None) -
 def corp(confidence: Array, right: Array) -> Corp:
     """Brier score of the chosen option in parts: miscalibration, discrimination and uncertainty (CORP).
 
-    Of answers float[...] and bool[...].
+    confidence float[...], right bool[...].
 
     >>> parts = corp(np.array([0.9, 0.9, 0.9, 0.9]), np.array([True, True, False, False]))
     >>> [round(part, 3) for part in parts]
@@ -75,11 +76,11 @@ def corp(confidence: Array, right: Array) -> Corp:
 
 
 def ece_null(confidence: Array, right: Array, quantile: float = 0.95, draws: int = 1000, seed: int = 0) -> float | None:
-    """Expected calibration error that a calibrated agent of these confidences stays below, 95 times in 100.
+    """The value that the ECE of a calibrated agent with these confidences stays below in 95 of 100 cases.
 
-    By a wild cluster bootstrap: each user's errors keep or change their sign together, which leaves how answers of a
-    user depend on each other (they share what the user wants) but takes all miscalibration out (Cameron, Gelbach and
-    Miller, 2008). Range [0, 1]; None where there is one user.
+    A wild cluster bootstrap: the errors of each user keep or change their sign together. This keeps the dependence
+    between the answers of a user and removes all miscalibration (Cameron, Gelbach and Miller, 2008). Range [0, 1]; None
+    with one user.
 
     Parameters
     ----------
@@ -100,8 +101,8 @@ def ece_null(confidence: Array, right: Array, quantile: float = 0.95, draws: int
 
 
 class Diagram(NamedTuple):
-    """A reliability diagram: at confidence float[points], the recalibrated share right with its 95% band, and how many
-    answers there are; the band comes from drawing users again."""
+    """A reliability diagram: for each confidence, float[points], the recalibrated share of right answers with its 95%
+    band, and the number of answers. The band comes from resampling users."""
 
     confidence: Array
     share: Array

@@ -1,4 +1,4 @@
-"""The metrics of one run, out of its rows."""
+"""The metrics of one run, from its rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROUND_FIELDS = (
 
 
 def score(answers: HeldOut) -> list[dict[str, Any]]:
-    """Return the metrics after each round: `ROUND_FIELDS`, None where the agent has none."""
+    """Return the metrics after each round: `ROUND_FIELDS`, None if the agent has none."""
     values = {name: metric(*answers[1:]) for name, metric in METRICS.items()}
     rounds = []
     for stage in range(answers.choice.shape[1]):
@@ -42,7 +42,7 @@ def score(answers: HeldOut) -> list[dict[str, Any]]:
 
 
 def score_beliefs_of_run(rows: pa.Table, shape: tuple[int, int, int]) -> list[Mapping[str, Any]] | None:
-    """Return the metrics of stated beliefs after each round (`beliefbench.scoring.beliefs`), None where the agent
+    """Return the metrics of stated beliefs after each round (`beliefbench.scoring.beliefs`), None if the agent
     states none.
 
     ``shape`` is (users, stages, held-out sets) of the run.

@@ -1,8 +1,7 @@
-"""How an agent moves from round to round, against the exact answer: metrics that only a gold standard allows.
+"""Metrics of updating: how an agent's answers change from round to round, compared with the exact answer.
 
-All take the arrays that the metrics of `beliefbench.scoring.metrics` take, and give an `Estimate` a stage, clustered by
-user; None where there is nothing to measure, such as of an agent that states no probabilities. Unusable answers count
-as uniform.
+All take the same arrays as `beliefbench.scoring.metrics`. They return one `Estimate` per stage, clustered by user, or
+None if there is nothing to measure, for example if an agent has no probabilities. Unusable answers count as uniform.
 """
 
 from __future__ import annotations
@@ -18,11 +17,12 @@ Estimates = list[Estimate | None]
 
 
 def gap_closed(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estimates:
-    """(accuracy - chance) / (exact accuracy - chance): the share of the way from chance to the exact answer.
+    """(accuracy - chance) / (exact accuracy - chance): the share of the gap between chance and the exact answer.
 
-    0 at chance, 1 for the exact answer, higher is better; negative below chance, above 1 for who knows more than the
-    choices tell. The exact accuracy is that of the largest posterior predictive probability on the same questions, ties
-    shared evenly. After Qiu et al. (2026), who compare with the Bayesian Assistant; the interval by the delta method.
+    0 at chance, 1 for the exact answer; higher is better. Negative below chance; above 1 for an agent that knows more
+    than the choices reveal. The exact accuracy is the accuracy of the option with the largest posterior predictive
+    probability on the same questions; ties count equally. After Qiu et al. (2026), who compare with the Bayesian
+    Assistant. The interval uses the delta method.
 
     >>> exact = np.array([[[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]]] * 2)
     >>> first, truth = np.zeros((2, 1, 2), int), np.zeros((2, 1, 2), int)
@@ -36,8 +36,8 @@ def gap_closed(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estim
 
 
 def exact_accuracy(truth: Array, exact: Array) -> Array:
-    """Accuracy of the exact answer, float[users, stages]: it names an option of the largest posterior predictive
-    probability, each of those that tie for it (within 1e-9) equally often.
+    """Accuracy of the exact answer, float[users, stages]: it names an option with the largest posterior predictive
+    probability, and each of several that tie (within 1e-9) equally often.
 
     >>> exact_accuracy(np.array([[[0, 2]]]), np.array([[[[0.4, 0.4, 0.2], [0.4, 0.4, 0.2]]]])).tolist()
     [[0.25]]
@@ -47,11 +47,11 @@ def exact_accuracy(truth: Array, exact: Array) -> Array:
 
 
 def update_slope(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estimates:
-    """Slope of the agent's change in P(truth) on the exact answer's, from the stage before: does it move enough?
+    """Slope of the agent's change in P(truth) on the exact answer's change, from the stage before.
 
-    By least squares with an intercept over all users and sets. 1 is ideal; below 1 under-updates, above 1
-    over-updates; any real number; None at stage 0. On probabilities: the exact answer holds zeros, whose log-odds
-    would have to be clipped. After arXiv 2605.06915, which tells under- from over-updating.
+    Least squares with an intercept over all users and sets. Any real number; 1 is ideal. Below 1 the agent updates too
+    little, above 1 too much. None at stage 0. It uses probabilities because the exact answer contains zeros, whose
+    log-odds would have to be clipped. After arXiv 2605.06915, which distinguishes under- and over-updating.
 
     >>> rng = np.random.default_rng(0)
     >>> exact = rng.dirichlet([1, 1, 1], size=(4, 2, 5))
@@ -68,11 +68,11 @@ def update_slope(probs: Probs, choice: Array, truth: Array, exact: Array) -> Est
 
 
 def martingale_score(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estimates:
-    """Slope of the next change of P(option) on P(option) now: can its next move be foretold from where it stands?
+    """Slope of the next change of P(option) on P(option) now: can the next change be predicted?
 
-    By least squares with an intercept over all users, sets and options; belongs to the stage before the change, None at
-    the last. 0 is ideal, since beliefs of a Bayesian are a martingale under their own model; negative: high
-    probabilities come down, the mark of over-confidence; positive: they go on rising; any real number. After arXiv
+    Least squares with an intercept over all users, sets and options. The value belongs to the stage before the change;
+    None at the last stage. Any real number; 0 is ideal, because a Bayesian's beliefs are a martingale under their own
+    model. Negative: high probabilities fall again, a sign of over-confidence. Positive: they keep rising. After arXiv
     2512.02914.
 
     >>> probs = np.array([[[[0.8, 0.1, 0.1]], [[0.6, 0.2, 0.2]]]] * 2)

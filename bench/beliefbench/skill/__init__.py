@@ -1,1 +1,2 @@
-"""The skill model: how good each agent is on each domain, how sure that is, and whether it goes on learning."""
+"""The skill model: the accuracy of each agent on each domain with its uncertainty, and whether the agent keeps
+learning."""

@@ -1,4 +1,5 @@
-"""What the skill model knows of a run: each user's share of right answers at each stage, and the exact answer's."""
+"""The data of the skill model: for each run, user and stage, the number of right answers of the agent and of the exact
+answer."""
 
 from __future__ import annotations
 
@@ -10,13 +11,15 @@ import numpy as np
 from beliefbench.scoring.heldout import HeldOut
 from beliefbench.scoring.updating import exact_accuracy
 
+FOLDER = "skill"
+"""Below a folder of results: the posteriors of the skill model."""
 MIN_USERS = 8
-"""With fewer users nothing is said of how they differ, and the model leaves a run out."""
+"""The model leaves out runs with fewer users, because so few users do not show how users differ."""
 
 
 class Counts(NamedTuple):
-    """A run: users int[users], how many of ``heldout`` answers each were right at each stage, right [users, stages],
-    and the exact answer's, exact [users, stages], in which ties are shared evenly and need not be whole."""
+    """A run: users int[users]; right [users, stages], the number of right answers among ``heldout``; exact [users,
+    stages], the same for the exact answer. Ties count in equal parts, so exact need not be whole."""
 
     users: np.ndarray
     right: np.ndarray
@@ -32,7 +35,7 @@ class Counts(NamedTuple):
 
     @classmethod
     def of_exact(cls, runs: Sequence[Counts]) -> Counts:
-        """Return the exact answer itself as a run, of all users that runs of the same questions met.
+        """Return the exact answer as a run, for all users of the runs with the same questions.
 
         >>> one = Counts(np.array([0, 2]), np.array([[1], [2]]), 4, np.array([[2], [3]]))
         >>> Counts.of_exact([one, one._replace(users=np.array([1, 2]))]).right.ravel().tolist()
@@ -51,12 +54,12 @@ class Counts(NamedTuple):
 def means_and_covariance(runs: Sequence[Counts]) -> tuple[np.ndarray, np.ndarray]:
     """Return the accuracies of runs that met the same users, and the covariance of their errors as estimates.
 
-    Users are drawn, and all runs meet the same ones, so that errors of agents and stages go together; this is what
-    makes two agents comparable. A user is one draw: nothing is assumed of how the answers of one user hang together.
+    All runs have the same randomly drawn users, so the errors of agents and stages are correlated; this makes two
+    agents comparable. A user is one draw: no assumption is made about the dependence between the answers of one user.
 
-    Correlations are shrunk towards 0 as Schaefer and Strimmer (2005) derive, since there may be fewer users than
-    accuracies; variances are those of Student's t for that many users. A run in which all users have the same accuracy
-    gets the variance of the mean of so many yes-or-no answers (Agresti and Coull, 1998).
+    Correlations are shrunk towards 0 (Schaefer and Strimmer, 2005), since there may be fewer users than accuracies.
+    Variances are those of Student's t for this number of users. If all users of a run have the same accuracy, its
+    variance is that of the mean of this many yes-or-no answers (Agresti and Coull, 1998).
 
     Returns
     -------
@@ -71,7 +74,7 @@ def means_and_covariance(runs: Sequence[Counts]) -> tuple[np.ndarray, np.ndarray
     """
     everyone = np.unique(np.concatenate([run.users for run in runs]))
     stages = runs[0].right.shape[1]
-    errors = np.zeros((len(everyone), len(runs), stages))  # 0 where a run left a user out: such a user adds nothing
+    errors = np.zeros((len(everyone), len(runs), stages))  # 0 if a run left a user out: such a user adds nothing
     for number, run in enumerate(runs):
         errors[np.searchsorted(everyone, run.users), number] = run.share - run.share.mean(axis=0)
     mean = np.concatenate([run.share.mean(axis=0) for run in runs])

@@ -1,7 +1,7 @@
-"""Does an agent go on learning after the first round? Learning curves compared by leaving one user out.
+"""Does an agent keep learning after the first round? Learning curves, compared by leaving one user out.
 
-A user's accuracies after each round are taken as a draw from a normal distribution around the curve, whose covariance
-is that of the users. Each curve is linear in its parameters, so that the posterior is normal and its draws are exact.
+A user's accuracies after each round are a draw from a normal distribution around the curve, with the covariance over
+users. Each curve is linear in its parameters, so the posterior is normal and its draws are exact.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from beliefbench.skill.counts import Counts, means_and_covariance
 
 DRAWS = 500
 PRIOR = 1.0
-"""Standard deviation of a curve's parameters, which are accuracies and differences of such: wide."""
+"""Prior standard deviation of a curve's parameters (accuracies and differences of accuracies): wide."""
 
 
 class Curve(NamedTuple):
-    """A learning curve against the one that leaves every round free.
+    """A learning curve compared with the free curve, which has one parameter per round.
 
-    elpd_difference: expected log predictive density of a user left out, above that of the free curve's, summed over
+    elpd_difference: expected log predictive density of a user left out, minus that of the free curve, summed over
     users; error: its standard error; pareto_k: the largest Pareto k of both (Vehtari et al., 2024).
     """
 
@@ -33,8 +33,9 @@ class Curve(NamedTuple):
 def designs(stages: int) -> dict[str, np.ndarray]:
     """Return the learning curves, each as float[stages, parameters]; there are at least 3 stages.
 
-    nothing: one accuracy throughout; plateau: one before and one after the first round, and no more (what the paper
-    finds of language models); logarithmic: from the first round on, the same gain whenever rounds double; free: any.
+    nothing: one accuracy for all rounds; plateau: one accuracy before and one after the first round (the paper's
+    finding for language models); logarithmic: after the first round, the same gain whenever the number of rounds
+    doubles; free: any shape.
 
     >>> {name: design.shape for name, design in designs(6).items()}
     {'nothing': (6, 1), 'plateau': (6, 2), 'logarithmic': (6, 3), 'free': (6, 6)}
@@ -51,9 +52,9 @@ def designs(stages: int) -> dict[str, np.ndarray]:
 
 
 def compare_curves(run: Counts, seed: int = 0) -> dict[str, Curve]:
-    """Return how well each curve foretells users left out, by PSIS-LOO (Vehtari, Gelman and Gabry, 2017).
+    """Return how well each curve predicts users left out, by PSIS-LOO (Vehtari, Gelman and Gabry, 2017).
 
-    Empty where there are fewer than 2 rounds, and nothing to go on learning in.
+    Empty with fewer than 2 rounds.
 
     >>> rng = np.random.default_rng(0)
     >>> learner = np.stack([rng.binomial(40, share, 300) for share in (0.35, 0.5, 0.6, 0.7)], axis=1)

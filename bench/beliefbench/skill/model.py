@@ -1,17 +1,17 @@
 """The skill model in NumPyro: accuracies of agents on domains after each round, with partial pooling.
 
-Data are reduced before anything is fitted: of runs that met the same users, their accuracies and the covariance of
-these over users (`beliefbench.skill.counts`), in which the users are the random effects. An accuracy is then
+The data are reduced first: for runs with the same users, to their accuracies and the covariance of these over users
+(`beliefbench.skill.counts`). The users are the random effects in this covariance. The model of an accuracy is
 
     observed[domain]           ~ Normal(accuracy[domain], covariance[domain])           all agents and stages at once
     accuracy[agent, domain, s] = 1/3 + closed[agent, s] * (exact[domain, s] - 1/3) + own[agent, domain, s]
 
-where exact is the accuracy of the exact answer, observed like an agent's, and closed the share of the way from chance
-to it that an agent goes wherever it is asked: 0 for who guesses, 1 for the exact answer. (For those who are told the
-truth it is the share of the way to being always right: no exact answer limits them.) What an agent does otherwise on a
-domain is its own there. These are Student's t, so that agents who do alike on most domains are not taken to do so
-on one where they plainly do not. Both have a share that is the same at all stages. Domain here is a group of runs that
-can be compared: same domain, users, held-out sets and seed.
+where exact is the accuracy of the exact answer, observed like an agent's accuracy, and closed is the share of the gap
+between chance and the exact answer that the agent closes on every domain: 0 for guessing, 1 for the exact answer. (For
+privileged agents it is the share of the gap to 100% accuracy, because the exact answer does not limit them.) own is the
+agent's deviation on one domain. It has Student's t distribution, so that a large deviation on one domain is possible.
+Both have a part that is the same at all stages. A domain is a group of comparable runs: same domain, users, held-out
+sets and seed.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from beliefbench.domain import OPTIONS
 from beliefbench.skill.counts import Counts, means_and_covariance
 
 VERSION = 3
-"""Of the model and its sampler: a posterior that another version made is not used."""
+"""The version of the model and its sampler. A posterior of another version is not used."""
 CHAINS, WARMUP, DRAWS = 4, 500, 1000
 FREEDOM = 4
-"""Degrees of freedom of what an agent does on a domain that it does not do elsewhere."""
+"""Degrees of freedom of an agent's deviation on one domain."""
 MIN_SPREAD = 0.02
-"""Its least scale: that an agent does exactly alike everywhere is never believed. A scale far below what the drawing of
-users leaves unsure could not be told from 0, nor sampled well."""
+"""The smallest scale of this deviation: no agent is assumed to do equally well everywhere. A much smaller scale could
+not be distinguished from 0, given the variation over users, and would sample badly."""
 STEADY = 0.5
 """The share of an effect's variance that is common to all stages."""
 
@@ -46,7 +46,7 @@ CHANCE = 1 / OPTIONS
 
 
 class Comparable(NamedTuple):
-    """Runs that met the same questions: agents, a name each, their counts, and places of agents told the truth."""
+    """Runs with the same questions: the names of their agents, their counts, and the positions of privileged agents."""
 
     agents: Sequence[str]
     runs: Sequence[Counts]
@@ -63,13 +63,13 @@ class Draws(NamedTuple):
 
 
 def skill_model(batches: Sequence[Batch], agent: np.ndarray, privileged_runs: np.ndarray, stages: int) -> None:
-    """Declare the model of what was observed in some groups.
+    """Declare the model for some groups.
 
-    ``agent`` int[runs] tells which agent each run is of, ``told`` bool[runs] whether it is told the truth.
+    ``agent`` int[runs] is the agent of each run, and ``privileged_runs`` bool[runs] is True for privileged agents.
 
-    What is sampled is how far an accuracy lies from what was observed, in units of its own error: for these the
-    likelihood is a standard normal, and they stay well-scaled however many users there are. Nothing is factorised
-    while sampling, since LAPACK calls on batches can lock up a program on few cores (jaxlib 0.10).
+    The sampled variables are the differences between true and observed accuracies, in units of their standard errors.
+    Their likelihood is a standard normal, so they are well scaled for any number of users. Nothing is factorised while
+    sampling, because LAPACK calls on batches can hang a program on few cores (jaxlib 0.10).
     """
     between = numpyro.sample("between_agents", dist.LogNormal(jnp.log(0.5), 0.5))
     spread = numpyro.sample("over_domains", dist.TruncatedNormal(MIN_SPREAD, 0.05, low=MIN_SPREAD))
@@ -96,9 +96,10 @@ def skill_model(batches: Sequence[Batch], agent: np.ndarray, privileged_runs: np
 
 
 class Batch(NamedTuple):
-    """Groups of equally many runs, which are computed together: groups int[groups], their numbers; runs int[groups,
-    runs], those of their runs; mean float[groups, (1 + runs) x stages], the observed accuracies, first the exact
-    answer's; root float[groups, (1 + runs) x stages, (1 + runs) x stages], the Cholesky root of their covariance."""
+    """Groups with equal numbers of runs, which are computed together: groups int[groups], their numbers; runs
+    int[groups, runs], the numbers of their runs; mean float[groups, (1 + runs) x stages], the observed accuracies, with
+    the exact answer first; root float[groups, (1 + runs) x stages, (1 + runs) x stages], the Cholesky root of their
+    covariance."""
 
     groups: np.ndarray
     runs: np.ndarray
@@ -107,7 +108,7 @@ class Batch(NamedTuple):
 
     @classmethod
     def all_of(cls, groups: Sequence[Comparable]) -> list[Batch]:
-        """Reduce groups to what the model looks at."""
+        """Reduce groups to the data of the model."""
         found = [means_and_covariance([Counts.of_exact(group.runs), *group.runs]) for group in groups]
         size = np.array([len(group.runs) for group in groups])
         first = np.cumsum(size) - size
@@ -123,7 +124,7 @@ class Batch(NamedTuple):
 def _variances(scale: jax.Array, stages: int) -> jax.Array:
     """Return the variances float[stages] of the mean over stages (times their root) and of contrasts between stages.
 
-    These are independent where all stages have the variance ``scale ** 2`` and every two the correlation `STEADY`.
+    They are independent if all stages have the variance ``scale ** 2`` and every pair has the correlation `STEADY`.
     """
     return scale**2 * np.array([1 + (stages - 1) * STEADY, *[1 - STEADY] * (stages - 1)])
 

@@ -1,4 +1,4 @@
-"""Posteriors of the skill model on disk: fitted once for the same answers, and there for anybody to open with ArviZ."""
+"""Posteriors of the skill model on disk: fitted once for the same answers, in a format that ArviZ opens."""
 
 from __future__ import annotations
 
@@ -12,34 +12,42 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beliefbench.skill import model
+from beliefbench.skill.counts import FOLDER
 from beliefbench.skill.learning import Curve, compare_curves
 from beliefbench.skill.model import Comparable
 
 if TYPE_CHECKING:
     from xarray import DataTree
 
-FOLDER = "skill"
 
+def stored_posterior(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree | None:
+    """Return the posterior of the skill model from ``<results>/skill/``; None if it was not fitted yet.
 
-def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree:
-    """Return the posterior of the skill model for groups of runs, from ``<results>/skill/`` where it was fitted before.
-
-    Nodes posterior (accuracy[chain, draw, run, round]; closed[chain, draw, agent, round]; exact[chain, draw, group,
-    round]; and the scales of `beliefbench.skill.model`) and sample_stats (diverging[chain, draw]); ``run`` holds the
-    labels, one a run. Where there are rounds enough, also learning: the fields of
-    `beliefbench.skill.learning.Curve`[run, curve]. A folder that cannot be written keeps none.
+    A damaged file counts as none.
     """
     from xarray import open_datatree
 
-    file = results / FOLDER / f"{_key(groups, labels)}.nc"
     try:
-        with open_datatree(file, engine="h5netcdf") as tree:
+        with open_datatree(_file(groups, labels, results), engine="h5netcdf") as tree:
             return tree.load()
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError):  # damaged: it is made again
-        file.unlink(missing_ok=True)
+    except (OSError, ValueError):  # there is none, or it is damaged
+        return None
+
+
+def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree:
+    """Return the posterior of the skill model for groups of runs. It is read from ``<results>/skill/`` if it was fitted
+    before.
+
+    Nodes posterior (accuracy[chain, draw, run, round]; closed[chain, draw, agent, round]; exact[chain, draw, group,
+    round]; and the scales of `beliefbench.skill.model`) and sample_stats (diverging[chain, draw]); ``run`` has one
+    label per run. With at least 2 rounds there is also learning: the fields of `beliefbench.skill.learning.Curve`[run,
+    curve]. If the folder cannot be written, the posterior is not stored.
+    """
+    stored = stored_posterior(groups, labels, results)
+    if stored is not None:
+        return stored
     tree = _fitted(groups, labels)
+    file = _file(groups, labels, results)
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -84,15 +92,19 @@ def _fitted(groups: Sequence[Comparable], labels: Sequence[str]) -> DataTree:
 
 
 def curves_of(tree: DataTree, run: int) -> dict[str, Curve]:
-    """Return the learning curves of a run, by its place among all, out of what `posterior_of` gave."""
+    """Return the learning curves of a run, by its position among all runs, from the result of `posterior_of`."""
     if "learning" not in tree:
         return {}
     learning = tree["learning"].to_dataset().isel(run=run).to_dataframe()
     return {str(name): Curve(*map(float, curve)) for name, curve in learning[list(Curve._fields)].iterrows()}
 
 
+def _file(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> Path:
+    return results / FOLDER / f"{_key(groups, labels)}.nc"
+
+
 def _key(groups: Sequence[Comparable], labels: Sequence[str]) -> str:
-    """Return what tells one fit from another: the model, the runs, and their counts."""
+    """Return the identity of a fit: the model, the runs, and their counts."""
     digest = hashlib.sha256(
         json.dumps(
             [model.VERSION, list(labels), [[list(one.agents), sorted(one.privileged)] for one in groups]]

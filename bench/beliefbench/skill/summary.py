@@ -1,11 +1,11 @@
-"""What the leaderboard shows of the skill model, and whether ArviZ finds it sound."""
+"""The skill model's results for the leaderboard, with ArviZ's diagnostics."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,24 +13,27 @@ from beliefbench.intervals import Estimate
 from beliefbench.skill.counts import MIN_USERS
 from beliefbench.skill.learning import Curve
 from beliefbench.skill.model import Comparable
-from beliefbench.skill.storage import curves_of, posterior_of
+from beliefbench.skill.storage import curves_of, posterior_of, stored_posterior
+
+if TYPE_CHECKING:
+    from xarray import DataTree
 
 SMALL_GAIN = 0.02
-"""An agent that gains less than this after the first round is said to stay on a plateau."""
+"""An agent that gains less than this after the first round is on a plateau."""
 RHAT, ESS, PARETO_K = 1.01, 400, 0.7
 
 
 @dataclass(frozen=True)
 class Skill:
-    """What the skill model says of one run among those that met the same questions.
+    """The skill model's results for one run, compared with the runs with the same questions.
 
     accuracy: posterior mean and 95% interval after each round, [0, 1]; rank: the 95% interval of its rank after the
-    last round; best: P(it is the best of those that are not told the truth), None for one that is; beats: P(its
-    accuracy after the last round is above that of each run), in the order of the group, 1/2 for itself; gain: from the
-    first round to the last, and plateau: P(gain < `SMALL_GAIN`), None where there are fewer than 2 rounds; curves:
+    last round; best: P(it is the best agent that is not privileged), None for privileged agents; beats: for each run of
+    the group, P(this run has the higher accuracy after the last round), 1/2 for itself; gain: accuracy after the last
+    round minus after the first, and plateau: P(gain < `SMALL_GAIN`), both None with fewer than 2 rounds; curves: the
     learning curves compared (`beliefbench.skill.learning`). rhat: the largest of its accuracies; ess_bulk, ess_tail:
-    the smallest; pareto_k: the largest of the free curve and the plateau; problems: why it is not sound, nothing where
-    it is.
+    the smallest; pareto_k: the larger of the free curve and the plateau; problems: the reasons why it is not sound,
+    empty if it is.
     """
 
     accuracy: list[Estimate]
@@ -49,8 +52,8 @@ class Skill:
 
 
 class Fit(NamedTuple):
-    """What is fitted together, all of as many rounds: groups of runs, a label a run, and at which (group, place) each
-    run stood among those that were given."""
+    """Runs that are fitted together, all with the same number of rounds: groups of runs, a label per run, and the
+    original (group, position) of each run."""
 
     rounds: int
     groups: list[Comparable]
@@ -59,7 +62,7 @@ class Fit(NamedTuple):
 
 
 def fits(groups: Sequence[Comparable], labels: Sequence[Sequence[str]]) -> list[Fit]:
-    """Return what is fitted of groups of runs: those of `MIN_USERS` users or more, unlike rounds apart."""
+    """Return the runs with at least `MIN_USERS` users, separated by the number of rounds."""
     found = []
     for stages in sorted({run.right.shape[1] for group in groups for run in group.runs}):
         fit = Fit(stages - 1, [], [], [])
@@ -80,22 +83,41 @@ def fits(groups: Sequence[Comparable], labels: Sequence[Sequence[str]]) -> list[
     return found
 
 
-def skills(groups: Sequence[Comparable], labels: Sequence[Sequence[str]], results: Path) -> list[list[Skill | None]]:
-    """Return what the skill model says of each run of each group; None where a run has fewer than `MIN_USERS` users.
+def skills(
+    groups: Sequence[Comparable], labels: Sequence[Sequence[str]], results: Path, fit_now: bool = True
+) -> list[list[Skill | None]]:
+    """Return the skill model's results for each run of each group.
 
-    ``labels`` name the runs in the stored posterior, which is in a folder of results.
+    Parameters
+    ----------
+    groups
+        Runs that met the same questions.
+    labels
+        The names of the runs in the stored posterior.
+    results
+        The folder of results that the posterior is kept in.
+    fit_now
+        False: nothing is fitted, and only a stored posterior is used.
+
+    Returns
+    -------
+    A list a group. None for a run with fewer than `MIN_USERS` users, and for a run whose posterior is not stored if
+    ``fit_now`` is False.
     """
     found: list[list[Skill | None]] = [[None] * len(group.runs) for group in groups]
     for fit in fits(groups, labels):
-        for (number, place), skill in zip(fit.places, _summed(fit.groups, fit.labels, results), strict=True):
+        posterior = posterior_of if fit_now else stored_posterior
+        tree = posterior(fit.groups, fit.labels, results)
+        if tree is None:
+            continue
+        for (number, place), skill in zip(fit.places, _summed(fit.groups, tree), strict=True):
             found[number][place] = skill
     return found
 
 
-def _summed(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> list[Skill]:
+def _summed(groups: Sequence[Comparable], tree: DataTree) -> list[Skill]:
     from arviz_stats.sampling_diagnostics import ess, rhat
 
-    tree = posterior_of(groups, labels, results)
     divergences = int(tree["sample_stats"]["diverging"].sum())
     largest = rhat(tree, var_names=["accuracy"])["accuracy"].max("round").values
     bulk, tail = (
@@ -144,7 +166,7 @@ def _estimate(draws: np.ndarray) -> Estimate:
 
 
 def _problems(rhat: float, bulk: float, tail: float, divergences: int, pareto_k: float | None) -> list[str]:
-    """Return what is wrong with a fit, in a few words each.
+    """Return the problems of a fit, in a few words each.
 
     >>> _problems(1.02, 500.0, 300.0, 0, 0.3)
     ['R-hat 1.020', 'tail ESS 300']

@@ -1,1 +1,1 @@
-"""Students: small language models of our own, taught from nothing, that read the words any model reads."""
+"""Students: our own small language models, trained from nothing, that read the same words as any other model."""

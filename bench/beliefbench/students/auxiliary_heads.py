@@ -1,8 +1,9 @@
-"""Auxiliary heads: what a student is asked in its hidden layers while it is taught; they are removed afterwards.
+"""Auxiliary heads: linear heads on a student's hidden layers during training; they are removed afterwards.
 
-An answer takes several hops: read an option; find the chosen one among the three; pool the rounds; weigh the new
-options. Left to find them all at once, from the answers alone, a small model stays at chance for long. So a linear
-head on each hidden layer asks for one hop: what was read, then what the teacher believes. Cross-entropies in nats.
+An answer takes several steps: read an option; find the chosen one among the three; combine the rounds; evaluate the new
+options. If a small model must find all steps from the answers alone, it stays at chance for long. So a linear head on
+each hidden layer is trained on one step: first what was read, then what the teacher believes. Cross-entropies are in
+nats.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from beliefbench.students.interactions import Interactions
 from beliefbench.students.token_writer import Tokens
 
 READ, RECALL, POOL, WEIGH = 1, 2, 3, 4
-"""The layers after which each hop is asked for."""
+"""The layers whose heads are trained on each step."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """A step's conversations and targets as tensors, each with an axis of users first."""
+    """The conversations and targets of a training step as tensors; the first axis is users."""
 
     ids: torch.Tensor
     asks: torch.Tensor
@@ -42,7 +43,7 @@ class Lesson:
 
     @classmethod
     def of(cls, interactions: Interactions, tokens: Tokens) -> Lesson:
-        """Return that of some interactions."""
+        """Return the lesson of some interactions."""
         arrays = {name: getattr(tokens, name) for name in ("ids", "asks", "questions", "ends")}
         arrays |= {name: getattr(interactions, name) for name in ("answers", "levels", "chosen", "beliefs", "told")}
         arrays["values"] = interactions.options.astype(np.float32)
@@ -50,12 +51,13 @@ class Lesson:
 
 
 class WithAuxiliaryHeads(nn.Module):
-    """A causal language model with a head on each of its first four layers; its loss is the answers' and the heads'."""
+    """A causal language model with a head on each of its first four layers. The loss is the sum of the answers' and the
+    heads' losses."""
 
     answers: torch.Tensor
 
     def __init__(self, model: Any, domain: Domain, answers: Sequence[int], end: int) -> None:
-        """Take a model, and the tokens of the answers that name options, and of what ends an answer."""
+        """Take a model, the tokens of the answers that name options, and the token that ends an answer."""
         super().__init__()
         self.model, self.end = model, end
         self.register_buffer("answers", torch.tensor(answers), persistent=False)

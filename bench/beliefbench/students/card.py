@@ -1,4 +1,4 @@
-"""A student's model card: what it is, the command that makes it again, how its teaching went."""
+"""A student's model card: a description, the command that trains it again, and its validation results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from beliefbench.teaching.interactions import default_recommender
 
 HOW = {
     "oracle": "the option that the user chose",
-    "bayesian": "the exact Bayesian assistant's guess, wrong ones included",
+    "bayesian": "the exact Bayesian assistant's guess, right or wrong",
     "posterior": "the exact Bayesian assistant's whole distribution over the options",
 }
 
@@ -22,33 +22,44 @@ pipeline_tag: text-generation
 
 # {teacher}-taught
 
-A student of beliefbench: a Llama of {parameters:,} parameters, taught from nothing to recommend an option after it saw
-what a user chose in up to {rounds} rounds. Its teacher answers with {how};
-the recommendations that stand in its conversations are those of the {recommender}. It reads the words that any
-model reads in beliefbench, and nothing else; it knows no language.
+This is a student of beliefbench: a Llama with {parameters:,} parameters. It was trained from nothing to recommend an
+option after up to {rounds} rounds, given the user's choices in these rounds.
 
-Made by
+- **Teacher**: answers with {how}.
+- **Recommendations in the training conversations**: made by the {recommender}.
+- **Language**: it reads the words that beliefbench shows to any model. It knows no other language.
+
+## Training
 
     {command}
 
-on {machine} ({threads}{time}). {interactions:,} interactions on {domain}, {sets} option sets each, every one
-drawn afresh and met once: batch {batch}, AdamW, learning rate {learning_rate} after {warmup_steps} steps, cosine to a
-twentieth. While it was taught, linear heads on its hidden layers asked for what it had read and for what its teacher
-believes about the user (`beliefbench.students.auxiliary_heads`); they are gone. `teaching.json` holds the versions.
+- On {machine} ({threads}{time}).
+- {interactions:,} interactions on {domain}, {sets} option sets each. Every interaction is drawn anew and used once.
+- Batch {batch}, AdamW, learning rate {learning_rate} after {warmup_steps} warm-up steps, cosine schedule down to a
+  twentieth of it.
+- During training, linear heads on the hidden layers predicted what the student had read and what its teacher believed
+  about the user (`beliefbench.students.auxiliary_heads`). They are not part of this model.
 
-Agreement with the exact answer, and KL(exact || student) in nats, on {examined} interactions that it is never taught,
-in which the exact assistant recommends; means over {sets} stages:
+`teaching.json` has the versions.
+
+## Results
+
+Agreement with the exact answer, and KL(exact || student) in nats, on {examined} interactions that are never taught. The
+exact assistant makes the recommendations. Values are means over {sets} stages.
 
 | interactions | agreement | KL from exact |
 |---|---|---|
 {curve}
 
-Its tokens are phrases of {domain}, and bytes for all else: other domains it can read, but was never taught to.
+## Limits
+
+It has one token for each phrase of {domain}, and reads all other text byte by byte. It can read other domains, but it
+was never taught to.
 """
 
 
 def card(record: dict[str, Any], validations: str, model: Any) -> str:
-    """Return the card of a student; told as in ``teaching.json``, validations as in ``validation.jsonl``."""
+    """Return the card of a student; record as in ``teaching.json``, validations as in ``validation.jsonl``."""
     teacher, history, domain = record["teacher"], record["history"], record["domain"]["name"]
     found = [json.loads(line) for line in validations.splitlines()]
     command = ["beliefbench", "teach", "student", "--teacher", teacher, "--domain", domain]

@@ -1,8 +1,8 @@
-"""Teaching curves: how students of each teacher answer after so many interactions, several of them taught anew.
+"""Teaching curves: the answers of each teacher's students after increasing numbers of interactions, for several seeds.
 
-Students of one seed begin with the same weights and meet the same users, options and choices, whoever teaches them; all
-students answer the same examination. A training is the unit of evidence, so that a difference between two teachers is
-its mean over the seeds, with Student's t interval. A file a student holds all its answers.
+Students with the same seed start with the same weights and have the same users, options and choices, whatever their
+teacher. All students answer the same examination. A training is the unit of evidence: the difference between two
+teachers is the mean over the seeds, with Student's t interval. Each student has a file with all its answers.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from beliefbench.teaching.interactions import Recommender, Teacher
 
 EXAMINED = 1024
 SIZES = 8
-"""How often a student is examined on its way."""
+"""The number of examinations during a training."""
 
 
 class Condition(NamedTuple):
-    """Who answers, and whose recommendations stand in the conversation."""
+    """A condition: the teacher, and the agent that makes the recommendations in the conversation."""
 
     teacher: Teacher
     history: Recommender
@@ -62,7 +62,7 @@ MEASURES = ("accuracy", "agreement", "ece", "kl_exact")
 
 
 def teach_curve(domain_name: str, name: str, settings: Settings, file: Path) -> None:
-    """Teach a student of a condition, and write its answers on the way.
+    """Train a student of a condition, and write its answers during training.
 
     The columns: interactions, user, stage, truth, prob_0 .. prob_2, exact_0 .. exact_2.
     """
@@ -89,18 +89,19 @@ def teach_curves(
     out: Path,
     on_progress: Callable[[int, int], None] = lambda done, students: None,
 ) -> None:
-    """Teach the students of all conditions and seeds that a folder lacks, one on each processor, and sum them up there.
+    """Train the missing students of all conditions and seeds, one on each processor, and write their metrics to the
+    folder.
 
     Raises
     ------
     UsageError
-        Where the folder holds curves of something else.
+        If the folder has curves of another teaching.
     """
     Source(load_domain(domain), *CONDITIONS["oracle"])  # told before anything is written
     Settings(interactions)
     files = {(name, seed): out / f"{name}-seed-{seed}.parquet" for seed in range(seeds) for name in CONDITIONS}
     about = {"domain": load_domain(domain).identity(), "interactions": interactions}
-    is_finished(out, about)  # raises where it holds something else
+    is_finished(out, about)  # raises if it holds something else
     with claimed(out, about):
         lacking = [(*which, file) for which, file in files.items() if not file.exists()]
         on_progress(len(files) - len(lacking), len(files))
@@ -121,7 +122,7 @@ def teach_curves(
 
 
 class _Recording(TrainerCallback):
-    """Examines a student at equal steps of its teaching, and keeps what it answers."""
+    """Examines a student at equal intervals of its training, and stores its answers."""
 
     def __init__(self, validation_batch: Examination, steps: int) -> None:
         self.validation_batch = validation_batch
@@ -144,15 +145,16 @@ class _Recording(TrainerCallback):
 
 
 def measured(folder: Path) -> pd.DataFrame:
-    """Return what a folder of curves says: condition, seed, interactions, stage, and `MEASURES`; a row a stage.
+    """Return the metrics in a folder of curves: condition, seed, interactions, stage, and `MEASURES`; one row per
+    stage.
 
-    The exact answer to the same questions stands beside the students, as condition "exact" of seed 0: its expected
-    calibration error is what so few answers give where nothing is amiss.
+    The exact answer to the same questions has rows too, as condition "exact" with seed 0. Its expected calibration
+    error shows how large the ECE of a calibrated student is with so few answers.
 
     Raises
     ------
     UsageError
-        Where there are no curves in it.
+        If the folder has no curves.
     """
     files = sorted(folder.glob("*-seed-*.parquet"))
     if not files:
@@ -180,7 +182,7 @@ def _measures(rows: pd.DataFrame, told_by: str) -> dict[str, float]:
 
 
 def by_size(table: pd.DataFrame) -> pd.DataFrame:
-    """Return means over the stages after the first round, a row a condition, seed and size."""
+    """Return means over the stages after the first round, one row per condition, seed and size."""
     later = table[table["stage"] > 0]
     return later.groupby(["condition", "seed", "interactions"], as_index=False)[list(MEASURES)].mean()
 
@@ -188,8 +190,8 @@ def by_size(table: pd.DataFrame) -> pd.DataFrame:
 def differences(table: pd.DataFrame, pairs: Sequence[tuple[str, str]] = PAIRS) -> pd.DataFrame:
     """Return the differences between conditions in what `by_size` returns, paired by seed.
 
-    A row a pair, size and measure: mean, and the 95% interval (low, high) of Student's t over the seeds; NaN where
-    there is one seed.
+    One row per pair, size and measure: the mean, and the 95% interval (low, high) of Student's t over the seeds; NaN
+    with one seed.
 
     >>> rows = [("a", 0, 1.0), ("a", 1, 3.0), ("b", 0, 0.0), ("b", 1, 1.0)]
     >>> table = pd.DataFrame(rows, columns=["condition", "seed", "accuracy"]).assign(interactions=16)

@@ -1,4 +1,4 @@
-"""The picture of teaching curves: readable in grey, every condition with a line and a mark of its own."""
+"""The picture of teaching curves: every condition has its own line and marker, so that it is readable in grey."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ STYLES = {
 
 
 def draw(table: pd.DataFrame, file: Path) -> None:
-    """Draw what `students.curves.by_size` returns: means over seeds; from the lowest to the highest, shaded."""
+    """Draw the result of `students.curves.by_size`: means over seeds, with a band from the lowest to the highest
+    seed."""
     matplotlib.rcParams["svg.hashsalt"] = "teaching curves"  # the same picture is the same file
     figure = Figure(figsize=(9, 6.4), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True).ravel()

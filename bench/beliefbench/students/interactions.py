@@ -1,7 +1,7 @@
-"""Interactions drawn afresh for each step of a teaching, and what the teacher answers and believes in them.
+"""New interactions for each training step, with the teacher's answers and beliefs.
 
-The users, their choices and the exact answer come from the domain's own NumPyro model, all interactions of a step in
-one compiled call; nothing of the domain is written down anew.
+The users, their choices and the exact answer come from the domain's own NumPyro model. One compiled call draws all
+interactions of a step.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ MAX_HYPOTHESES = 20_000
 
 @dataclass(frozen=True)
 class Interactions:
-    """Interactions of as many users; the last set of each is only asked about, and never told.
+    """Interactions, one per user. The last set of each is a question only; its choice is not shown.
 
     Parameters
     ----------
     options
         float64[users, sets, 3, features].
     levels
-        int[users, sets, 3, features]: the options as places in their features' grids.
+        int[users, sets, 3, features]: the options as positions in the grids of their features.
     chosen, recommended
-        int[users, sets]: what the user wants, and what stands in the conversation as recommended.
+        int[users, sets]: the user's choice, and the recommendation in the conversation.
     answers
-        float32[users, sets, 3]: what the teacher answers, 1 for one option where its answers are hard.
+        float32[users, sets, 3]: the teacher's answers; a hard answer is 1 for one option.
     beliefs
-        float32[users, sets, features, levels]: what the teacher believes about the user before each set, by the
-        domain's questionnaire; 1 for one level where its answers are hard.
+        float32[users, sets, features, levels]: the teacher's beliefs about the user before each set, as answers to the
+        domain's questionnaire; a hard belief is 1 for one level.
     told
-        float32[users, sets, features, levels]: the same after this set's choice alone.
+        float32[users, sets, features, levels]: the beliefs given this set's choice alone.
     """
 
     options: np.ndarray
@@ -57,20 +57,20 @@ class Interactions:
 
 @dataclass(frozen=True)
 class Source:
-    """Where interactions come from.
+    """A source of interactions.
 
     Parameters
     ----------
     domain
-        One with a scale of its questionnaire for each feature, such as those of `beliefbench.choice_models.linear`.
+        A domain with a question about each feature, such as those from `beliefbench.choice_models.linear`.
     teacher
-        As of `beliefbench.teaching.interactions.TeachingTask`; what a teacher answers to option sets, it answers to the
-        questionnaire: ``"posterior"`` its distribution, ``"bayesian"`` the likeliest level of each scale, ``"oracle"``
-        the truth.
+        As in `beliefbench.teaching.interactions.TeachingTask`. Teachers answer the questionnaire in the same way as
+        option sets: ``"posterior"`` with its distribution, ``"bayesian"`` with the likeliest level of each scale,
+        ``"oracle"`` with the true level.
     history
-        Whose recommendations stand in the conversation.
+        The agent that makes the recommendations in the conversation.
     rounds, seed
-        Rounds that are told (one more set is asked), and the seed of all draws.
+        Rounds with a visible choice (one more set is asked), and the seed of all draws.
     """
 
     domain: Domain
@@ -84,8 +84,8 @@ class Source:
         scales = domain.questionnaire.scales if domain.questionnaire else ()
         if len(scales) != len(domain.features) or domain.user_model is not domain.model or domain.recorded:
             raise UsageError(
-                f"no student can be taught on {domain.name}: that takes a domain of simulated users who choose as its "
-                "model says, with a question about each feature."
+                f"no student can be taught on {domain.name}: it needs a domain of simulated users who follow its "
+                "model, with a question about each feature."
             )
         if (size := latent_space(domain).size) > MAX_HYPOTHESES:
             raise UsageError(
@@ -93,7 +93,8 @@ class Source:
             )
 
     def draw(self, purpose: str, number: int, users: int) -> Interactions:
-        """Return the interactions of a step; no run, and no other purpose or number, ever meets the same draws.
+        """Return the interactions of a step. The draws differ from those of any run, and of any other purpose or
+        number.
 
         >>> import beliefbench as bb
         >>> source = Source(bb.load_domain("flights-2"), "posterior", "bayesian")
@@ -168,6 +169,6 @@ def _normalised(weights: Any) -> Any:
 
 
 def _likeliest(at: Any, probs: Any) -> Any:
-    """Return the likeliest along the last axis, ties broken at random."""
+    """Return the likeliest entry along the last axis, with ties broken at random."""
     best = probs >= probs.max(axis=-1, keepdims=True) - 1e-9
     return jnp.where(best, jax.random.uniform(at, probs.shape), -1.0).argmax(axis=-1)

@@ -1,7 +1,7 @@
-"""Teaching a student: a small Llama of its own, from nothing, on interactions drawn afresh for each step.
+"""Training a student: a small Llama, from nothing, on new interactions for each step.
 
-A student is a folder, as a training of `beliefbench.teaching` is: a model that anything loads which loads Hugging Face
-models; ``teaching.json`` says how it was made, ``validation.jsonl`` how it went, and ``README.md`` is its card.
+A student is a folder, like a training of `beliefbench.teaching`. It is a Hugging Face model. ``teaching.json`` records
+how it was made, ``validation.jsonl`` has the validation results, and ``README.md`` is its model card.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ SHAPE: dict[str, Any] = {
 }
 BATCH, LEARNING_RATE, WARMUP = 16, 3e-3, 200
 EXAMINED = 256
-"""Interactions that a student is tried on."""
+"""The number of interactions in an examination."""
 EVALUATIONS = 20
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is taught: interactions, each met once, and the seed of the first weights and of all draws."""
+    """The size of a training: interactions, each used once, and the seed of the initial weights and of all draws."""
 
     interactions: int = 100_000
     seed: int = 0
@@ -78,19 +78,19 @@ class Settings:
 
     @property
     def warmup_steps(self) -> int:
-        """Steps in which the learning rate rises."""
+        """The number of warm-up steps."""
         return min(WARMUP, self.steps // 2)
 
 
 def teach_student(
     source: Source, settings: Settings, out: Path, on_progress: Callable[[Progress], None] = lambda progress: None
 ) -> bool:
-    """Teach a student, or go on where the same teaching was stopped; tell whether anything was left to do.
+    """Train a student, or continue the same training after a stop. Return True if anything was left to do.
 
     Raises
     ------
     UsageError
-        Where ``out`` holds anything else.
+        If ``out`` contains anything else.
     """
     about = {
         "domain": source.domain.identity(),
@@ -135,7 +135,7 @@ def teach_student(
 
 
 def new_student(source: Source, seed: int) -> tuple[Any, WithAuxiliaryHeads]:
-    """Return the tokenizer and the untaught model, with its auxiliary heads."""
+    """Return the tokenizer and the untrained model, with its auxiliary heads."""
     book = PhraseVocabulary.of(source.domain)
     tokenizer = book.tokenizer()
     end = tokenizer.convert_tokens_to_ids(END)
@@ -154,7 +154,7 @@ def new_student(source: Source, seed: int) -> tuple[Any, WithAuxiliaryHeads]:
 
 
 class Stream(Dataset):
-    """The lessons of a teaching by number; each is drawn when it is wanted, the same whenever that is."""
+    """The lessons of a training by number. Each is drawn when it is needed, and does not depend on the order."""
 
     def __init__(self, source: Source, writer: Writer, steps: int) -> None:
         self.source, self.writer, self.steps = source, writer, steps
@@ -169,20 +169,20 @@ class Stream(Dataset):
 
 @dataclass(frozen=True)
 class Examination:
-    """Interactions that are never taught, in which the exact assistant recommends, and what it answers to them."""
+    """Interactions that are never taught, with the exact assistant's recommendations and answers."""
 
     lesson: Lesson
 
     @classmethod
     def of(cls, source: Source, writer: Writer, users: int) -> Examination:
-        """Return that of a source; whoever its teacher is."""
+        """Return the examination of a source; it does not depend on the teacher."""
         exact = Source(source.domain, "posterior", "bayesian", source.rounds, source.seed)
         drawn = exact.draw("examination", 0, users)
         return cls(Lesson.of(drawn, writer.write(drawn)))
 
     @property
     def truth(self) -> np.ndarray:
-        """What the users want, int[users, sets]."""
+        """The users' choices, int[users, sets]."""
         return self.lesson.chosen.numpy()
 
     @property
@@ -196,7 +196,7 @@ class Examination:
             return student.predict(self.lesson).double().numpy()
 
     def measure(self, student: Any) -> dict[str, float]:
-        """Return a student's agreement (a share) and kl_exact (nats an answer), means over all sets."""
+        """Return a student's agreement (a share) and kl_exact (nats per answer), as means over all sets."""
         probs = self.probs(student)
         choice = probs.argmax(axis=-1)
         found = {name: getattr(metrics, name)(probs, choice, choice, self.exact) for name in ("agreement", "kl_exact")}
@@ -206,7 +206,7 @@ class Examination:
 def trainer_of(
     student: WithAuxiliaryHeads, stream: Stream, checkpoints: Path, settings: Settings, callback: TrainerCallback
 ) -> Trainer:
-    """Return what teaches a student a stream of lessons, and keeps its state in a folder as it goes."""
+    """Return a trainer for a student and a stream of lessons; it saves its state in a folder."""
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
         max_steps=settings.steps,

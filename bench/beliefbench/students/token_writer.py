@@ -1,4 +1,4 @@
-"""Interactions as a student's tokens: what its tokenizer makes of the words, without making the words first."""
+"""Interactions as a student's tokens: the same tokens as from the words, but without making the words."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from beliefbench.students.vocabulary import ANSWER, END, PhraseVocabulary
 
 @dataclass(frozen=True)
 class Tokens:
-    """Conversations, and where things stand in them.
+    """Conversations as tokens, with the positions of their parts.
 
-    ids int64[users, tokens], filled up with `END`; asks, questions int64[users, sets]: where an answer comes next, and
-    where a question begins, all before it heard; ends int64[users, sets, 3]: the last token of each option.
+    ids int64[users, tokens], padded with `END`; asks int64[users, sets]: the last token before each answer; questions
+    int64[users, sets]: the first token of each question; ends int64[users, sets, 3]: the last token of each option.
     """
 
     ids: np.ndarray
@@ -38,7 +38,7 @@ class Writer:
         self.answer, self.end = tokenizer.convert_tokens_to_ids([ANSWER, END])
 
     def write(self, interactions: Interactions) -> Tokens:
-        """Return conversations in which every set but the last is answered and told."""
+        """Return conversations in which every set but the last has a recommendation and a choice."""
         chosen, recommended = interactions.chosen, interactions.recommended
         users, sets = chosen.shape
         features = len(self.values)

@@ -1,8 +1,8 @@
-"""A student's tokenizer: one token a phrase of a domain's conversations, and bytes for all other text.
+"""A student's tokenizer: one token for each phrase of a domain's conversations, and bytes for all other text.
 
-A value with its feature ("price: $370") is one token, so that an option is as many tokens as it has features. By
-digits it would be four times as many, and teaching four times as dear. What stands between two phrases and means
-nothing (a comma, a line's end) is no token.
+A value with its feature ("price: $370") is one token, so an option has as many tokens as features. With one token per
+digit it would have four times as many, and training would take four times as long. Separators between phrases (commas,
+line ends) are no tokens.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ BETWEEN = r"\A(, |\s+)|\s+\z"
 
 @dataclass(frozen=True)
 class Phrase:
-    """A phrase: its text, what kind of phrase it is, the option that it names (0, 1 or 2), and where its value lies on
-    its feature's line, from 0 to 1.
+    """A phrase: its text, its kind, the option that it names (0, 1 or 2), and its value on the scale of the feature,
+    from 0 to 1.
     """
 
     text: str
@@ -52,7 +52,7 @@ class PhraseVocabulary:
 
     @classmethod
     def of(cls, domain: Domain) -> PhraseVocabulary:
-        """Return those of a domain whose options are read as their features' labels and values."""
+        """Return the phrases of a domain whose options are described by labels and values of features."""
         item = domain.item
         wrong = [words.feedback(item, option, (option + 1) % OPTIONS) for option in range(OPTIONS)]
         preferred = [words.feedback(item, -1, option) for option in range(OPTIONS)]
@@ -102,8 +102,8 @@ class PhraseVocabulary:
         return [int(token) for token in tokenizer.convert_tokens_to_ids(texts)]
 
     def order(self, embedding: torch.Tensor, tokens: Sequence[int], seed: int, size: float = 0.04) -> None:
-        """Let what phrases share show in their embeddings before anything is learnt: the kind, the option's number, and
-        for values the place on a line. float[vocabulary, width], changed in place.
+        """Initialise the embeddings with what phrases have in common: the kind, the option's number, and the position
+        of a value on its scale. float[vocabulary, width], changed in place.
         """
         draw = torch.Generator().manual_seed(seed)
         directions: dict[object, torch.Tensor] = {}

@@ -1,1 +1,1 @@
-"""Teaching language models: what a teacher would say in an interaction, as data to train on."""
+"""Teaching language models: teachers' answers in simulated interactions, as training data, and the training."""

@@ -1,4 +1,4 @@
-"""The folder of a training: whose it is, and from where it goes on after a stop."""
+"""The folder of a training: what it belongs to, and its checkpoints for continuing after a stop."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.running.store import write_atomically
 
 TEACHING, LOCK = "teaching.json", ".lock"
+LONGEST = 40  # characters of a value that are shown; the digest of a file has 64
 
 
 def is_finished(out: Path, about: dict[str, Any]) -> bool:
-    """Tell whether a folder holds this very training, finished; False where it can be begun or gone on with.
+    """Return True if a folder holds this training, finished; False if the training can be started or continued there.
 
     Raises
     ------
     UsageError
-        Where the folder holds anything else.
+        If the folder holds anything else.
     """
     file = out / TEACHING
     try:
@@ -35,24 +36,42 @@ def is_finished(out: Path, about: dict[str, Any]) -> bool:
                 f"'{out}' is not an empty folder, and no training was begun in it; name another with --out."
             )
         return False
-    different = [name for name in about if known.get(name) != about[name]]
-    if different:
-        raise UsageError(
-            f"'{out}' holds another training (other {' and '.join(different)}); name another folder with --out."
-        )
+    if different := _differences(known, about):
+        raise UsageError(f"'{out}' holds another training ({different}); name another folder with --out.")
     return "finished" in known
+
+
+def _differences(known: dict[str, Any], about: dict[str, Any], of: str = "") -> str:
+    """Return in which settings two trainings differ, with both values.
+
+    >>> _differences({"seed": 0, "settings": {"batch": 128}}, {"seed": 0, "settings": {"batch": 8}})
+    'settings.batch is 128 there and 8 here'
+    """
+    found = []
+    for name, here in about.items():
+        there = known.get(name)
+        if isinstance(here, dict) and isinstance(there, dict):
+            found.append(_differences(there, here, f"{of}{name}."))
+        elif there != here:
+            found.append(f"{of}{name} is {_short(there)} there and {_short(here)} here")
+    return "; ".join(filter(None, found))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 @contextmanager
 def claimed(out: Path, about: dict[str, Any]) -> Iterator[None]:
-    """Take a folder for a training that is begun, or gone on with, and hold it against other processes.
+    """Lock a folder for a training that is started or continued.
 
     Raises
     ------
     UsageError
-        Where the folder cannot be written.
+        If the folder cannot be written.
     BeliefBenchError
-        Where another process holds it; a killed one holds nothing.
+        If another process has locked it; a killed process holds no lock.
     """
     lock = FileLock(out / LOCK)
     try:
@@ -70,7 +89,8 @@ def claimed(out: Path, about: dict[str, Any]) -> Iterator[None]:
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """Return the latest checkpoint that is whole, or None: Trainer writes its own state last."""
+    """Return the latest complete checkpoint, or None. A checkpoint is complete when it has the Trainer's state, which
+    is written last."""
     whole = [
         one.parent
         for one in folder.glob("checkpoint-*/trainer_state.json")
@@ -98,5 +118,5 @@ def _is_json(file: Path) -> bool:
 
 
 def as_json(told: dict[str, Any]) -> bytes:
-    """Return what is told as a file's content."""
+    """Return the record as the content of a file."""
     return (json.dumps(told, indent=2) + "\n").encode()

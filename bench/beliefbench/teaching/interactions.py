@@ -1,7 +1,7 @@
-"""Lessons: simulated interactions, and what a teacher answers in them (paper, section 5).
+"""Lessons: simulated interactions, and a teacher's answers in them (paper, section 5).
 
-Teachers are agents of the suite, asked as the harness asks them. The oracle's answer is what the user chose, which is
-always right. Lessons are drawn under a name of their own, so that no seed of a run ever meets their rounds or sets.
+Teachers are agents of the suite, asked as in the harness. The oracle answers with the user's choice, which is always
+right. Lessons have their own name in the random keys, so that no seed of a run ever gives the same rounds or sets.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from beliefbench.running.answering import Job, ask, shards_of
 Teacher = Literal["bayesian", "oracle", "posterior"]
 Recommender = Literal["bayesian", "oracle"]
 
-MAX_INTERACTIONS = MOST_SEED = 2**16
+MAX_INTERACTIONS = MAX_SEED = 2**16
 FIXED_USERS_UP_TO = 5_000
 MAX_VALIDATED = 5_000
 
 
 def default_recommender(teacher: Teacher) -> Recommender:
-    """Return whose recommendations stand in a teacher's conversations where nothing else is said: its own.
+    """Return the default recommender in a teacher's conversations: the teacher itself, or the exact assistant for
+    "posterior".
 
     >>> default_recommender("posterior")
     'bayesian'
@@ -41,23 +42,23 @@ def default_recommender(teacher: Teacher) -> Recommender:
 
 @dataclass(frozen=True)
 class TeachingTask:
-    """What is taught.
+    """The task of a teaching.
 
     Parameters
     ----------
     domain
-        Where the users come from.
+        The domain of the users.
     teacher
-        ``"bayesian"``: the guesses of the exact assistant, wrong ones included; ``"oracle"``: what the user chose;
-        ``"posterior"``: the whole exact predictive, beside its guesses.
+        ``"bayesian"``: the guesses of the exact assistant, wrong ones included; ``"oracle"``: the user's choices;
+        ``"posterior"``: the whole exact predictive, with the guesses.
     history
-        Whose recommendations stand in the conversation; None: the teacher's (the exact assistant's for
+        The agent that makes the recommendations in the conversation; None: the teacher (the exact assistant for
         ``"posterior"``).
     users
-        How many different users; None: all. Where a domain has up to 5,000, they are the same in every interaction,
-        and all others are never taught; where it has more, every interaction has users of its own.
+        The number of different users; None: all. In a domain with up to 5,000 users they are the same in every
+        interaction, and the others are never taught. In a larger domain every interaction has its own users.
     interactions, rounds, quiz, seed
-        Interactions a user, rounds of each, held-out questions at each stage, and the seed of all draws.
+        Interactions per user, rounds per interaction, held-out questions at each stage, and the seed of all draws.
     """
 
     domain: Domain
@@ -78,7 +79,7 @@ class TeachingTask:
             ("interactions", self.interactions, 1, MAX_INTERACTIONS),
             ("rounds", self.rounds, 1, 1_000),
             ("quiz", self.quiz, 0, 10_000),
-            ("seed", self.seed, 0, MOST_SEED - 1),
+            ("seed", self.seed, 0, MAX_SEED - 1),
         ):
             if not least <= value <= limit:
                 raise UsageError(f"{name} = {value}; expected {least} to {limit:,}.")
@@ -87,11 +88,11 @@ class TeachingTask:
 
     @property
     def recommends(self) -> Recommender:
-        """Whose recommendations stand in the conversation."""
+        """The agent that makes the recommendations in the conversation."""
         return self.history or default_recommender(self.teacher)
 
     def taught(self) -> np.ndarray | None:
-        """Return the numbers of the users who are taught, int[users] in order; None where each interaction has others.
+        """Return the numbers of the taught users, int[users], in order; None if each interaction has its own users.
 
         >>> import beliefbench as bb
         >>> len(TeachingTask(bb.load_domain("flights"), users=500).taught())
@@ -109,9 +110,10 @@ class Lesson:
     """One interaction of each user.
 
     users int[users]; options float[users, rounds, 3, features]; chosen int[users, rounds]; recommended int[users,
-    rounds], as it stands in the conversation; sets float[users, quiz, 3, features]. What the teacher answers at stage s
-    to the quiz and then to the next round's own set: answers int[users, rounds + 1, quiz + 1] (the last stage has no
-    own set: -1), and probs float[users, rounds + 1, quiz + 1, 3], None where it teaches no probabilities.
+    rounds], the recommendations in the conversation; sets float[users, quiz, 3, features]. The teacher's answers at
+    each stage, first to the quiz and then to the next round's own set: answers int[users, rounds + 1, quiz + 1] (-1 at
+    the last stage, which has no own set), and probs float[users, rounds + 1, quiz + 1, 3], None if it teaches no
+    probabilities.
     """
 
     users: np.ndarray
@@ -124,7 +126,7 @@ class Lesson:
 
 
 def lessons(course: TeachingTask) -> Iterator[Lesson]:
-    """Yield the lessons of a course, one an interaction."""
+    """Yield the lessons of a task, one per interaction."""
     domain = _set_apart(course.domain, "teaching")
     taught = course.taught()
     users = population(domain) if taught is not None else course.users or 0
@@ -134,9 +136,9 @@ def lessons(course: TeachingTask) -> Iterator[Lesson]:
 
 
 def validation_batch(course: TeachingTask, users: int) -> tuple[Lesson, bool]:
-    """Return one more lesson to test a student with, and whether its users are ones the course never teaches.
+    """Return another lesson for testing a student, and True if its users are never taught.
 
-    ``users`` is how many at most. Where the course teaches everybody, they are met again with other rounds and sets.
+    ``users`` is the maximum number. If the task teaches all users, they occur again with other rounds and sets.
     """
     if not 1 <= users <= MAX_VALIDATED:
         raise UsageError(f"validate = {users}; expected 1 to {MAX_VALIDATED:,} users, or 0 for no validation.")
@@ -156,7 +158,7 @@ def validation_batch(course: TeachingTask, users: int) -> tuple[Lesson, bool]:
 
 @lru_cache(maxsize=8)
 def _set_apart(domain: Domain, purpose: str) -> Domain:
-    """Return a domain whose draws are its own. The same each time: what is compiled for it is found again."""
+    """Return a domain with its own draws. It is the same object each time, so that compiled code is used again."""
     return replace(domain, name=f"{domain.name} ({purpose})")
 
 
@@ -185,7 +187,7 @@ def _lesson(course: TeachingTask, episodes: Episodes, taught: np.ndarray | None)
 
 
 def _exact_answers(episodes: Episodes, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the exact assistant answers at every stage: its guesses and its probabilities."""
+    """Return the exact assistant's guesses and probabilities at every stage."""
     protocol, domain = episodes.protocol, episodes.domain
     shape = (protocol.users, protocol.rounds + 1, protocol.heldout + 1)
     guesses, probs = np.full(shape, -1), np.full((*shape, OPTIONS), np.nan)

@@ -1,6 +1,6 @@
 """Direct preference optimisation, the paper's ablation: the teacher's answer over each other one (Rafailov et al.).
 
-The loss, the reference model and the tokens are TRL's; what is preferred to what is ours.
+TRL computes the loss, the reference model and the tokens. This module chooses the preferred and rejected answers.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from beliefbench.language.words import answer
 from beliefbench.teaching.reading import OPTIONS, Conversation
 
 BETA = 0.1
-"""How strongly the student is held to what it was before; TRL's default."""
+"""The strength of the pull towards the base model; TRL's default."""
 
 
 def pairs(conversations: Iterable[Conversation]) -> Iterator[dict[str, Any]]:
-    """Yield TRL's records: what was said, and the teacher's answer and another one, for each of the others.
+    """Yield TRL's records: the conversation, the teacher's answer, and one of the other answers, once for each of them.
 
     Raises
     ------
     UsageError
-        Where a teacher's answer is a distribution, or names no option.
+        If a teacher's answer is a distribution, or names no option.
 
     >>> from beliefbench.teaching.reading import TaughtTurn
     >>> said = ({"role": "user", "content": "Which?"}, {"role": "assistant", "content": answer("Flight", 1)})
@@ -36,7 +36,9 @@ def pairs(conversations: Iterable[Conversation]) -> Iterator[dict[str, Any]]:
     for conversation in conversations:
         for taught in conversation.taught:
             if len(taught.answers) > 1:
-                raise UsageError("--dpo takes one answer before the others; make the data with another teacher.")
+                raise UsageError(
+                    "--dpo needs one answer per question; make the data with --teacher bayesian or oracle."
+                )
             item = taught.answers[0].removeprefix("The best option is ").rpartition(" ")[0]
             every = [answer(item, option) for option in range(OPTIONS)]
             if taught.answers[0] not in every:
@@ -58,7 +60,7 @@ def preference_trainer(
     Raises
     ------
     UsageError
-        Where the model has no chat template.
+        If the model has no chat template.
     """
     if tokenizer.chat_template is None:
         raise UsageError("--dpo takes a model with a chat template; teach this one without --dpo.")

@@ -1,4 +1,4 @@
-"""What a person sees of a training: a bar, the loss, and what validation found."""
+"""The progress display of a training: a bar, the loss, and the validation results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
-    """Show a training while it runs; hold what it is to call after each step."""
+    """Show a training while it runs; yield the function to call after each step."""
     columns = (
         SpinnerColumn(),
         TextColumn("steps"),

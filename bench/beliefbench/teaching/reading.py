@@ -1,4 +1,5 @@
-"""Reading teaching data: one conversation a line, the authors' or ours (``beliefbench.teaching.records``)."""
+"""Reading teaching data: one conversation per line, in the authors' format or ours
+(``beliefbench.teaching.records``)."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from beliefbench.language.words import answer
 
 OPTIONS = 3
 ABOUT = ".about.json"
-"""What follows a data file's name in that of the file beside it, which says what it was made from."""
+"""The suffix of the file beside a data file that records how the data was made."""
 
 
 class _Said(BaseModel):
@@ -46,8 +47,8 @@ class _Line(BaseModel):
 
 @dataclass(frozen=True)
 class TaughtTurn:
-    """An assistant's message to learn from: ``at``, its place among the messages; ``answers``, what it could be, and
-    their probabilities ``probs``; for a hard answer, one and 1.
+    """An assistant's message to learn from: ``at``, its position among the messages; ``answers``, the possible answers,
+    and ``probs``, their probabilities. A hard answer is one answer with probability 1.
     """
 
     at: int
@@ -57,7 +58,7 @@ class TaughtTurn:
 
 @dataclass(frozen=True)
 class Conversation:
-    """What was said, and which messages are to be learnt from."""
+    """A conversation, and the messages to learn from."""
 
     messages: tuple[Message, ...]
     taught: tuple[TaughtTurn, ...]
@@ -69,13 +70,13 @@ def conversations(file: Path, every_turn: bool | None = None) -> Iterator[Conver
     Parameters
     ----------
     every_turn
-        Whether every answer is learnt from, or the last alone, as where a file holds every prefix of an interaction.
-        Where None, as the file was made (``--whole``); the last alone where nothing beside it says.
+        True: learn from every answer. False: learn from the last answer only, for files with every prefix of an
+        interaction. None: as the file was made (``--whole``); only the last answer if this is unknown.
 
     Raises
     ------
     UsageError
-        Where the file cannot be read or a line is not in the format, naming it.
+        If the file cannot be read or a line has another format; the error names the line.
     """
     every = is_whole(file) if every_turn is None else every_turn
     empty = True
@@ -97,12 +98,9 @@ def conversations(file: Path, every_turn: bool | None = None) -> Iterator[Conver
 
 
 def about(file: Path) -> dict[str, Any]:
-    """Return what the file beside a data file says that it was made from; nothing where there is none.
+    """Return the record beside a data file of how the data was made; empty if there is none.
 
-    Raises
-    ------
-    UsageError
-        Where it cannot be read.
+    Raises ------ UsageError If it cannot be read.
     """
     beside = file.with_name(file.name + ABOUT)
     try:
@@ -112,7 +110,8 @@ def about(file: Path) -> dict[str, Any]:
 
 
 def is_whole(file: Path) -> bool:
-    """Tell whether a data file was made with ``--whole``: an answer a round to learn from in each conversation."""
+    """Return True if a data file was made with ``--whole``: each conversation has an answer to learn from in each
+    round."""
     return bool(about(file).get("whole", False))
 
 

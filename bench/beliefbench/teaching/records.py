@@ -1,7 +1,8 @@
-"""Teaching data in the authors' format: one conversation a line, {"idx": ..., "messages": [...]} (paper, section 5).
+"""Teaching data in the authors' format: one conversation per line, {"idx": ..., "messages": [...]} (paper, section 5).
 
-Beside the authors' ``role`` and ``content``, an assistant's message may hold ``answer``, where the teacher's answer is
-another than what stands in the conversation, and ``probs``, the teacher's probabilities of the options.
+Besides the authors' ``role`` and ``content``, an assistant's message may have two more fields. ``answer`` is the
+teacher's answer, if it differs from ``content``, the text in the conversation. ``probs`` are the teacher's
+probabilities of the options.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ PROBABILITY_DIGITS = 6
 def records(course: TeachingTask, lesson: Lesson, whole: bool = False) -> Iterator[Record]:
     """Yield the records of a lesson, user by user.
 
-    One a round: the conversation up to it, and last the teacher's answer; or with ``whole`` one an interaction, with
-    the teacher's answer to every round. Then one for each quiz question at each stage.
+    There is one record per round: the conversation so far, with the teacher's answer at the end. With ``whole`` there
+    is one record per interaction, with the teacher's answer to every round. Then follows one record for each quiz
+    question at each stage.
     """
     item, rounds = course.domain.item, course.rounds
     for place, user in enumerate(lesson.users):
@@ -63,7 +65,7 @@ def write_records(
     whole: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Write all records of a course to a file that is not there yet, and beside it what it was made from.
+    """Write all records of a task to a new file, and a second file that records how the data was made.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ def write_records(
     Raises
     ------
     UsageError
-        Where the file is there already, or cannot be written.
+        If the file exists already, or cannot be written.
     """
     about = file.with_name(file.name + ABOUT)
     if file.exists() or about.exists():
@@ -111,7 +113,7 @@ def write_records(
 
 
 def asked(course: TeachingTask, lesson: Lesson, place: int, stage: int) -> Dialogue:
-    """Return what has been said before a stage, and its questions: the quiz, then the round's own."""
+    """Return the conversation before a stage, and its questions: the quiz, then the round's own."""
     state = Conversations(
         course.domain,
         PromptStyle(),

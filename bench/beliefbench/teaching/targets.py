@@ -1,8 +1,8 @@
-"""What a language model is to say at each of its turns, as tokens: the targets of teaching.
+"""The targets of teaching: the tokens that a language model learns to predict at each of its turns.
 
-The tokens of a taught answer, with what ends it, are each to be predicted. Where the answers that it could be part, the
-target is a distribution over the tokens with which they go on; a hard answer is one that is certain. After that place
-come the tokens of what stands in the conversation.
+Each token of a taught answer is a target, and so is the token that ends it. At the token at which the possible answers
+differ, the target is a distribution over their next tokens; a hard answer has one token with probability 1. The tokens
+after it are those of the answer in the conversation.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from beliefbench.language.dialogue import Message
 from beliefbench.teaching.reading import Conversation, TaughtTurn
 
 PROBES = ("A", "0")
-"""Two texts that share nothing: what two conversations that go on with them share does not depend on them."""
+"""Two texts with nothing in common: tokens shared by two conversations that continue with them do not depend on
+them."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A token to be predicted: its place ``at`` (1 or more), what may stand there, and how often."""
+    """A token to predict: its position ``at`` (1 or more), the possible tokens, and their probabilities."""
 
     at: int
     tokens: tuple[int, ...]
@@ -31,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True)
 class TokenizedConversation:
-    """A conversation as a model reads it, and what it is to say in it."""
+    """A conversation as tokens, and its targets."""
 
     tokens: tuple[int, ...]
     targets: tuple[Target, ...]
@@ -43,7 +44,7 @@ def tokenize_conversation(conversation: Conversation, speech: ChatFormat) -> Tok
     Raises
     ------
     BeliefBenchError
-        Where the model's chat template or tokenizer does not let the answers be told apart.
+        If the answers cannot be told apart in the tokens of the model's chat template or tokenizer.
     """
     messages = list(conversation.messages)
     whole = speech.encode([speech.render([*messages, {"role": "user", "content": PROBES[0]}])])[0]
@@ -53,8 +54,8 @@ def tokenize_conversation(conversation: Conversation, speech: ChatFormat) -> Tok
         starts = _start(messages[: taught.at], speech)
         if whole[: len(starts)] != starts:
             raise BeliefBenchError(
-                "the model's chat template writes earlier turns anew as a conversation goes on; "
-                "teach the last answer of each alone, with data made without --whole."
+                "the model's chat template rewrites earlier turns as a conversation grows; teach only the last "
+                "answer of each, with data made without --whole."
             )
         end = _end(messages, taught.at, len(starts), whole, speech)
         parting = _parting(messages, taught, whole, speech)
@@ -65,22 +66,22 @@ def tokenize_conversation(conversation: Conversation, speech: ChatFormat) -> Tok
 
 
 def _start(messages: Sequence[Message], speech: ChatFormat) -> list[int]:
-    """Return the tokens up to the next answer, whatever it is."""
+    """Return the tokens up to the next answer, which do not depend on the answer."""
     text = speech.render(list(messages))
     return common_prefix(speech.encode([text + probe for probe in PROBES]))
 
 
 def _end(messages: Sequence[Message], at: int, start: int, whole: list[int], speech: ChatFormat) -> int:
-    """Return the place after the answer and what ends it."""
+    """Return the position after the answer and its end token."""
     for end in range(start + 1, len(whole) + 1):
         if speech.is_over(whole[start:end]):
             return end
     content = messages[at]["content"]
-    raise BeliefBenchError(f"the model's chat template ends no answer: nothing that stops it follows '{content}'.")
+    raise BeliefBenchError(f"the model's chat template does not end answers: no end token follows '{content}'.")
 
 
 def _parting(messages: Sequence[Message], taught: TaughtTurn, whole: list[int], speech: ChatFormat) -> Target:
-    """Return the target at the first token in which the answers, said or possible, differ."""
+    """Return the target at the first token at which the possible answers and the answer in the conversation differ."""
     before = speech.render(list(messages[: taught.at]))
     said = messages[taught.at]["content"]
     others = [answer for answer in taught.answers if answer != said]
@@ -91,7 +92,7 @@ def _parting(messages: Sequence[Message], taught: TaughtTurn, whole: list[int], 
     tokens = tuple(coded[answer][at] for answer in taught.answers if len(coded[answer]) > at)
     if len(set(tokens)) < len(taught.answers) or whole[:at] != coded[said][:at]:
         raise BeliefBenchError(
-            f"the model's tokenizer does not part the answers {', '.join(map(repr, taught.answers))} at one token; "
+            f"the model's tokenizer does not separate the answers {', '.join(map(repr, taught.answers))} at one token; "
             "teach it hard answers: --teacher bayesian or oracle."
         )
     return Target(at, tokens, taught.probs)

@@ -1,4 +1,4 @@
-"""Hugging Face's Trainer with our targets: what a batch is, the loss, and what is told of a training as it runs."""
+"""Hugging Face's Trainer with our targets: batches, the loss, and progress reports."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from beliefbench.teaching.targets import TokenizedConversation
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training is: steps done of all, and the mean loss of the latest, in nats a token; what
-    validation found, where it was just made.
+    """The progress of a training: steps done and in all; the mean loss of the latest steps, in nats per token; and the
+    validation results, if there are new ones.
     """
 
     step: int
@@ -46,8 +46,9 @@ class TargetTrainer(Trainer):
 
 
 def collate(rows: Sequence[TokenizedConversation]) -> dict[str, torch.Tensor]:
-    """Return a batch: input_ids and attention_mask int[rows, tokens]; places int[rows, targets], that of the token
-    before each; target_tokens int[rows, targets, answers] and target_probs float of the same shape, 0 where empty.
+    """Return a batch: input_ids and attention_mask int[rows, tokens]; places int[rows, targets], the position of the
+    token before each target; target_tokens int[rows, targets, answers] and target_probs float of the same shape, padded
+    with 0.
 
     >>> from beliefbench.teaching.targets import Target
     >>> batch = collate([
@@ -82,7 +83,7 @@ def collate(rows: Sequence[TokenizedConversation]) -> dict[str, torch.Tensor]:
 
 
 class Rows(Dataset):
-    """Conversations by number, as the Trainer wants them."""
+    """Conversations by number, as the Trainer needs them."""
 
     def __init__(self, lines: Sequence[TokenizedConversation]) -> None:
         self.lines = lines
@@ -95,7 +96,7 @@ class Rows(Dataset):
 
 
 class ProgressCallback(TrainerCallback):
-    """Tells of each step, and validates where the state is kept; what was found stands in a file, a line each."""
+    """Reports each step, and validates when the state is saved; the validation results go to a file, one per line."""
 
     def __init__(
         self, file: Path, measure: Callable[[Any], dict[str, float]] | None, on_progress: Callable[[Progress], None]

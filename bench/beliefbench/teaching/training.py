@@ -1,8 +1,9 @@
-"""Teaching a language model what teaching data says, through Hugging Face's Trainer (paper, section 5).
+"""Training a language model on teaching data, through Hugging Face's Trainer (paper, section 5).
 
-A training is a folder (`beliefbench.teaching.folder`): ``teaching.json`` says what it is (base, data,
-settings), ``checkpoints/`` is what it goes on from after a stop, ``validation.jsonl`` how it went, and at the end the
-folder itself is the model, or a LoRA adapter on the base. One process, or as many as ``accelerate launch`` starts.
+A training has a folder (`beliefbench.teaching.folder`). ``teaching.json`` records its base, data and settings.
+``checkpoints/`` lets it continue after a stop. ``validation.jsonl`` has the validation results. At the end the folder
+is the model, or a LoRA adapter on the base. A training runs in one process, or in as many as ``accelerate launch``
+starts.
 """
 
 from __future__ import annotations
@@ -41,17 +42,17 @@ from beliefbench.teaching.validation import Validation
 CHECKPOINTS = "checkpoints"
 VALIDATIONS = "validation.jsonl"
 EVALUATIONS = 10
-"""How often a training is validated, and its state kept."""
+"""The number of validations and checkpoints of a training."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """How to teach; the defaults are the paper's (section 5).
 
-    ``lora``: the rank of an adapter, or 0 to train all weights; ``batch``: conversations a step, over all processes;
-    ``at_once``: those that a process holds in memory together; ``longest``: tokens of a conversation; ``dpo``: prefer
-    the teacher's answer to each other one (`beliefbench.teaching.preferences`), where a conversation counts once for
-    each.
+    ``lora``: the rank of an adapter, or 0 to train all weights; ``batch``: conversations per step, over all processes;
+    ``at_once``: conversations in memory at the same time, per process; ``longest``: the maximum number of tokens of a
+    conversation; ``dpo``: prefer the teacher's answer to each other answer (`beliefbench.teaching.preferences`); then a
+    conversation counts once for each other answer.
     """
 
     lora: int = 0
@@ -88,7 +89,7 @@ def teach(
     validation: Validation | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> bool:
-    """Teach a model, or go on where the same teaching was stopped; tell whether anything was left to do.
+    """Train a model, or continue the same training after a stop. Return True if anything was left to do.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def teach(
     Raises
     ------
     UsageError
-        Where ``base`` is no causal model, ``data`` is not in the format, or ``out`` holds anything else.
+        If ``base`` is not a causal model, ``data`` has another format, or ``out`` contains anything else.
     """
     about = {
         "base": base.digest(),
@@ -138,12 +139,13 @@ def teach(
         )
     trainer.remove_callback(PrinterCallback)
     main = PartialState().is_main_process
+    about["base_path"] = str(base.folder / base.gguf if base.gguf else base.folder)  # the same model may lie elsewhere
     with claimed(out, about) if main else nullcontext():
         latest = latest_checkpoint(out / CHECKPOINTS)
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)
         trainer.save_model(str(out))
         if main:
-            (out / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to trust
+            (out / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which is unsafe to load
             tokenizer.save_pretrained(out)
             made = {"finished": now(), "steps": trainer.state.global_step, "versions": installed_versions()}
             write_atomically(out / TEACHING, as_json(about | made))
@@ -152,16 +154,18 @@ def teach(
 
 
 def _student(base: Weights) -> tuple[Any, Any]:
-    """Return a base's tokenizer and its weights, in float32: the steps are too small for fewer digits."""
+    """Return a base's tokenizer and its weights in float32: the steps are too small for fewer digits."""
     if not base.gguf:
         try:
             config = AutoConfig.from_pretrained(base.folder, trust_remote_code=base.own_code)
         except Exception as error:
-            raise UsageError(f"'{base.folder}' is no model that transformers knows ({first_line(error)}).") from error
+            raise UsageError(
+                f"'{base.folder}' is not a model that transformers knows ({first_line(error)})."
+            ) from error
         kinds = config.architectures or []
         if not base.own_code and not set(kinds) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
             raise UsageError(
-                f"'{base.folder}' is no causal language model, but {' or '.join(kinds) or config.model_type}; "
+                f"'{base.folder}' is not a causal language model, but {' or '.join(kinds) or config.model_type}; "
                 "name one that writes text, such as a Llama or a Qwen."
             )
     tokenizer = read_tokenizer(base.folder, base.gguf, base.own_code)
@@ -169,7 +173,7 @@ def _student(base: Weights) -> tuple[Any, Any]:
 
 
 def _arguments(examples: int, out: Path, settings: Settings) -> dict[str, Any]:
-    """Return what any of the trainers is told, as for `transformers.TrainingArguments`."""
+    """Return the arguments of all trainers, as for `transformers.TrainingArguments`."""
     processes = PartialState().num_processes
     at_once = min(settings.at_once, settings.batch)
     if settings.batch % (at_once * processes):

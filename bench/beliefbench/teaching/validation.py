@@ -1,4 +1,4 @@
-"""How a student does while it is taught: agreement with the exact answer, and distance to it, beside what is taught."""
+"""Validation during training: agreement with the exact answer, and KL from it, on questions that are not taught."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ SETS = 5
 
 @dataclass(frozen=True)
 class Validation:
-    """Questions that are never taught, and what the exact assistant answers to them.
+    """Questions that are never taught, and the exact assistant's answers to them.
 
-    ``held_out`` tells whether their users are never taught either; else the same users meet other options.
+    ``held_out`` is True if their users are never taught either. Otherwise they are taught users with other options.
     """
 
     course: TeachingTask
@@ -39,15 +39,15 @@ class Validation:
 
     @classmethod
     def of(cls, data: Path, users: int) -> Validation:
-        """Return that of a data file which tells beside it what it was made from.
+        """Return the examination for a data file that has a record of how it was made.
 
         Raises
         ------
         UsageError
-            Where nothing is told.
+            If there is no such record.
         """
         if not data.is_file():
-            raise UsageError(f"'{data}' is no file; name a file of teaching data.")
+            raise UsageError(f"'{data}' is not a file; name a file of teaching data.")
         told = about(data)
         try:
             taught = told["users"]
@@ -62,14 +62,15 @@ class Validation:
             )
         except (KeyError, TypeError) as error:
             raise UsageError(
-                f"nothing beside '{data}' says which users it teaches, so that none are known to be new; "
-                "give --validate 0, or make the data with `beliefbench teach data`."
+                f"nothing beside '{data}' says which users it teaches, so no user is known to be new; give "
+                "--validate 0, or make the data with `beliefbench teach data`."
             ) from error
         lesson, held_out = validation_batch(course, users)
         return cls(course, lesson, held_out)
 
     def measure(self, model: Any, speech: ChatFormat) -> dict[str, float]:
-        """Return a model's agreement (a share) and kl_exact (nats an answer), means over all stages and questions."""
+        """Return a model's agreement (a share) and kl_exact (nats per answer), as means over all stages and
+        questions."""
         with _scorer(model, speech) as scorer:
             probs = self._probs(scorer)
         exact = np.asarray(self.lesson.probs)[:, :, :SETS]
@@ -78,7 +79,7 @@ class Validation:
         return {name: float(np.mean(values)) for name, values in found.items()}
 
     def _probs(self, scorer: SharedPrefixScorer | WholeTextScorer) -> np.ndarray:
-        """Return what a model answers, float64[users, stages, sets, 3]."""
+        """Return a model's answers, float64[users, stages, sets, 3]."""
         sentences = options_of(self.course.domain.item).sentences
         shape = (len(self.lesson.users), self.course.rounds + 1, SETS)
         probs = np.empty((*shape, len(sentences)))
@@ -94,9 +95,9 @@ class Validation:
 
 @contextmanager
 def _scorer(model: Any, speech: ChatFormat) -> Iterator[SharedPrefixScorer | WholeTextScorer]:
-    """Hold a scorer of a model that is being taught, and is as it was afterwards.
+    """Yield a scorer of a model in training; afterwards the model is in its previous state.
 
-    It computes in the weights' own type, without what a training wraps around a model's forward pass.
+    The scorer computes in the weights' own type, without the wrappers that a training puts around the forward pass.
     """
     model = model.get_base_model() if hasattr(model, "get_base_model") else model
     wrapped, own = model.__dict__.pop("forward", None), model.config._attn_implementation

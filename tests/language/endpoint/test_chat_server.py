@@ -44,7 +44,7 @@ def test_every_question_is_answered_once_whatever_goes_wrong(make, flights, serv
             )
             break
         except bb.BeliefBenchError as error:
-            assert "every answer that came is kept, and running the same again" in str(error)  # noqa: PT017
+            assert "all answers so far are stored, and running the same again" in str(error)  # noqa: PT017
     rows = done.rows().to_pandas()
     assert acts == {"answer", *wrong}
     assert len(rows) == 32 * (2 + 1 + 2)
@@ -99,7 +99,7 @@ def test_a_server_that_goes_away_is_waited_for(server, questions, chat_server):
     server.shutdown()
     server.server_close()
     with pytest.raises(
-        bb.BeliefBenchError, match=r"failed 4 times \(the connection broke\); every answer that came is kept"
+        bb.BeliefBenchError, match=r"failed 4 times \(the connection broke\); all answers so far are stored"
     ):
         asker.ask(questions(2))
 

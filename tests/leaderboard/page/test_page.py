@@ -165,10 +165,11 @@ def test_a_published_run_is_marked_as_verified_until_it_is_edited(tmp_path):
     assert '<span class="badge">verified</span>' not in to_html(read_leaderboard(tmp_path / "out"))
 
 
-def test_without_a_skill_model_and_with_few_users_the_page_says_so(tmp_path, simulate):
+def test_without_a_fit_there_are_no_columns_of_the_skill_model(tmp_path, simulate):
     simulate(tmp_path, "made-up", "one", users=2, rounds=1, sets=4)
     page = to_html(read_leaderboard(tmp_path))
-    assert "too few users" in page
+    assert "P(best), %" not in page
+    assert "R-hat" not in page
     assert "Who beats whom?" not in page
     assert 'id="overview"' not in page
 
@@ -218,3 +219,16 @@ def test_a_folder_that_cannot_be_written_is_named(call, tmp_path, simulate):
     status, _, err = call("leaderboard", "--results", "results", "--pictures", "file")
     assert status == 2
     assert "'file' cannot be written" in err
+
+
+def test_agents_on_some_domains_stand_apart_and_two_seeds_are_one_domain(tmp_path, make_run):
+    toys = {"name": "toys", "version": "1", "parameters": {}}
+    for number, (agent, seed) in enumerate([("both", 0), ("both", 1), ("some", 0)]):
+        make_run(tmp_path, agent, [[3, 8 - number], [5, 6]], seed=seed)
+    make_run(tmp_path, "both", [[3, 4], [5, 6]], domain={**toys, "name": "games"})
+    page = to_html(read_leaderboard(tmp_path))
+    overview = page[page.index('id="overview"') : page.index('id="domain-')]
+    apart = overview.index("ran on some of the domains only")
+    assert overview.index('">both</a>') < apart < overview.index('">some</a>')
+    assert "of 1 domain<" in overview
+    assert "of 2 domains" not in overview

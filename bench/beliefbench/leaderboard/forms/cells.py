@@ -17,7 +17,7 @@ from beliefbench.leaderboard.forms.columns import (
     percent,
 )
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE
-from beliefbench.leaderboard.row import UNVERIFIED, Row, split_verified
+from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, UNVERIFIED, Row, split_verified
 
 PRIVILEGED_MARK, VERIFIED_MARK = "*", " ✓"
 REFERENCE_HEADERS = ("model", "taught", "acc 1", "acc last")
@@ -40,7 +40,7 @@ def _count(number: int, what: str) -> str:
 
 
 def agent_of(row: Row) -> str:
-    """Return a row's agent, with a mark where it is told the truth."""
+    """Return a row's agent, with a mark if it is given the users' true preferences."""
     return row.fields["agent"] + PRIVILEGED_MARK * row.fields["privileged"]
 
 
@@ -123,32 +123,32 @@ def footnotes(group: list[Row]) -> list[str]:
     notes = [
         f"95%: interval of the accuracy after the last round, clustered by user. "
         f"agree: share of answers that are the exact answer's (rule: {group[0].fields['agreement_rule']}). "
-        "log score and KL exact in nats an answer, lower is better. ECE of few answers is mostly noise: that of the "
-        "exact answer, which is calibrated where users are as its model says, shows how much."
+        "log score and KL exact in nats an answer, lower is better. With few answers, ECE is mostly noise. The ECE of "
+        "the exact answer shows how large the noise is: if the users choose as its model says, it is calibrated."
     ]
     if diagnostic_columns(group):
         notes += [UPDATING_NOTE, SKILL_NOTE]
     if group[0].exact_answer:
         notes.append(f"The exact answer: {group[0].exact_answer}.")
     if any(row.fields["privileged"] for row in group):
-        notes.append(f"{PRIVILEGED_MARK} is told the truth about the users.")
+        notes.append(f"{PRIVILEGED_MARK} is given the users' true preferences.")
     if any(row.verified for row in group):
-        notes.append(
-            f"{VERIFIED_MARK.strip()} is published, and nothing of it was changed since (`beliefbench verify`)."
-        )
+        notes.append(f"{VERIFIED_MARK.strip()} is published, and its files are unchanged since (`beliefbench verify`).")
     if len(split_verified(group)) > 1:
-        notes.append(f"Ranks are among all rows, those that are {UNVERIFIED} too.")
+        notes.append(f"Ranks count all rows, also those that are {UNVERIFIED}.")
     if not all(row.fields["probabilistic"] for row in group) or diagnostic_columns(group):
-        notes.append(f"{NONE}: there is none, such as scores of probabilities where an agent only chooses.")
+        notes.append(f"{NONE}: not available, such as scores of probabilities for an agent that only chooses.")
     if any(one["coverage"] < 1 for row in group for one in row.rounds):
-        notes.append("An answer that cannot be used (coverage) counts as wrong, and as a third for each option.")
+        notes.append("An unusable answer (coverage below 100%) counts as wrong, with probability 1/3 for each option.")
     if any(row.fields["users"] < row.population for row in group):
-        notes.append("N of M users: a random sample, asked until the 95% interval was narrow enough.")
+        notes.append("N of M users: a random sample of the users was asked.")
+    if any(BOUNDED in (row.note or "") for row in group):
+        notes.append(BOUNDED_NOTE)
     if cost_headers(group):
         notes.append(
-            "tokens: read and written; a server counts the conversation with each question, a model on this machine "
-            "reads it once and does not count it. time: spent in answers, in all sittings."
+            "tokens: read and written. A server counts the conversation again for each question. A model on this "
+            "machine reads it once, and it is not counted. time: spent on answers, in all sessions."
         )
     if any(row.beliefs for row in group):
-        notes.append("Stated beliefs: usable answers to the questionnaire about the user; distance: total variation.")
+        notes.append("Stated beliefs: usable answers to the questionnaire about the user. distance: total variation.")
     return notes

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 from beliefbench.errors import UsageError
+from beliefbench.leaderboard.forms.compact import to_text
 from beliefbench.leaderboard.forms.latex import to_latex
 from beliefbench.leaderboard.forms.markdown import to_markdown
-from beliefbench.leaderboard.forms.terminal import to_text
+from beliefbench.leaderboard.forms.terminal import to_full_text
 from beliefbench.leaderboard.ranking import Leaderboard
 
 
@@ -30,7 +31,7 @@ def to_json(board: Leaderboard) -> str:
 
 
 FOR_PEOPLE: dict[str, Callable[..., str]] = {
-    "table": to_text,
+    "table": to_full_text,
     "md": to_markdown,
     "html": to_html,
     "latex": to_latex,
@@ -38,14 +39,25 @@ FOR_PEOPLE: dict[str, Callable[..., str]] = {
 FOR_PROGRAMS: dict[str, Callable[[Leaderboard], str]] = {"csv": to_csv, "json": to_json}
 
 
-def writer(form: str, reference: bool = False) -> Callable[[Leaderboard], str]:
-    """Return what writes a leaderboard in a form; ``reference``: with what others published on its domains beside it.
+def writer(form: str, reference: bool = False, full: bool = False) -> Callable[[Leaderboard], str]:
+    """Return the function that writes a leaderboard in a form.
+
+    Parameters
+    ----------
+    form
+        One of `FOR_PEOPLE` or `FOR_PROGRAMS`.
+    reference
+        Whether figures that others published on its domains stand beside it. The table is then the full one.
+    full
+        Whether the table holds all metrics. The other forms always do.
 
     Raises
     ------
     UsageError
-        Where published figures are asked for in a form that holds runs alone.
+        If published figures are asked for in a form that holds runs alone.
     """
+    if form == "table" and not (full or reference):
+        return to_text
     if form in FOR_PEOPLE:
         return partial(FOR_PEOPLE[form], reference=reference)
     if reference:

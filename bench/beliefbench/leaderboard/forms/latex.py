@@ -39,9 +39,9 @@ def _table(group: list[Row]) -> str:
         "exact answer; ECE (\\%) and KL(exact $\\Vert$ agent) (nats an answer) after the last round."
     )
     if any(row.fields["privileged"] for row in group):
-        caption += f" {PRIVILEGED_MARK}: is told the truth about the users."
+        caption += f" {PRIVILEGED_MARK}: is given the users' true preferences."
     if len(split_verified(group)) > 1:
-        caption += f" Above ``{UNVERIFIED}'': published, and nothing of it was changed since; ranks are among all rows."
+        caption += f" Above ``{UNVERIFIED}'': published, and its files are unchanged since; ranks count all rows."
     lines = []
     for heading, rows in split_verified(group):
         lines += [[f"{heading}:", *[""] * (len(headers) - 1)]] if heading else []

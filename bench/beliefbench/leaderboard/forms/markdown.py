@@ -50,8 +50,8 @@ def to_markdown(board: Leaderboard, reference: bool = False) -> str:
 def _literal(note: str) -> str:
     r"""Return a note whose first character begins no list of its own.
 
-    >>> print(_literal("* is told the truth about the users."))
-    \* is told the truth about the users.
+    >>> print(_literal("* is given the users' true preferences."))
+    \* is given the users' true preferences.
     """
     return f"\\{note}" if note[0] in "*-" else note
 

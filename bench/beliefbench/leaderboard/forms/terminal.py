@@ -1,11 +1,10 @@
-"""The leaderboard as tables for the terminal."""
+"""The whole leaderboard as tables for the terminal: every metric of every group. `forms.compact` has the short one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from io import StringIO
-from textwrap import wrap
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -35,8 +34,6 @@ from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import published
 from beliefbench.leaderboard.row import UNVERIFIED, Row, split_verified
 
-NOTE_WIDTH = 20  # so that a few rounds fit beside it
-
 
 def to_terminal(board: Leaderboard, console: Console, reference: bool = False) -> None:
     """Print the leaderboard: for each group of comparable rows, accuracy and then calibration by round.
@@ -56,7 +53,7 @@ def to_terminal(board: Leaderboard, console: Console, reference: bool = False) -
             )
 
 
-def to_text(board: Leaderboard, reference: bool = False) -> str:
+def to_full_text(board: Leaderboard, reference: bool = False) -> str:
     """Return what `to_terminal` prints on a page of 100 columns."""
     page = StringIO()
     to_terminal(board, Console(file=page, width=100), reference)
@@ -64,7 +61,7 @@ def to_text(board: Leaderboard, reference: bool = False) -> str:
 
 
 def _group(group: list[Row], width: int) -> RenderableType:
-    names = max(len(line) for row in group for line in (*_named(row)[1].splitlines(), UNVERIFIED))
+    names = max(len(name) for row in group for name in (_named(row)[1], UNVERIFIED))
     fitting = max(1, (width - names - 20) // 6)  # a stage takes 6 columns; rank, interval and edges 20
     stages = [f"{one['round']}" for one in group[0].rounds]
     parts: list[RenderableType] = [Text(f"\n{title_of(group)}", style="bold")]
@@ -85,7 +82,8 @@ def _group(group: list[Row], width: int) -> RenderableType:
     if cost_headers(group):
         counted = [row for row in group if row.tokens is not None]
         parts.append(_table(counted, "What all answers took", cost_headers(group), costs))
-    return Group(*parts, *[Text(note, style="dim") for note in footnotes(group)])
+    about = [f"{row.fields['agent']}: {row.note}" for row in group if row.note]
+    return Group(*parts, *[Text(note, style="dim") for note in (*about, *footnotes(group))])
 
 
 def _score(at: int, row: Row) -> str:
@@ -125,6 +123,5 @@ def _table(group: list[Row], title: str, headers: Sequence[str], cells: Callable
 
 
 def _named(row: Row) -> list[str]:
-    """Return the rank and the name of a row, its note on lines below."""
-    name = agent_of(row) + VERIFIED_MARK * row.verified
-    return [str(row.fields["rank"]), "\n  ".join([name, *wrap(row.note or "", NOTE_WIDTH)])]
+    """Return the rank and the name of a row."""
+    return [str(row.fields["rank"]), agent_of(row) + VERIFIED_MARK * row.verified]

@@ -49,7 +49,11 @@ class Section:
 
 
 def sections(group: list[Row]) -> list[Section]:
-    """Return the columns for rows that can be compared, after rank and agent."""
+    """Return the columns for rows that can be compared, after rank and agent.
+
+    Columns of the skill model are left out if it says nothing of any row.
+    """
+    fitted = any(row.skill is not None for row in group)
     last = group[0].final["round"]
     metrics = {name: definition(metric) for name, metric in METRICS.items()}
     updating = {name: definition(metric) for name, metric in UPDATING.items()}
@@ -100,21 +104,7 @@ def sections(group: list[Row]) -> list[Section]:
                     metrics["kl_exact"],
                     "low",
                 ),
-                Column(
-                    "P(best), %",
-                    _skill("best", percent),
-                    "How likely it is that no other agent here is better, of those that are not told the truth, by "
-                    "the skill model.",
-                    "",
-                    "high",
-                ),
-                Column(
-                    "fit",
-                    _fit,
-                    f"Whether the skill model's fit can be trusted for this agent: every R-hat below {RHAT}, every "
-                    f"effective sample size above {ESS}, no divergences, every Pareto k below {PARETO_K}. "
-                    f"Runs of fewer than {MIN_USERS} users are left out of the model.",
-                ),
+                *(_best_and_fit() if fitted else []),
             ],
         ),
         Section(
@@ -145,6 +135,33 @@ def sections(group: list[Row]) -> list[Section]:
             ],
             more=True,
         ),
+        *(_skill_sections() if fitted else []),
+        Section("Cost", _cost(group, metrics), more=True),
+    ]  # fmt: skip
+
+
+def _best_and_fit() -> list[Column]:
+    return [
+        Column(
+            "P(best), %",
+            _skill("best", percent),
+            "How likely it is that no other agent here is better, by the skill model. Agents that are given the true "
+            "preferences do not count.",
+            "",
+            "high",
+        ),
+        Column(
+            "fit",
+            _fit,
+            f"Whether the skill model's fit can be trusted for this agent: every R-hat below {RHAT}, every "
+            f"effective sample size above {ESS}, no divergences, every Pareto k below {PARETO_K}. "
+            f"Runs of fewer than {MIN_USERS} users are left out of the model.",
+        ),
+    ]
+
+
+def _skill_sections() -> list[Section]:
+    return [
         Section(
             "Learning",
             [
@@ -171,7 +188,6 @@ def sections(group: list[Row]) -> list[Section]:
             ],
             more=True,
         ),
-        Section("Cost", _cost(group, metrics), more=True),
     ]  # fmt: skip
 
 

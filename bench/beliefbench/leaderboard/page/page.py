@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from beliefbench.leaderboard.forms.cells import BELIEF_TABLES
+from beliefbench.leaderboard.overview import gap_closed, overview_of
 from beliefbench.leaderboard.page.columns import Column, rank, sections
 from beliefbench.leaderboard.page.pictures import PICTURES, exact_curve
 from beliefbench.leaderboard.page.samples import domains_of, samples_of
@@ -19,7 +20,7 @@ from beliefbench.leaderboard.page.styles import Styles, labels_of, number, perce
 from beliefbench.leaderboard.page.svg import inline_svg
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, published
-from beliefbench.leaderboard.row import Row, split_verified
+from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, Row, split_verified
 from beliefbench.publishing.evidence import command_of
 from beliefbench.skill.learning import Curve
 
@@ -117,6 +118,8 @@ class _Page:
             "exact": self.exact[place],
             "exact_answer": group[0].exact_answer,
             "privileged": any(row.fields["privileged"] for row in group),
+            "fitted": bool(known),
+            "bounded": BOUNDED_NOTE if any(BOUNDED in (row.note or "") for row in group) else "",
             "partial": any(row.fields["users"] < row.population for row in group),
             "verified": any(row.verified for row in group),
             "beats": [(label, skill.beats) for label, skill in known],
@@ -142,35 +145,34 @@ class _Page:
 
     def overview(self) -> dict[str, Any]:
         """Return the accuracy after the last round of all agents on all domains: of each the first run of its table."""
-        lines = []
-        for agent in self.agents:
-            rows = [next((row for row in group if row.fields["agent"] == agent), None) for group in self.groups]
-            ran = [row for row in rows if row is not None]
-            gaps = [row.diagnostics[-1]["gap_closed"] for row in ran]
-            known = [gap for gap in gaps if gap is not None]
-            lines.append(
-                {
-                    "agent": agent,
-                    "anchor": self.anchors[agent],
-                    "rows": rows,
-                    "mean": sum(known) / len(known) if known else None,
-                    "known": len(known),
-                    "privileged": any(row.fields["privileged"] for row in ran),
-                    "verified": all(row.verified for row in ran),
-                    "problems": [],  # they belong to a domain
-                }
-            )
-        # Means over unlike domains cannot be compared: who ran everywhere stands first.
-        lines.sort(
-            key=lambda line: (line["mean"] is None, line["known"] < len(self.groups), -(line["mean"] or 0.0)),
-        )
+        agents = overview_of(self.groups)
+        lines = [
+            {
+                "agent": one.agent,
+                "anchor": self.anchors[one.agent],
+                "rows": [next((row for row in group if row.folder in one.folders), None) for group in self.groups],
+                "mean": gap_closed(one),
+                "domains": one.domains,
+                "everywhere": one.everywhere,
+                "privileged": any(row.fields["privileged"] for row in one.rows),
+                "verified": all(row.verified for row in one.rows),
+                "problems": [],  # they belong to a domain
+            }
+            for one in agents
+        ]
+        blocks = []
+        for heading, some in split_verified(lines, itemgetter("verified")):
+            whole = [line for line in some if line["everywhere"]]
+            partial = [line for line in some if not line["everywhere"]]
+            blocks += [(heading, whole)] if whole or heading else []
+            blocks += [("ran on some of the domains only", partial)] if partial else []
         return {
             "domains": list(zip(self.titles, self.tabs, strict=True)),
             "exact": [curve[-1] for curve in self.exact],
             "privileged": any(line["privileged"] for line in lines),
             "verified": any(line["verified"] for line in lines),
-            "whole": all(line["known"] == len(self.groups) for line in lines),
-            "blocks": split_verified(lines, itemgetter("verified")),
+            "whole": all(line["everywhere"] for line in lines),
+            "blocks": blocks,
         }
 
     def agent(self, name: str) -> dict[str, Any]:

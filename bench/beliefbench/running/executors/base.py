@@ -1,4 +1,5 @@
-"""The executor contract: somewhere to ask agents. Where it is changes no row."""
+"""The executor contract: an executor asks agents, in this process or elsewhere. The rows do not depend on the
+executor."""
 
 from __future__ import annotations
 
@@ -12,16 +13,16 @@ Name = Literal["local", "ray"]
 
 
 class ExecutorError(BeliefBenchError):
-    """There is nowhere to ask agents: whatever else was to be asked there cannot be asked either."""
+    """The executor cannot be used: no other job can run on it either."""
 
 
 class Executor(Protocol):
-    """Somewhere to ask agents."""
+    """The executor contract."""
 
     name: Name
 
     def check(self, job: Job) -> None:
-        """Raise `UsageError` where a job cannot be done there; starts nothing."""
+        """Raise `UsageError` if this executor cannot do a job. Starts nothing."""
         ...
 
     def slots(self) -> int:

@@ -1,8 +1,8 @@
-"""The executor ``ray``: workers of a Ray cluster ask shards, and this process alone writes down what they answer.
+"""The executor ``ray``: workers of a Ray cluster ask shards, and only this process writes the answers.
 
-A worker is sent names and arrays, never an agent, a domain or a state: it loads the domain and the agent by their
-SPECs, keeps them from shard to shard, and replays what was answered before. A worker that dies takes nothing with it
-but the stage it was at, and answers that were still under way: these are asked again.
+A worker receives names and arrays, never an agent, a domain or a state. It loads the domain and the agent by their
+SPECs, keeps them from shard to shard, and replays earlier answers. If a worker dies, only its current stage is lost,
+and answers that were on their way; they are asked again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from beliefbench.folders import data_folder
 from beliefbench.plugins import sources
 from beliefbench.plugins.names import load_agent, load_suite
 from beliefbench.protocol.protocol import Protocol
-from beliefbench.protocol.stopping import UntilWidth
+from beliefbench.protocol.stopping import StoppingRule
 from beliefbench.running.answering import Answers, Job, Shard, ask, run_identity
 from beliefbench.running.executors.base import ExecutorError, Name
 from beliefbench.running.executors.ray_session import CPUS, GPUS, check_address, join, setting
@@ -42,7 +42,7 @@ class JobOrder:
     domain_name: str
     agent: str
     protocol: Protocol
-    stopping: UntilWidth | None
+    stopping: StoppingRule | None
     identity: str
     plugins: tuple[str, ...]
     data: str
@@ -50,7 +50,7 @@ class JobOrder:
 
     @classmethod
     def of(cls, job: Job) -> JobOrder:
-        """Return the order for a job, or raise `UsageError` where it has no SPECs."""
+        """Return the order for a job, or raise `UsageError` if it has no SPECs."""
         domain, agent = _specs(job)
         return cls(
             domain=domain,
@@ -65,7 +65,7 @@ class JobOrder:
         )
 
     def load(self) -> Job:
-        """Load the job here, and see that it is the same as where it was ordered."""
+        """Load the job here, and check that it is the same as in the process that ordered it."""
         with suppress(OSError):  # a folder that is not on this machine matters only to a SPEC that is a path below it
             os.chdir(self.folder)
         os.environ["BELIEFBENCH_DATA"] = self.data
@@ -77,15 +77,15 @@ class JobOrder:
         for part in ("domain", "agent"):
             if other := [key for key in wanted[part] if wanted[part][key] != found[part].get(key)]:
                 raise BeliefBenchError(
-                    f"{part} '{wanted[part]['name']}' is another than where the run was started (its "
+                    f"{part} '{wanted[part]['name']}' differs from the one that started the run (its "
                     f"{', '.join(other)}: {_short(found[part].get(other[0]))}, not {_short(wanted[part][other[0]])}); "
-                    "install the same versions, files and weights on both, or say in the SPEC what is to be used."
+                    "install the same versions, files and weights on both, or name in the SPEC what to use."
                 )
         return job
 
 
 class Worker:
-    """A process of the cluster; it keeps the domain and the agent that it loaded last."""
+    """A process of the cluster. It keeps the domain and the agent that it loaded last."""
 
     def __init__(self) -> None:
         self.order: JobOrder | None = None
@@ -98,7 +98,7 @@ class Worker:
                 self.order = self.job = None  # before it loads: two models may not fit the memory
                 self.order, self.job = order, _loaded(order)
             yield from ask(self.job, shard)
-        except BeliefBenchError as error:  # of a class of ours, since anybody's own may not survive the journey
+        except BeliefBenchError as error:  # our own class, since a plugin's class may not be picklable
             kind = UsageError if isinstance(error, UsageError) else BeliefBenchError
             raise kind(str(error)) from error
 
@@ -112,7 +112,7 @@ def _loaded(order: JobOrder) -> Job:
 
 @dataclass
 class PendingShard:
-    """A shard that a worker is asking, and how many workers died over the stage it is at."""
+    """A shard that a worker is asking, and the number of workers that died at its current stage."""
 
     shard: Shard
     worker: Any
@@ -120,8 +120,8 @@ class PendingShard:
 
 
 class RayExecutor:
-    """A Ray cluster: the one that ``RAY_ADDRESS`` names or Ray finds, else one of this machine, started and stopped
-    here. Connected when first needed.
+    """A Ray cluster: the one that ``RAY_ADDRESS`` names or that Ray finds; otherwise one on this machine, started and
+    stopped here. It is connected on first use.
     """
 
     name: Name = "ray"
@@ -134,11 +134,11 @@ class RayExecutor:
         self.idle: list[Any] = []
 
     def check(self, job: Job) -> None:
-        """Raise `UsageError` where a job has no SPECs."""
+        """Raise `UsageError` if a job has no SPECs."""
         _specs(job)
 
     def slots(self) -> int:
-        """Return how many workers the cluster has room for, or raise `ExecutorError` where it has none."""
+        """Return the number of workers that fit into the cluster, or raise `ExecutorError` if none fits."""
         self._connect()
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if self.gpus is None:
@@ -155,12 +155,12 @@ class RayExecutor:
         return slots
 
     def ask(self, job: Job, shards: Iterable[Shard]) -> Iterator[tuple[Shard, Answers]]:
-        """Ask shards, as many at a time as there are slots; shards of workers that die are asked again.
+        """Ask shards, one per slot at a time. If a worker dies, its shard is asked again.
 
         Raises
         ------
         BeliefBenchError
-            Where the agent breaks, a worker cannot load it, or workers die over one stage of a shard again and again.
+            If the agent breaks, a worker cannot load it, or workers die repeatedly at the same stage of a shard.
         """
         order, slots = ray.put(JobOrder.of(job)), self.slots()
         waiting = deque((shard, 0) for shard in shards)
@@ -194,7 +194,7 @@ class RayExecutor:
                 ray.kill(pending.worker)
 
     def close(self) -> None:
-        """End the workers, and the cluster where it was started here."""
+        """End the workers, and the cluster if it was started here."""
         if self.connected_here:
             ray.shutdown()
             return
@@ -208,7 +208,7 @@ class RayExecutor:
         if not (self.connected or ray.is_initialized()):
             self.connected_here = True  # from now on: what an interrupt leaves half started is stopped too
             join()
-        driver._worker_logs_enabled = False  # it prints the deaths of workers on standard output, whatever it is told
+        driver._worker_logs_enabled = False  # it prints the deaths of workers on standard output
         self.connected = True
 
 
@@ -242,5 +242,5 @@ def _worker_deaths(job: Job, shard: Shard, error: Exception) -> BeliefBenchError
     return BeliefBenchError(
         f"{MAX_WORKER_DEATHS} Ray workers died one after the other while agent '{job.agent.name}' was asked on "
         f"{job.domain.name} about {len(shard.users)} users, number {shard.users[0]} the first ({in_short(error)}); "
-        "what was answered before stays."
+        "earlier answers are kept."
     )

@@ -1,4 +1,4 @@
-"""Joining a Ray cluster, or starting one on this machine: soon, quietly, and with an error of one sentence."""
+"""Joining a Ray cluster, or starting one on this machine, with errors of one sentence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def join() -> None:
     Raises
     ------
     ExecutorError
-        Where that cannot be done.
+        If there is no cluster to join and none can be started.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     logging.getLogger("ray").setLevel(logging.CRITICAL)
@@ -42,7 +42,7 @@ def join() -> None:
 
 
 def check_address() -> None:
-    """Raise `UsageError` where ``RAY_ADDRESS`` is of a kind that cannot be used."""
+    """Raise `UsageError` if ``RAY_ADDRESS`` is of a kind that cannot be used."""
     if "://" in (given := os.environ.get("RAY_ADDRESS", "")):
         raise UsageError(
             f"RAY_ADDRESS '{given}' is for Ray Client, which cannot stream answers; give HOST:PORT of the cluster, on "
@@ -51,7 +51,7 @@ def check_address() -> None:
 
 
 def setting(variable: str) -> float | None:
-    """Return a number of processors for each worker, or None where nothing is said."""
+    """Return the number of processors for each worker, or None if it is not set."""
     given = os.environ.get(variable)
     if not given:
         return None
@@ -67,7 +67,7 @@ def setting(variable: str) -> float | None:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep off the terminal what is written to standard error, by native code too, which heeds no level of logging."""
+    """Hide standard error, including the output of native code, which ignores logging levels."""
     terminal = os.dup(2)
     with open(os.devnull, "w") as nowhere, warnings.catch_warnings():
         # JAX warns of any fork; each of Ray's is followed by an exec at once.
@@ -81,7 +81,7 @@ def _silence() -> Iterator[None]:
 
 
 def _reachable() -> str | None:
-    """Return where there is a cluster, HOST:PORT, or None for nowhere; `ExecutorError` where it does not answer."""
+    """Return the address of a cluster, HOST:PORT, or None if there is none; `ExecutorError` if it does not answer."""
     given = os.environ.get("RAY_ADDRESS")
     find: Any = services.canonicalize_bootstrap_address
     try:
@@ -93,14 +93,14 @@ def _reachable() -> str | None:
     except (OSError, ValueError) as error:
         where, mend = f"at '{given}' (RAY_ADDRESS)", "start it, or name another, HOST:PORT"
         if not given:
-            where, mend = "that `ray start` left a note of", "`ray stop` takes the note away"
+            where, mend = "that `ray start` recorded", "`ray stop` removes the record"
         raise ExecutorError(f"the Ray cluster {where} cannot be reached ({first_line(error)}); {mend}.") from error
     return address
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` in the end where Ray swallowed it, as it does at some moments of its start."""
+    """Raise `KeyboardInterrupt` at the end if Ray swallowed it, as it sometimes does while it starts."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Executors by name; this module alone knows them all."""
+"""Executors by name. Only this module knows all of them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from beliefbench.running.executors.local import LocalExecutor
 
 @contextmanager
 def open_executor(name: str) -> Iterator[Executor]:
-    """Open an executor by its name, and close it in the end.
+    """Open an executor by its name, and close it at the end.
 
     Raises
     ------
     UsageError
-        Where there is none of that name, or it is set up wrongly.
+        If there is no such executor, or its settings are wrong.
     ExecutorError
-        Where it needs what is not installed.
+        If a package that it needs is not installed.
 
     >>> with open_executor("local") as executor:
     ...     executor.slots()

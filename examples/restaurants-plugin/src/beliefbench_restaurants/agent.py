@@ -1,4 +1,4 @@
-"""The waiter who knows the regulars: recommends what was taken most often so far."""
+"""A baseline that learns a little: it recommends the cuisine that was chosen most often so far."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Regular:
         self.feature, self.column = model, known.index(model)
 
     def identity(self) -> Mapping[str, Any]:
-        """Return what the answers depend on beside name and version, so that runs are told apart."""
+        """Return everything that the answers depend on besides name and version; it is part of a run's key."""
         return {"feature": self.feature, "smoothing": 1}
 
     def begin(self, brief: Brief, keys: Any, truth: None = None) -> History:
-        """Return the state of users, one a key, who have seen nothing."""
+        """Return the state of users before the first round; there is one key per user."""
         return History.begin(len(brief.features), keys)
 
     def predict(self, state: History, options: np.ndarray) -> Prediction:
-        """Answer float[users, sets, 3, features]; what is known of a user is float[users, rounds] values chosen."""
+        """Answer float[users, sets, 3, features]; the state is the chosen values so far, float[users, rounds]."""
         taken = np.take_along_axis(state.options[..., self.column], state.chosen[..., None], axis=-1)[..., 0]
         same = np.isclose(options[..., self.column, None], taken[:, None, None, :])  # bool[users, sets, 3, rounds]
         counts = 1.0 + same.sum(axis=-1)

@@ -1,4 +1,4 @@
-"""Restaurants: a diner has a favourite cuisine, minds price and distance more or less, and is not always consistent."""
+"""Restaurants: a diner has a favourite cuisine, weighs price and distance, and is not always consistent."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ SHARPNESS = 2.0  # of a choice: 0 is at random, large is always the best
 
 
 def model(options, choices=None):
-    """5 favourites x 3 degrees of minding the price x 3 of minding the distance: 45 diners, all equally likely."""
+    """5 favourite cuisines x 3 weights of the price x 3 weights of the distance: 45 diners, all equally likely."""
     favourite = numpyro.sample("favourite", dist.DiscreteUniform(0, len(CUISINES) - 1))
     minds = numpyro.sample("minds", dist.Categorical(probs=jnp.full((2, 3), 1 / 3)))  # price, distance: 0, 1 or 2 each
     liked = jnp.round(4 * options[..., 0]) == favourite
@@ -28,7 +28,7 @@ def model(options, choices=None):
 
 
 def pymc_model(options, choices):
-    """The same model, written anew: what `beliefbench check` compares with."""
+    """The same model, written independently in PyMC. `beliefbench check` compares the two."""
     import pymc as pm
 
     with pm.Model() as built:

@@ -1,0 +1,192 @@
+"""The leaderboard on one screen: one table of at most 25 lines. The other tables are in `forms.terminal`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from io import StringIO
+from textwrap import wrap
+from typing import NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beliefbench.leaderboard.forms.cells import PRIVILEGED_MARK, VERIFIED_MARK, agent_of, title_of
+from beliefbench.leaderboard.forms.columns import NONE, number, percent
+from beliefbench.leaderboard.overview import AgentOverview, overview_of
+from beliefbench.leaderboard.ranking import Leaderboard
+from beliefbench.leaderboard.row import Row, split_verified
+
+LINES, WIDTH = 25, 80
+NAME = 26  # a longer name is cut
+ROUND = 5  # the columns that the accuracy after a round takes, with the space before it
+OTHERS = 24  # those of rank, interval, ECE and KL
+
+
+class Line(NamedTuple):
+    """A line of the table; only a heading has no cells."""
+
+    rank: str
+    agent: str
+    cells: Sequence[str] = ()
+
+
+def to_compact(board: Leaderboard, console: Console) -> None:
+    """Print one table: rank, agent, accuracy by round with its interval, ECE and KL.
+
+    For one domain, it is that of the runs with the most answers. For several, it holds means over the domains, and
+    ranks the agents that ran on all of them. It has 25 lines of 80 columns at most.
+    """
+    groups = _largest(board.groups())
+    if not groups:
+        return
+    width = min(WIDTH, console.width)
+    hidden = len(board.groups()) - len(groups)
+    shown = _of_one(groups[0], width, hidden) if len(groups) == 1 else _of_all(groups, width, hidden)
+    console.print(shown, width=width)
+
+
+def to_text(board: Leaderboard) -> str:
+    """Return what `to_compact` prints."""
+    page = StringIO()
+    to_compact(board, Console(file=page, width=WIDTH))
+    return page.getvalue()
+
+
+def _largest(groups: Sequence[list[Row]]) -> list[list[Row]]:
+    """Return the group of each domain that asked for the most answers."""
+    largest: dict[str, list[Row]] = {}
+    for group in groups:
+        known = largest.setdefault(group[0].fields["domain"], group)
+        if (_answers(group), len(group)) > (_answers(known), len(known)):
+            largest[group[0].fields["domain"]] = group
+    return list(largest.values())
+
+
+def _answers(group: list[Row]) -> int:
+    return int(group[0].population * group[0].fields["heldout"] * len(group[0].rounds))
+
+
+def _of_one(group: list[Row], width: int, hidden: int) -> RenderableType:
+    stages = _fitting(len(group[0].rounds) - 1, [_name(row) for row in group], width)
+    lines: list[Line] = []
+    for heading, rows in split_verified(group):
+        lines += [Line("", heading)] if heading else []
+        lines += [_line(row, stages) for row in rows]
+    last = str(group[0].final["round"])
+    about = wrap(f"The exact answer: {group[0].exact_answer}.", width) if group[0].exact_answer else []
+    about += [f"{row.fields['agent']}: {row.note}" for row in group if row.note]
+    notes = [
+        f"Columns 0 to {last}: accuracy (%) after that round. 95%: its interval after round {last}.",
+        f"ECE (%) and KL(exact || agent) (nats) after round {last}: lower is better.",
+        *_marks(group, hidden),
+    ]
+    return _screen(title_of(group), [*map(str, stages), last], lines, about, notes, width)
+
+
+def _line(row: Row, stages: Sequence[int]) -> Line:
+    final = row.final
+    accuracies = [_percent(row.rounds[stage]["accuracy"]) for stage in stages]
+    interval = _interval(final["accuracy_lo"], final["accuracy_hi"])
+    scores = (_percent(final["ece"]), number(final["kl_exact"], 2))
+    return Line(str(row.fields["rank"]), _name(row), (*accuracies, _percent(final["accuracy"]), interval, *scores))
+
+
+def _of_all(groups: Sequence[list[Row]], width: int, hidden: int) -> RenderableType:
+    agents = overview_of(groups)
+    rounds = {len(group[0].rounds) - 1 for group in groups}
+    last = str(max(rounds)) if len(rounds) == 1 else "last"
+    stages = _fitting(
+        min(rounds) if len(rounds) == 1 else min(1, min(rounds)), [one.agent + VERIFIED_MARK for one in agents], width
+    )
+    finals = [_final(one) for one in agents if one.everywhere]
+    lines: list[Line] = []
+    for one in sorted(agents, key=lambda one: (not one.everywhere, -_final(one), one.agent)):
+        if not one.everywhere and all(line.cells for line in lines):
+            lines.append(Line("", "on some domains only"))
+        rank = str(1 + sum(other > _final(one) for other in finals)) if one.everywhere else NONE
+        lines.append(_mean_line(rank, one, stages))
+    notes = [
+        f"Columns 0 to {last}: accuracy (%) after that round. 95%: interval of the last one.",
+        "ECE (%) and KL(exact || agent) (nats) after the last round: lower is better.",
+        *_marks([row for one in agents for row in one.rows], hidden),
+    ]
+    title = f"Means over {len(groups)} domains, each of the same weight"
+    return _screen(title, [*map(str, stages), last], lines, [], notes, width)
+
+
+def _mean_line(rank: str, agent: AgentOverview, stages: Sequence[int]) -> Line:
+    # Users are drawn for each domain anew, so that the errors of the domains' means are independent.
+    half = math.hypot(*[(row.final["accuracy_hi"] - row.final["accuracy_lo"]) / 2 for row in agent.rows])
+    half, final = half / len(agent.rows), _final(agent)
+    accuracies = [_percent(agent.mean(lambda row, at=at: row.rounds[at]["accuracy"])) for at in stages]  # type: ignore[misc]
+    interval = _interval(max(0.0, final - half), min(1.0, final + half))
+    ece, kl = (agent.mean(lambda row, of=of: row.final[of]) for of in ("ece", "kl_exact"))  # type: ignore[misc]
+    verified = all(row.verified for row in agent.rows)
+    name = agent.agent + PRIVILEGED_MARK * agent.rows[0].fields["privileged"] + VERIFIED_MARK * verified
+    return Line(rank, name, (*accuracies, _percent(final), interval, _percent(ece), number(kl, 2)))
+
+
+def _final(agent: AgentOverview) -> float:
+    """Return the mean accuracy after the last round; equal ones are equal to the bit."""
+    return round(agent.mean(lambda row: row.final["accuracy"]) or 0.0, 9)
+
+
+def _fitting(last: int, names: Sequence[str], width: int) -> list[int]:
+    """Return the stages before the last one whose accuracies fit: all, or the first one and the latest.
+
+    >>> _fitting(5, ["bayesian"], 80), _fitting(9, ["bayesian"], 60)
+    ([0, 1, 2, 3, 4], [0, 6, 7, 8])
+    """
+    fitting = max(1, (width - OTHERS - min(NAME, max(map(len, names)))) // ROUND) - 1
+    stages = list(range(last))
+    return stages if len(stages) <= fitting else [0, *stages[last - fitting + 1 :]][:fitting]
+
+
+def _name(row: Row) -> str:
+    return agent_of(row) + VERIFIED_MARK * row.verified
+
+
+def _percent(value: float | None) -> str:
+    """Return a share in percent, in four characters at most."""
+    text = percent(value)
+    return "100" if text == "100.0" else text
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{_percent(low)}-{_percent(high)}"
+
+
+def _marks(rows: Sequence[Row], hidden: int) -> list[str]:
+    """Return what the marks of rows mean, and where to see more."""
+    marks = []
+    if any(row.fields["privileged"] for row in rows):
+        marks.append(f"{PRIVILEGED_MARK} is given the users' true preferences.")
+    if any(row.verified for row in rows):
+        marks.append(f"{VERIFIED_MARK.strip()} is published and unchanged since.")
+    more = "--full shows all metrics"
+    if hidden:
+        more += f", and {hidden} more {'group' if hidden == 1 else 'groups'} of other users, sets or seeds"
+    return [*([" ".join(marks)] if marks else []), f"{more}."]
+
+
+def _screen(
+    title: str, stages: Sequence[str], lines: Sequence[Line], about: Sequence[str], notes: Sequence[str], width: int
+) -> RenderableType:
+    """Return the table, what is ``about`` single agents as far as there is room, and the notes below it."""
+    room = LINES - 4 - len(notes)  # a blank line, the title, the header and its rule
+    if len(lines) > room:
+        left_out = sum(bool(line.cells) for line in lines[room - 1 :])
+        lines = [*lines[: room - 1], Line("", f"and {left_out} more: --full")]
+    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    table.add_column("#", justify="right", min_width=2)
+    table.add_column("agent", no_wrap=True, overflow="ellipsis", max_width=NAME)
+    for header in (*stages, "95%", "ECE", "KL"):
+        table.add_column(header, justify="right", no_wrap=True, min_width=ROUND - 1)
+    for line in lines:
+        table.add_row(line.rank, Text(line.agent, style="" if line.cells else "italic"), *line.cells)
+    below = [*about[: max(0, room - len(lines))], *notes]
+    parts = [Text(note, style="dim", no_wrap=True, overflow="ellipsis") for note in below]
+    return Group("", Text(title, style="bold", no_wrap=True, overflow="ellipsis"), table, *parts)
