@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from beliefbench.language import words
 from beliefbench.students.reader import teaching
-from beliefbench.students.reader.conversations import IGNORED, chat_of, places_of
+from beliefbench.students.reader.conversations import IGNORED, places_of
 from beliefbench.students.reader.curriculum import Curriculum, Lessons
 from beliefbench.students.reader.heads import lesson_of
 from beliefbench.students.reader.teaching import Settings, new_reader, teach_reader
@@ -76,7 +76,10 @@ def test_the_option_that_the_user_prefers_is_repeated(tokenizer):
         chat = [
             {"role": "user", "content": words.opening("Flight", "Hello.") + question},
             {"role": "assistant", "content": words.answer("Flight", recommended)},
-            {"role": "user", "content": words.opening("Flight", words.feedback("Flight", recommended, chosen)) + question},
+            {
+                "role": "user",
+                "content": words.opening("Flight", words.feedback("Flight", recommended, chosen)) + question,
+            },
         ]
         written = tokenizer.apply_chat_template(chat, tokenize=False)
         assert f"<chosen>{text}<end>{words.feedback('Flight', recommended, chosen)}" in written
@@ -100,7 +103,8 @@ def test_places_are_where_the_text_says(tokenizer, curriculum):
         assert (np.diff(ends) > 0).all()
         assert all(text[end + 1] in ("\n", "▁\n", "<assistant>") for end in ends)
         sums = [
-            (one.believed[stage] @ (one.domain.expand(one.options[stage, option]) - one.domain.mean)) / one.domain.spread
+            (one.believed[stage] @ (one.domain.expand(one.options[stage, option]) - one.domain.mean))
+            / one.domain.spread
             for stage in range(3)
             for option in range(3)
         ]
@@ -144,7 +148,7 @@ from pathlib import Path
 from beliefbench.students.reader import curriculum, examination, teaching
 teaching.SHAPE |= {SMALL}
 examination.EACH, examination.LINES = 1, (2,)
-curriculum.Curriculum.tokenizer.__defaults__ = (20, 700, True)
+curriculum.Curriculum.tokenizer.__defaults__ = (20, 700)
 teaching.teach_reader(teaching.Settings(interactions=4 * 16), Path(sys.argv[1]), lambda said: print(said.step, flush=True))
 """
     whole = tmp_path / "whole"

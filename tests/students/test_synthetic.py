@@ -74,7 +74,11 @@ def test_lexicographic_users_let_the_first_difference_decide():
     for weights in table:
         first, second = np.argsort(-abs(weights))
         wanted = sorted(
-            range(len(options)), key=lambda at: (np.sign(weights[first]) * options[at, first], np.sign(weights[second]) * options[at, second])
+            range(len(options)),
+            key=lambda at: (
+                np.sign(weights[first]) * options[at, first],
+                np.sign(weights[second]) * options[at, second],
+            ),
         )
         assert (np.diff((options @ weights)[wanted]) > 0).all()
 
@@ -105,10 +109,14 @@ def kept_out() -> set[str]:
     shown = {feature.show(value) for domain in domains for feature in domain.features for value in feature.grid}
     phrases |= {re.sub(r"[\d:$.,]+|\b(AM|PM)\b", "", text).strip() for text in shown}
     for domain in load_suite("webshop"):
-        own = [feature for feature in domain.features if feature.name == "product" or feature.name.startswith("option_")]
+        own = [
+            feature for feature in domain.features if feature.name == "product" or feature.name.startswith("option_")
+        ]
         phrases |= {feature.label for feature in domain.features}
         values = {feature.show(value) for feature in own for value in feature.grid}
-        phrases |= values | {unit for value in values if len(unit := re.sub(r"[\d ]+", "", value)) > 1 and unit != value}
+        phrases |= values | {
+            unit for value in values if len(unit := re.sub(r"[\d ]+", "", value)) > 1 and unit != value
+        }
     common = {"yes", "no", "0 hr", "hr", "min", "hr  min", "", "0"}
     return {one.lower() for one in phrases} - common
 
@@ -117,7 +125,9 @@ def test_nothing_that_transfer_is_measured_on_is_taught():
     """No label, unit, value or title of hotels, web shopping or another count of flights' features, as a whole phrase."""
     phrases = kept_out()
     assert {"distance to downtown", "fully refundable", "navy", "layover duration"} <= phrases
-    found = re.compile(r"(?<![a-z])(" + "|".join(map(re.escape, sorted(phrases, key=len, reverse=True))) + r")(?![a-z])")
+    found = re.compile(
+        r"(?<![a-z])(" + "|".join(map(re.escape, sorted(phrases, key=len, reverse=True))) + r")(?![a-z])"
+    )
     words = [*lexicon.ITEMS, *lexicon.PURPOSES, *lexicon.QUANTITIES, *lexicon.TIMES, *lexicon.DURATIONS, *lexicon.COSTS]
     words += [*lexicon.UNITS, *lexicon.ORDINALS, *lexicon.KINDS, *lexicon.CATEGORIES, *lexicon.ATTRIBUTES]
     words += [value for scale in lexicon.SCALES for value in scale]

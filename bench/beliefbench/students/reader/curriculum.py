@@ -71,7 +71,7 @@ class Curriculum:
     def _draw(self, rng: np.random.Generator, rounds: int, least: int, most: int) -> Interaction:
         return Interaction.draw(SyntheticDomain.draw(rng, least, most), rng, rounds, self.teacher)
 
-    def tokenizer(self, domains: int = 2_000, pieces: int = 3_000, restate: bool = True) -> Any:
+    def tokenizer(self, domains: int = 2_000, pieces: int = 3_000) -> Any:
         """Return the tokenizer that is learnt from the texts of some domains."""
 
         def texts() -> Any:
@@ -80,7 +80,7 @@ class Curriculum:
                 one = Interaction.draw(SyntheticDomain.draw(rng), rng, 1)
                 yield "\n".join(message["content"] for message in chat_of(one))
 
-        return tokenizer_of(texts(), pieces, restate)
+        return tokenizer_of(texts(), pieces)
 
 
 class Lessons(Dataset):

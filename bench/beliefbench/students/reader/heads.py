@@ -82,13 +82,18 @@ class Reader(nn.Module):
         """Return the mean loss of some lessons, and its parts."""
         losses = [self.losses(lesson) for lesson in lessons]
         parts = {name: torch.stack([one[name] for one in losses]).mean() for name in losses[0]}
-        return {"loss": torch.stack(list(parts.values())).sum(), **{name: part.detach() for name, part in parts.items()}}
+        return {
+            "loss": torch.stack(list(parts.values())).sum(),
+            **{name: part.detach() for name, part in parts.items()},
+        }
 
     def losses(self, lesson: Lesson) -> dict[str, torch.Tensor]:
         """Return the losses of a lesson."""
         states = self._states(lesson["ids"])
         logits = self._logits(states, lesson)
-        parts = {"answers": (lesson["asks"][:, 2:] * (logits.logsumexp(-1, True) - logits[:, self.options])).sum(-1).mean()}
+        parts = {
+            "answers": (lesson["asks"][:, 2:] * (logits.logsumexp(-1, True) - logits[:, self.options])).sum(-1).mean()
+        }
         heard = lesson["said"] != IGNORED
         parts["said"] = functional.cross_entropy(self.model.lm_head(states[-1][heard]), lesson["said"][heard])
         items, ends, told = lesson["items"], lesson["ends"], lesson["told"]

@@ -54,7 +54,6 @@ class Settings:
     teacher: Teacher = "posterior"
     interactions: int = 100_000
     seed: int = 0
-    restate: bool = True
 
     def __post_init__(self) -> None:
         for name, least, most in (("interactions", BATCH, 10**9), ("seed", 0, 2**32 - 1)):
@@ -97,7 +96,7 @@ def teach_reader(
     set_seed(settings.seed)
     torch.set_flush_denormal(True)  # moments of tokens that are seldom met fade to numbers that processors are slow at
     curriculum = Curriculum(settings.teacher, settings.steps, BATCH, settings.seed)
-    tokenizer = curriculum.tokenizer(restate=settings.restate)
+    tokenizer = curriculum.tokenizer()
     reader = new_reader(tokenizer)
     watching = ProgressCallback(out / VALIDATIONS, Examination.of(curriculum, tokenizer).measure, on_progress)
     trainer = InOrder(

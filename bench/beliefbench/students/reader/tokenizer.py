@@ -7,6 +7,7 @@ equals sign between a label and its value, are no tokens.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -41,15 +42,10 @@ RESTATED = (
     "{% endif %}{% endif %}"
 )
 MESSAGE = "{{ message.content }}{{ '" + ANSWER + "' if message.role == 'user' else '" + END + "' }}"
+TEMPLATE = "{% for message in messages %}" + RESTATED + MESSAGE + "{% endfor %}"
 
 
-def template(restate: bool) -> str:
-    """Return the chat template: a turn of the user's, `ANSWER`, the answer, `END`; ``restate``: where the user says which
-    option they prefer, `CHOSEN` and that option's text come first."""
-    return "{% for message in messages %}" + (RESTATED if restate else "") + MESSAGE + "{% endfor %}"
-
-
-def tokenizer_of(texts: Iterable[str], pieces: int, restate: bool) -> Any:
+def tokenizer_of(texts: Iterable[str], pieces: int) -> Any:
     """Return the tokenizer whose words and word pieces come from some texts."""
     normalizer = normalizers.Sequence(
         [
@@ -85,7 +81,7 @@ def tokenizer_of(texts: Iterable[str], pieces: int, restate: bool) -> Any:
         clean_up_tokenization_spaces=False,
     )
     tokenizer.add_tokens([AddedToken(phrase, normalized=False, lstrip=True) for phrase in PHRASES])
-    tokenizer.chat_template = template(restate)
+    tokenizer.chat_template = TEMPLATE
     return tokenizer
 
 
@@ -94,8 +90,6 @@ def _without_numbers(text: str) -> str:
 
 
 def _json_model(tokenizer: Tokenizer) -> dict[str, Any]:
-    import json
-
     found: dict[str, Any] = json.loads(tokenizer.to_str())["model"]
     return found
 
@@ -126,7 +120,9 @@ def number_features(kind: str, value: float) -> np.ndarray:
     waves = [part(2 * np.pi * value / period) for period in (10, 60, 100) for part in (np.sin, np.cos)]
     counted = np.eye(13)[int(value)] if kind != "clock" and value < 13 else np.zeros(13)
     features = np.concatenate([[1.0, 2 * place - 1, 2 * small - 1], *bumps, waves, counted])
-    return np.where(abs(features) < 1e-4, 0.0, features)  # smaller ones say nothing, and processors are slow at tiny numbers
+    return np.where(
+        abs(features) < 1e-4, 0.0, features
+    )  # smaller ones say nothing, and processors are slow at tiny numbers
 
 
 def embedding_features(tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -91,7 +91,10 @@ class SyntheticDomain:
         """The mean of each column over drawn options, float[columns]."""
         means = {"ordered": lambda line: np.array([0.5]), "attributes": lambda line: np.full(line.columns, line.share)}
         return np.concatenate(
-            [means.get(line.kind, lambda line: np.full(line.columns, 1 / max(1, line.columns)))(line) for line in self.lines]
+            [
+                means.get(line.kind, lambda line: np.full(line.columns, 1 / max(1, line.columns)))(line)
+                for line in self.lines
+            ]
         )
 
     @cached_property

@@ -58,7 +58,9 @@ class Interaction:
         chosen = np.where(own > 0, rng.random(own.shape), -1.0).argmax(axis=-1)
         posterior = posteriors(likelihood, chosen)
         exact = np.einsum("soh,sh->so", likelihood, posterior[:-1])
-        guess = np.where(exact >= exact.max(axis=-1, keepdims=True) - TIE, rng.random(exact.shape), -1.0).argmax(axis=-1)
+        guess = np.where(exact >= exact.max(axis=-1, keepdims=True) - TIE, rng.random(exact.shape), -1.0).argmax(
+            axis=-1
+        )
         stray = rng.random(sets) < STRAY
         recommended = np.where(stray, rng.integers(0, OPTIONS, sets), chosen if teacher == "oracle" else guess)
         if teacher == "posterior":

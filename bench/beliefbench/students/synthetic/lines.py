@@ -92,14 +92,18 @@ def money(rng: np.random.Generator, strange: float) -> tuple[str, list[str]]:
     sign = str(rng.choice(lexicon.CURRENCIES))
     cents = rng.random() < 0.3
     values = _steps(rng, 10 ** float(rng.uniform(0.7, 2.99)), 0.01 if cents else 1)
-    return phrase(rng, lexicon.COSTS, strange), [f"{sign}{value:.2f}" if cents else f"{sign}{value:.0f}" for value in values]
+    return phrase(rng, lexicon.COSTS, strange), [
+        f"{sign}{value:.2f}" if cents else f"{sign}{value:.0f}" for value in values
+    ]
 
 
 def clock(rng: np.random.Generator, strange: float) -> tuple[str, list[str]]:
     first = int(rng.integers(0, 16 * 12)) * 5
     last = int(rng.integers(first // 5 + 24, 24 * 12)) * 5  # before midnight
     half = rng.random() < 0.7
-    return phrase(rng, lexicon.TIMES, strange), [_clock(round(at), half) for at in np.linspace(first, last, _count(rng))]
+    return phrase(rng, lexicon.TIMES, strange), [
+        _clock(round(at), half) for at in np.linspace(first, last, _count(rng))
+    ]
 
 
 def duration(rng: np.random.Generator, strange: float) -> tuple[str, list[str]]:
@@ -130,7 +134,9 @@ def category(rng: np.random.Generator, strange: float) -> Line:
         unit = phrase(rng, lexicon.UNITS, strange / 2)
         numbers = sorted(rng.choice(np.arange(1, 60), count, replace=False))
         return Line("category", phrase(rng, lexicon.KINDS, strange), tuple(f"{one} {unit}" for one in numbers))
-    return Line("category", phrase(rng, lexicon.KINDS, strange), tuple(distinct(rng, lexicon.CATEGORIES, count, strange)))
+    return Line(
+        "category", phrase(rng, lexicon.KINDS, strange), tuple(distinct(rng, lexicon.CATEGORIES, count, strange))
+    )
 
 
 def attributes(rng: np.random.Generator, strange: float) -> Line:
@@ -162,7 +168,9 @@ def _count(rng: np.random.Generator) -> int:
 
 def _clock(minutes: int, half: bool) -> str:
     hour, minute = divmod(minutes, 60)
-    return f"{(hour - 1) % 12 + 1:02d}:{minute:02d} {'AM' if hour < 12 else 'PM'}" if half else f"{hour:02d}:{minute:02d}"
+    return (
+        f"{(hour - 1) % 12 + 1:02d}:{minute:02d} {'AM' if hour < 12 else 'PM'}" if half else f"{hour:02d}:{minute:02d}"
+    )
 
 
 def _duration(minutes: int, hour: str, minute: str) -> str:

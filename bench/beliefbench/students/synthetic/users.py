@@ -67,7 +67,9 @@ def matching(rng: np.random.Generator, lines: tuple[Line, ...]) -> np.ndarray:
         order = np.argsort(rng.random((len(rows), len(attributes))), axis=1)[:, :wanted]
         np.put_along_axis(rows, np.array(attributes)[order], 1, axis=1)
     order = np.argsort(rng.random((len(rows), len(categories))), axis=1)[:, :of_categories]
-    for start, size, cares in zip(*np.array(categories or np.zeros((0, 2), int)).T, _members(order, len(categories)), strict=True):
+    for start, size, cares in zip(
+        *np.array(categories or np.zeros((0, 2), int)).T, _members(order, len(categories)), strict=True
+    ):
         np.put_along_axis(rows, start + rng.integers(0, size, (len(rows), 1)), cares[:, None], axis=1)
     if deciding:
         rows[:, deciding[int(rng.integers(len(deciding)))]] = sign / 2 if rng.random() < 0.8 else 0.0
