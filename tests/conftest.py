@@ -81,6 +81,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("draw_seed", range(first, last + 1))
 
 
+@pytest.fixture
+def record_property(record_property: Callable[[str, object], None]) -> Callable[[str, object], None]:
+    """Record a figure as text: the processes of xdist pass no NumPy numbers to each other."""
+    return lambda name, value: record_property(name, str(value))
+
+
 @pytest.fixture(scope="session")
 def flights() -> bb.Domain:
     return bb.load_domain("flights")
