@@ -1,10 +1,11 @@
-"""Readers: what their tokenizer reads, what their template writes, and where in it they are asked."""
+"""Readers: their tokenizer, their chat template, the targets of their conversations, and their training."""
 
-import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,15 +13,27 @@ import torch
 from safetensors.torch import load_file
 
 from beliefbench.language import words
-from beliefbench.students.reader import teaching
-from beliefbench.students.reader.conversations import IGNORED, places_of
+from beliefbench.students.reader import examination, teaching
+from beliefbench.students.reader.conversations import EQUAL, HIGHER, IGNORED, LOWER, MAX_LINES, OTHER, annotate
 from beliefbench.students.reader.curriculum import Curriculum, Lessons
 from beliefbench.students.reader.heads import lesson_of
-from beliefbench.students.reader.teaching import Settings, new_reader, teach_reader
+from beliefbench.students.reader.teaching import BATCH, Settings, new_reader, teach_reader
+from beliefbench.students.synthetic.domains import SyntheticDomain
+from beliefbench.students.synthetic.interactions import Interaction
+from beliefbench.students.synthetic.lines import Line
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = {"hidden_size": 32, "intermediate_size": 64}
+FEW = {"domains": 20, "pieces": 700}
+CHILD = f"""
+from beliefbench.cli.main import main
+from beliefbench.students.reader import examination, teaching
+teaching.SHAPE |= {SMALL}
+teaching.TOKENIZER |= {FEW}
+examination.LINES = (2,)
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +58,15 @@ def tokens(tokenizer, text):
         ("12:05 PM", ["▁12:05▁PM"]),
         ("23:59", ["▁23:59"]),
         ("1200", ["▁1", "200"]),
-        ("wage: 7", [*["▁w", "a", "ge"], "▁7"]),
     ],
 )
-def test_numbers_and_times_are_a_token_each(tokenizer, text, expected):
-    found = tokens(tokenizer, text)
-    if "wage" in text:
-        assert "".join(found[:-1]) == "▁wage"
-        assert found[-1] == "▁7"
-    else:
-        assert found == expected
+def test_numbers_and_times_are_one_token_each(tokenizer, text, expected):
+    assert tokens(tokenizer, text) == expected
+
+
+def test_a_colon_between_a_label_and_its_value_is_no_token(tokenizer):
+    *label, value = tokens(tokenizer, "wage: 7")
+    assert ("".join(label), value) == ("▁wage", "▁7")
 
 
 @pytest.mark.parametrize("text", ["naïve 東京 🙂", "x = {y}", "a\tb", "“quoted”"])
@@ -90,83 +102,109 @@ def test_a_conversation_that_says_nothing_of_a_choice_is_written_as_it_is(tokeni
     assert tokenizer.apply_chat_template(chat, tokenize=False) == "a<assistant>b<end>c\n\nd<assistant>"
 
 
-def test_places_are_where_the_text_says(tokenizer, curriculum):
+def test_targets_are_at_the_tokens_that_the_text_says(tokenizer, curriculum):
     for number in range(10):
         one = curriculum.examination(number, rounds=2, lines=2 + number % 3)
-        found = places_of(one, tokenizer)
-        text = [token for token in tokenizer.convert_ids_to_tokens(found.ids)]
+        found = annotate(one, tokenizer)
+        text = tokenizer.convert_ids_to_tokens(found.ids)
         assert len(found.asks) == 3
-        for place, recommended in zip(found.asks[:, 0].astype(int), one.recommended, strict=True):
-            assert text[place + 1] == f"▁{recommended + 1}"
+        for ask, recommended in zip(found.asks[:, 0].astype(int), one.recommended, strict=True):
+            assert text[ask + 1] == f"▁{recommended + 1}"
+            assert found.labels[ask] == IGNORED
         np.testing.assert_array_equal(found.asks[:, 1:], one.answers)
         ends = found.ends[:, 0].astype(int)
         assert (np.diff(ends) > 0).all()
         assert all(text[end + 1] in ("\n", "▁\n", "<assistant>") for end in ends)
-        sums = [
-            (one.believed[stage] @ (one.domain.expand(one.options[stage, option]) - one.domain.mean))
-            / one.domain.spread
-            for stage in range(3)
+        rewards = [
+            (one.believed[at] @ (one.domain.expand(one.options[at, option]) - one.domain.column_means))
+            / one.domain.reward_sd
+            for at in range(3)
             for option in range(3)
         ]
-        np.testing.assert_allclose(found.ends[:, 1], sums, atol=1e-12)
+        np.testing.assert_allclose(found.ends[:, 1], rewards, atol=1e-12)
         assert found.told[:, 1].tolist() == one.chosen[:2].tolist()
-        said = tokenizer.decode(found.said[found.said != IGNORED])
-        assert said.count("The best option is") == 3
+        written = tokenizer.decode(found.labels[found.labels != IGNORED])
+        assert written.count("The best option is") == written.count("<end>") == 3
 
 
-def test_a_comparison_is_that_of_the_values(tokenizer, curriculum):
-    one = curriculum.examination(1, rounds=1, lines=2)
-    found = places_of(one, tokenizer)
-    for _, stage, option, first, second, _ in found.items.tolist():
-        assert (first == IGNORED) == (option == 0)
-        assert (second == IGNORED) == (option < 2)
-        assert stage in (0, 1)
+def test_a_value_is_compared_with_those_of_earlier_options(tokenizer):
+    """Worked out by hand: one option small, red, with a lid; one large, blue, without; one small, blue, with both."""
+    lines = (
+        Line("ordered", "size", ("small", "large")),
+        Line("category", "color", ("red", "blue")),
+        Line("attributes", "has", ("lid", "lock")),
+    )
+    weights = np.array([[1.0, 0, 0, 0, 0], [-1.0, 0, 0, 0, 0]])
+    domain = SyntheticDomain("Box", "", lines, "\n", ": ", weights)
+    options = np.array([[[0.0, 0, 1, 0], [1, 1, 0, 0], [0, 1, 1, 1]]] * 2)
+    believed = np.array([[0.0] * 5, [1.0, 0, 0, 0, 0], [1.0, 0, 0, 0, 0]])
+    thirds = np.full((2, 3), 1 / 3)
+    one = Interaction(domain, options, np.array([1, 1]), np.array([0, 1]), thirds, believed, thirds)
+    found = annotate(one, tokenizer)
+    first = found.values[found.values[:, 1] == 0]
+    assert first[:, 2].tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2]
+    assert first[:3, 3:5].tolist() == [[IGNORED, IGNORED]] * 3
+    assert first[3:5, 3:5].tolist() == [[HIGHER, IGNORED], [OTHER, IGNORED]]
+    assert first[5:, 3:5].tolist() == [[EQUAL, LOWER], [OTHER, EQUAL], [EQUAL, OTHER], [OTHER, OTHER]]
+    # The repeated option is the large blue one: 1 against a mean of 1/3, and blue against 2/3 of blue ones.
+    np.testing.assert_allclose(found.restated[:, 1], [2.5 * 2 / 3, 2.5 / 3])
+    np.testing.assert_allclose(found.told[0, [1, 2]], [1, 2.5 * 2 / 3])
+    assert found.told[0, 2 + MAX_LINES] == pytest.approx(1 / domain.reward_sd / 3)
+    assert np.isnan(found.told[0, 3 : 2 + MAX_LINES]).all()
 
 
-def test_padding_changes_no_loss(tokenizer, curriculum):
+def test_padding_changes_no_prediction(tokenizer, curriculum):
     torch.manual_seed(0)
     reader = new_reader(tokenizer)
-    one = places_of(curriculum.examination(0, 1, 2), tokenizer)
-    longer = places_of(curriculum.examination(1, 3, 4), tokenizer)
+    one = annotate(curriculum.examination(0, 1, 2), tokenizer)
+    longer = annotate(curriculum.examination(1, 3, 4), tokenizer)
     alone = reader.predict(lesson_of([one], tokenizer.pad_token_id))
     beside = reader.predict(lesson_of([one, longer], tokenizer.pad_token_id))[: len(one.asks)]
     torch.testing.assert_close(alone, beside, atol=1e-5, rtol=0)
 
 
-def test_steps_are_drawn_the_same_whenever_that_is(tokenizer, curriculum):
+def test_a_lesson_depends_on_its_number_alone(tokenizer, curriculum):
     lessons = Lessons(curriculum, tokenizer)
-    later = lessons[3]
-    assert torch.equal(lessons[3][0]["ids"], later[0]["ids"])
-    assert not torch.equal(lessons[3][0]["ids"], lessons[0][0]["ids"])
+    ids = lessons[3][0]["ids"]
+    assert not torch.equal(lessons[0][0]["ids"], ids)
+    assert torch.equal(lessons[3][0]["ids"], ids)
 
 
-def test_a_reader_is_a_model_as_any_other_and_goes_on_after_a_kill(tmp_path):
-    """Killed in mid-teaching, the same command ends at the same weights."""
-    child = f"""
-import sys
-from pathlib import Path
-from beliefbench.students.reader import curriculum, examination, teaching
-teaching.SHAPE |= {SMALL}
-examination.EACH, examination.LINES = 1, (2,)
-curriculum.Curriculum.tokenizer.__defaults__ = (20, 700)
-teaching.teach_reader(teaching.Settings(interactions=4 * 16), Path(sys.argv[1]), lambda said: print(said.step, flush=True))
-"""
-    whole = tmp_path / "whole"
-    subprocess.run([sys.executable, "-c", child, str(whole)], check=True, capture_output=True, timeout=300)
-    stopped = tmp_path / "stopped"
-    process = subprocess.Popen([sys.executable, "-c", child, str(stopped)], stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if int(line) >= 2:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    time.sleep(0.1)
-    subprocess.run([sys.executable, "-c", child, str(stopped)], check=True, capture_output=True, timeout=300)
-    first, second = (load_file(folder / "model.safetensors") for folder in (whole, stopped))
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    assert json.loads((whole / "teaching.json").read_text())["student"] == "reader"
-    assert not (whole / "checkpoints").exists()
+@pytest.fixture
+def small_readers(monkeypatch):
+    """Narrow readers with few words and a short examination; `CHILD` makes the same."""
+    monkeypatch.setattr(teaching, "SHAPE", teaching.SHAPE | SMALL)
+    monkeypatch.setattr(teaching, "TOKENIZER", FEW)
+    monkeypatch.setattr(examination, "LINES", (2,))
+    yield
+    torch.set_flush_denormal(False)
+
+
+@pytest.mark.usefixtures("small_readers")
+def test_a_killed_training_ends_with_the_same_weights(call, tmp_path):
+    """Uninterrupted; killed and continued through the command line; and once more."""
+    teach_reader(Settings(interactions=8 * BATCH), tmp_path / "whole")
+    command = ["teach", "reader", "--interactions", str(8 * BATCH), "--out", str(tmp_path / "killed")]
+    killed = subprocess.Popen(
+        [sys.executable, "-c", CHILD, *command],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "killed").glob("checkpoints/*/trainer_state.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    assert call(*command)[0] == 0
+    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert not (tmp_path / "killed" / "checkpoints").exists()
+    assert "was taught already" in call(*command)[2]
+    status, _, said = call(*command, "--seed", "1")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "holds another training (seed is 0 there and 1 here)" in said
 
 
 def test_numbers_lie_on_smooth_curves(tokenizer):
@@ -177,6 +215,16 @@ def test_numbers_lie_on_smooth_curves(tokenizer):
     assert (row[500] - row[505]).norm() < (row[500] - row[900]).norm()
 
 
-def test_too_few_interactions_are_refused(tmp_path):
-    with pytest.raises(teaching.UsageError, match="expected 16"):
-        teach_reader(Settings(interactions=1), tmp_path / "none")
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--interactions", "3"], "expected 16 to"),
+        (["--seed", "-1"], "expected 0 to"),
+        (["--workers", "-1"], "expected 0 to 256"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence(call, arguments, why):
+    status, _, said = call("teach", "reader", "--out", "reader", *arguments)
+    assert (status, said.count("\n")) == (2, 1), said
+    assert why in said
+    assert not Path("reader").exists()

@@ -211,19 +211,21 @@ def student(
 @report_errors
 def reader(
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="The folder of the student: a new one, or that of a stopped run.")
+        Path, typer.Option(metavar="DIR", help="The folder of the reader: a new one, or that of a stopped run.")
     ],
-    teacher: Annotated[Teacher, typer.Option(help="Whose answers are taught.")] = Teacher.posterior,
+    teacher: Annotated[
+        Teacher, typer.Option(help="Whose answers are taught, as for `teach data`.")
+    ] = Teacher.posterior,
     interactions: Annotated[
         int, typer.Option(help="Interactions, each used once. A step has 16; the number is rounded up to whole steps.")
     ] = 100_000,
     workers: Annotated[int, typer.Option(help="Processes that draw interactions ahead of the training.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights and of all random draws.")] = 0,
 ) -> None:
-    """Train a small language model on synthetic domains, so that it reads any domain. Continues a stopped run.
+    """Train a small language model on synthetic domains, to read any domain. The same command continues a stopped run.
 
-    Each interaction has a domain of its own: invented items, features, units, layouts and users. A GPU is used if there
-    is one.
+    Each interaction is on a domain of its own, with random items, features, units, layouts and users. A GPU is used if
+    there is one. The reader is the agent `prompted:DIR`.
     """
     from beliefbench.language.huggingface import require
 

@@ -1,1 +1,1 @@
-"""A student that reads any text: its tokenizer, its conversations as tensors, the heads it is taught with, its teaching."""
+"""Readers, students of any domain: tokenizer, conversations as tensors, auxiliary heads, training."""

@@ -1,7 +1,8 @@
-"""Teaching a reader from nothing on synthetic domains: a Llama that anything loads which loads Hugging Face models.
+"""Training a reader: a small Llama, from nothing, on new synthetic domains for each step.
 
-The folder is that of any teaching (`beliefbench.teaching.folder`): stopped, however hard, it goes on from its last
-checkpoint and ends at the same weights.
+A reader is a folder, like a training of `beliefbench.teaching`, and a Hugging Face model. A training that was killed
+continues from its last checkpoint, and ends with the same weights as an uninterrupted one. ``teaching.json`` records
+how the reader was made, and ``validation.jsonl`` has its examinations.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any
 
 import torch
 import transformers
-from torch.utils.data import SequentialSampler
 from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import SchedulerType
 
+from beliefbench.domain import OPTIONS
 from beliefbench.errors import UsageError
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import write_atomically
@@ -42,14 +43,15 @@ SHAPE: dict[str, Any] = {
     "max_position_embeddings": 4096,
     "tie_word_embeddings": False,
 }
+TOKENIZER = {"domains": 2_000, "pieces": 3_000}
 BATCH, LEARNING_RATE, WARMUP = 16, 3e-3, 200
-SAVES = 60
-"""Checkpoints, and examinations, in a teaching."""
+EVALUATIONS = 60
+"""The number of examinations in a training; a checkpoint is saved at each."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a reader is taught: by whom, on how many interactions, each met once, and with which seed."""
+    """The teacher; the number of interactions, each used once; and the seed of the initial weights and of all draws."""
 
     teacher: Teacher = "posterior"
     interactions: int = 100_000
@@ -66,27 +68,26 @@ class Settings:
         return math.ceil(self.interactions / BATCH)
 
 
-class InOrder(Trainer):
-    """The Trainer, on lessons in the order of their numbers."""
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return SequentialSampler(train_dataset or self.train_dataset)
-
-
 def teach_reader(
     settings: Settings, out: Path, on_progress: Callable[[Progress], None] = lambda progress: None, workers: int = 0
 ) -> bool:
-    """Teach a reader, or go on where the same teaching was stopped; tell whether anything was left to do.
+    """Train a reader, or continue the same training after a stop. Return True if anything was left to do.
 
     Parameters
     ----------
+    settings
+        What is taught. The weights depend on nothing else but the machine.
+    out
+        The folder of the reader.
+    on_progress
+        It is called with the loss every 10 steps, and with each examination.
     workers
-        Processes that draw lessons ahead; 0: none but this one.
+        Processes that draw lessons ahead of the training; 0: this process draws them.
 
     Raises
     ------
     UsageError
-        If ``out`` holds anything else.
+        If ``out`` contains anything else.
     """
     about = {"student": "reader", **asdict(settings), "shape": SHAPE, "batch": BATCH, "learning_rate": LEARNING_RATE}
     if is_finished(out, about):
@@ -94,12 +95,12 @@ def teach_reader(
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     set_seed(settings.seed)
-    torch.set_flush_denormal(True)  # moments of tokens that are seldom met fade to numbers that processors are slow at
+    torch.set_flush_denormal(True)  # processors are slow at tiny numbers, to which Adam's moments of rare tokens decay
     curriculum = Curriculum(settings.teacher, settings.steps, BATCH, settings.seed)
-    tokenizer = curriculum.tokenizer()
+    tokenizer = curriculum.tokenizer(**TOKENIZER)
     reader = new_reader(tokenizer)
     watching = ProgressCallback(out / VALIDATIONS, Examination.of(curriculum, tokenizer).measure, on_progress)
-    trainer = InOrder(
+    trainer = Trainer(
         model=reader,
         args=_arguments(settings, out / CHECKPOINTS, workers),
         train_dataset=Lessons(curriculum, tokenizer),
@@ -124,7 +125,7 @@ def teach_reader(
 
 
 def new_reader(tokenizer: Any) -> Reader:
-    """Return an untaught reader of a tokenizer's tokens."""
+    """Return the untrained reader of a tokenizer, with its auxiliary heads."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         bos_token_id=None,
@@ -133,9 +134,10 @@ def new_reader(tokenizer: Any) -> Reader:
         **SHAPE,
     )
     model = LlamaForCausalLM(config)
-    model.model.embed_tokens.requires_grad_(False)  # written when the model is saved
+    model.model.embed_tokens.requires_grad_(False)  # `NumberEmbedding` is trained in its place
     embedding = NumberEmbedding(len(tokenizer), config.hidden_size, *embedding_features(tokenizer))
-    return Reader(model, embedding, [tokenizer.convert_tokens_to_ids(f"{SPACE}{number}") for number in (1, 2, 3)])
+    numbers = [f"{SPACE}{number}" for number in range(1, OPTIONS + 1)]
+    return Reader(model, embedding, tokenizer.convert_tokens_to_ids(numbers))
 
 
 def _accelerator() -> str:
@@ -146,7 +148,8 @@ def _arguments(settings: Settings, checkpoints: Path, workers: int) -> TrainingA
     return TrainingArguments(
         output_dir=str(checkpoints),
         max_steps=settings.steps,
-        per_device_train_batch_size=1,  # a lesson is a whole step's
+        per_device_train_batch_size=1,  # an item of `Lessons` is a whole step
+        train_sampling_strategy="sequential",  # the curriculum has an order
         learning_rate=LEARNING_RATE,
         lr_scheduler_type=SchedulerType.COSINE_WITH_MIN_LR,
         lr_scheduler_kwargs={"min_lr_rate": 0.05},
@@ -154,7 +157,7 @@ def _arguments(settings: Settings, checkpoints: Path, workers: int) -> TrainingA
         adam_beta2=0.98,
         weight_decay=0.01,
         bf16=torch.cuda.is_available(),
-        save_steps=max(1, math.ceil(settings.steps / SAVES)),
+        save_steps=max(1, math.ceil(settings.steps / EVALUATIONS)),
         save_total_limit=1,
         logging_steps=10,
         seed=settings.seed,

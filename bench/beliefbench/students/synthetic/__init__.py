@@ -1,1 +1,1 @@
-"""Synthetic domains: invented items, features, layouts and users, so that a student learns to learn, not one domain."""
+"""Synthetic domains: random items, features, layouts and users, on which a student learns to read any domain."""

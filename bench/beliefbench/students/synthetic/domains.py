@@ -1,10 +1,11 @@
-"""Synthetic domains, in the contract of every domain: drawn from a seed, with users whose exact answer is known."""
+"""Synthetic domains: random items, features, layouts and users, with exact answers and the contract of any domain."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,25 @@ from beliefbench.students.synthetic.lines import Line
 
 MAX_LINES = 8
 SEPARATORS = (", ", ", ", "; ", "\n", "\n", "\n- ", " | ")
+COLONS = (": ", ": ", ": ", " = ", " ")
+
+DrawUsers = Callable[[np.random.Generator, tuple[Line, ...]], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class SyntheticDomain:
-    """What options say, how their text is laid out, and who chooses among them.
+    """The lines of an option's text, their layout, and the users.
 
     Parameters
     ----------
     item, purpose
-        The word for an option, and what it is wanted for.
+        The word for an option, and the purpose that the user states, as in `beliefbench.domain.Domain`.
     lines
         The lines of an option's text, in order.
     separator, colon
-        What stands between two lines, and between a label and its value.
+        The text between two lines, and the text between a label and its value.
     weights
-        float64[hypotheses, columns]: a row a candidate user, each equally likely.
+        float64[hypotheses, columns]: one candidate user a row, all equally likely.
     """
 
     item: str
@@ -43,38 +47,26 @@ class SyntheticDomain:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, min_lines: int = 2, max_lines: int = MAX_LINES) -> SyntheticDomain:
-        """Return a domain with a number of lines that a user may care about."""
-        strange = float(rng.choice([0.0, 0.0, 0.3, 0.7]))
-        count = int(rng.integers(min_lines, max_lines + 1))
-        table = rng.random()
-        make: Callable[[np.random.Generator, tuple[Line, ...]], np.ndarray]
-        if table < 0.55:  # a table of ordered features
-            drawn = [(lines.yes_no if rng.random() < 0.1 else lines.ordered)(rng, strange) for _ in range(count)]
-            make = users.linear if rng.random() < 0.8 else users.lexicographic
-        elif table < 0.7 or count < 3:  # ordered features and categories
-            kinds = [lines.ordered, lines.ordered, lines.category, lines.yes_no]
-            drawn = [kinds[int(rng.integers(len(kinds)))](rng, strange) for _ in range(count)]
-            make = users.linear if rng.random() < 0.8 else users.lexicographic
-        else:  # a catalogue
-            drawn = [lines.attributes(rng, strange)]
-            drawn += [lines.category(rng, strange) for _ in range(min(count - 1, int(rng.integers(1, 4))))]
-            drawn += [lines.ordered(rng, strange)] * (rng.random() < 0.7)
-            make = users.matching
+        """Return a random domain.
+
+        Its options have ``min_lines`` to ``max_lines`` lines that users can care about, or fewer in a catalogue (from 3
+        lines on), and sometimes a title.
+
+        >>> domain = SyntheticDomain.draw(np.random.default_rng(24), 2, 2)
+        >>> print(domain.describe(domain.draw_options(np.random.default_rng(0), 1)[0, 0]))
+        bid: ₩39, first visit: 05:13 AM
+        """
+        p_invented = float(rng.choice([0.0, 0.0, 0.3, 0.7]))
+        drawn, draw_users = _draw_lines(rng, p_invented, int(rng.integers(min_lines, max_lines + 1)))
         order = rng.permutation(len(drawn))
-        shuffled = _relabelled([drawn[at] for at in order])
-        if rng.random() < (0.6 if make is users.matching else 0.1):
-            shuffled.insert(0, lines.title(rng, strange))
+        shuffled = _distinctly_labelled([drawn[at] for at in order])
+        if rng.random() < (0.6 if draw_users is users.matching else 0.1):
+            shuffled.insert(0, lines.title(rng, p_invented))
         if rng.random() < 0.3:
-            shuffled = [Line(one.kind, one.label.capitalize(), one.values, one.share) for one in shuffled]
-        word = str(rng.choice(lexicon.ITEMS)) if rng.random() >= strange else invented(rng, 1).capitalize()
-        return cls(
-            word,
-            str(rng.choice(lexicon.PURPOSES)),
-            tuple(shuffled),
-            str(rng.choice(SEPARATORS)),
-            str(rng.choice([": ", ": ", ": ", " = ", " "])),
-            make(rng, tuple(shuffled)),
-        )
+            shuffled = [replace(line, label=line.label.capitalize()) for line in shuffled]
+        item = str(rng.choice(lexicon.ITEMS)) if rng.random() >= p_invented else invented(rng, 1).capitalize()
+        purpose, separator, colon = (str(rng.choice(texts)) for texts in (lexicon.PURPOSES, SEPARATORS, COLONS))
+        return cls(item, purpose, tuple(shuffled), separator, colon, draw_users(rng, tuple(shuffled)))
 
     @cached_property
     def features(self) -> tuple[slice, ...]:
@@ -83,73 +75,79 @@ class SyntheticDomain:
 
     @cached_property
     def columns(self) -> tuple[slice, ...]:
-        """The columns of `weights` that each line holds."""
+        """The columns of `weights` that belong to each line."""
         return _slices([line.columns for line in self.lines])
 
     @cached_property
-    def mean(self) -> np.ndarray:
-        """The mean of each column over drawn options, float[columns]."""
-        means = {"ordered": lambda line: np.array([0.5]), "attributes": lambda line: np.full(line.columns, line.share)}
-        return np.concatenate(
-            [
-                means.get(line.kind, lambda line: np.full(line.columns, 1 / max(1, line.columns)))(line)
-                for line in self.lines
-            ]
-        )
+    def column_means(self) -> np.ndarray:
+        """The mean of each column over drawn options, float64[columns]."""
+        return np.concatenate([line.column_means for line in self.lines])
 
     @cached_property
-    def spread(self) -> float:
-        """The root mean square, over users and drawn options, of a reward's distance from its mean."""
+    def reward_sd(self) -> float:
+        """The standard deviation of a user's reward over drawn options, as the root mean square over users.
+
+        It is estimated from 32 options and about 200 users, and 1 where no user tells these options apart.
+        """
         options = self.draw_options(np.random.default_rng(0), 32, 1)[:, 0]
         rewards = self.expand(options) @ self.weights[:: max(1, len(self.weights) // 200)].T
         return float(np.sqrt(np.square(rewards - rewards.mean(axis=0)).mean())) or 1.0
 
     def draw_options(self, rng: np.random.Generator, sets: int, options: int = OPTIONS) -> np.ndarray:
-        """Return option sets, float64[sets, options, features]; every feature uniform and independent."""
-        columns = [
-            (rng.random((sets, options, line.features)) < line.share).astype(float)
-            if line.kind == "attributes"
-            else np.array(line.grid)[rng.integers(0, len(line.grid), (sets, options, 1))]
-            for line in self.lines
-        ]
-        return np.concatenate(columns, axis=-1)
+        """Return random option sets, float64[sets, options, features]; features are independent of each other."""
+        return np.concatenate([line.draw(rng, (sets, options)) for line in self.lines], axis=-1)
 
     def expand(self, options: np.ndarray) -> np.ndarray:
-        """Return what users weigh: float[..., features] -> float[..., columns]."""
-        return np.concatenate(
-            [line.expand(options[..., part]) for line, part in zip(self.lines, self.features, strict=True)], axis=-1
-        )
+        """Return the columns to which users give weights: float[..., features] -> float[..., columns]."""
+        parts = zip(self.lines, self.features, strict=True)
+        return np.concatenate([line.expand(options[..., part]) for line, part in parts], axis=-1)
 
     def describe(self, option: np.ndarray) -> str:
-        """Return the text of one option, float[features]."""
+        """Return the text of an option, float[features]."""
         texts = []
         for line, part in zip(self.lines, self.features, strict=True):
             value = ", ".join(text for text, _ in line.parts(option[part])) or "none"
             texts.append(value if line.kind == "title" else f"{line.label}{self.colon}{value}")
         return self.separator.join(texts)
 
-    def domain(self, name: str) -> Domain:
-        """Return the domain as anything in the suite takes it, with a NumPyro model."""
+    def as_domain(self, name: str) -> Domain:
+        """Return the domain with a NumPyro model, as the rest of the package takes it."""
         return _as_domain(self, name)
 
 
-def _relabelled(drawn: list[Line]) -> list[Line]:
-    """Return the lines with a number after each label that was there before."""
+def _draw_lines(rng: np.random.Generator, p_invented: float, count: int) -> tuple[list[Line], DrawUsers]:
+    """Return the lines of an option that users can care about, and what draws the users."""
+    layout = rng.random()
+    if layout >= 0.7 and count >= 3:  # a catalogue
+        drawn = [lines.attributes(rng, p_invented)]
+        drawn += [lines.category(rng, p_invented) for _ in range(min(count - 1, int(rng.integers(1, 4))))]
+        last = lines.ordered(rng, p_invented)
+        return ([*drawn, last] if rng.random() < 0.7 else drawn), users.matching
+    if layout < 0.55:  # a table of ordered features
+        drawn = [(lines.yes_no if rng.random() < 0.1 else lines.ordered)(rng, p_invented) for _ in range(count)]
+    else:  # ordered features and categories
+        kinds = (lines.ordered, lines.ordered, lines.category, lines.yes_no)
+        drawn = [kinds[int(rng.integers(len(kinds)))](rng, p_invented) for _ in range(count)]
+    return drawn, users.linear if rng.random() < 0.8 else users.lexicographic
+
+
+def _distinctly_labelled(drawn: list[Line]) -> list[Line]:
+    """Return the lines with a number after each label that an earlier line has."""
     seen: dict[str, int] = {}
     found = []
     for line in drawn:
         seen[line.label] = seen.get(line.label, 0) + 1
-        label = line.label if seen[line.label] == 1 else f"{line.label} {seen[line.label]}"
-        found.append(Line(line.kind, label, line.values, line.share))
+        found.append(line if seen[line.label] == 1 else replace(line, label=f"{line.label} {seen[line.label]}"))
     return found
 
 
 def _slices(sizes: list[int]) -> tuple[slice, ...]:
-    ends = np.cumsum([0, *sizes])
-    return tuple(slice(int(start), int(stop)) for start, stop in zip(ends[:-1], ends[1:], strict=True))
+    ends = np.cumsum([0, *sizes]).tolist()
+    return tuple(slice(start, stop) for start, stop in pairwise(ends))
 
 
-def _as_domain(made: SyntheticDomain, name: str) -> Domain:
+def _as_domain(synthetic: SyntheticDomain, name: str) -> Domain:
+    # Imported here: drawing interactions for a student needs neither.
     import jax
     import jax.numpy as jnp
     import numpyro
@@ -157,16 +155,16 @@ def _as_domain(made: SyntheticDomain, name: str) -> Domain:
 
     from beliefbench.choice_models.rules import ChoiceRule
 
-    table, rule = made.weights, ChoiceRule()
-    parts = list(zip(made.lines, made.features, strict=True))
+    table, rule = synthetic.weights, ChoiceRule()
+    parts = list(zip(synthetic.lines, synthetic.features, strict=True))
 
     def expand(options: Any) -> Any:
         found = []
         for line, part in parts:
             features = options[..., part]
             if line.kind == "category":
-                level = jnp.rint(features[..., 0] * (len(line.values) - 1)).astype(int)
-                features = jax.nn.one_hot(level, len(line.values), dtype=options.dtype)
+                index = jnp.rint(features[..., 0] * (len(line.values) - 1)).astype(int)
+                features = jax.nn.one_hot(index, len(line.values), dtype=options.dtype)
             found.append(features[..., :0] if line.kind == "title" else features)
         return jnp.concatenate(found, axis=-1)
 
@@ -178,27 +176,30 @@ def _as_domain(made: SyntheticDomain, name: str) -> Domain:
     def draw(key: Any, sets: int) -> Any:
         columns = []
         with jax.enable_x64(True):
-            for (line, _), at in zip(parts, jax.random.split(key, len(parts)), strict=True):
+            for (line, _), line_key in zip(parts, jax.random.split(key, len(parts)), strict=True):
                 shape = (sets, OPTIONS, line.features)
                 if line.kind == "attributes":
-                    columns.append((jax.random.uniform(at, shape) < line.share).astype(float))
+                    columns.append((jax.random.uniform(line_key, shape) < line.share).astype(float))
                 else:
-                    columns.append(jnp.asarray(line.grid)[jax.random.randint(at, shape, 0, len(line.grid))])
+                    columns.append(jnp.asarray(line.grid)[jax.random.randint(line_key, shape, 0, len(line.grid))])
             return jnp.concatenate(columns, axis=-1)
 
     features = tuple(
-        Feature(f"line_{at}_{one}", line.label or "title", line.grid, str)
-        for at, (line, _) in enumerate(parts)
-        for one in range(line.features)
+        Feature(f"line_{number}_{at}", line.label or "title", line.grid, str)
+        for number, (line, _) in enumerate(parts)
+        for at in range(line.features)
     )
     return Domain(
         name,
         "1",
-        made.item,
+        synthetic.item,
         features,
         model,
         draw,
-        lambda option: made.describe(np.asarray(option, dtype=float)),
-        purpose=made.purpose,
-        parameters={"weights": table.tolist(), "lines": [[line.kind, line.label, *line.values] for line in made.lines]},
+        lambda option: synthetic.describe(np.asarray(option, dtype=float)),
+        purpose=synthetic.purpose,
+        parameters={
+            "weights": table.tolist(),
+            "lines": [[line.kind, line.label, *line.values] for line in synthetic.lines],
+        },
     )

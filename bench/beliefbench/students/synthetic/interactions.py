@@ -1,7 +1,7 @@
 """Interactions with users of synthetic domains, and what a teacher answers and believes in them, in NumPy.
 
-What is exact here is `beliefbench.exact`'s answer for the same domain (`tests/students/test_synthetic.py` compares the two); this
-module computes it for a domain that is met once, without compiling anything.
+The exact answers are those of `beliefbench.exact` for the same domain (`tests/students/test_synthetic.py` compares the
+two). They are computed here again because each domain is used once, and JAX would compile each domain anew.
 """
 
 from __future__ import annotations
@@ -15,26 +15,30 @@ from beliefbench.students.synthetic.domains import SyntheticDomain
 from beliefbench.teaching.interactions import Teacher
 
 TIE = 1e-9
-STRAY = 0.2
-"""The share of recommendations that are any option: a student meets its own, which are not the exact assistant's."""
+"""Rewards and probabilities that differ by no more are equal."""
+RANDOM_SHARE = 0.2
+"""The share of recommendations that are a random option: a student also reads its own, which are not the teacher's."""
 
 
 @dataclass(frozen=True, eq=False)
 class Interaction:
-    """One user's rounds; the last set is only asked about.
+    """One user's rounds, and a last set of options that is only asked about: rounds + 1 sets.
 
     Parameters
     ----------
+    domain
+        The synthetic domain.
     options
         float64[sets, 3, features].
     chosen, recommended
-        int[sets].
+        int[sets]: the user's choices, and the recommendations in the conversation.
     answers
-        float64[sets, 3]: what the teacher answers before each set's choice; 1 for one option where its answers are hard.
+        float64[sets, 3]: the teacher's answer before each choice: the exact predictive for the teacher ``"posterior"``,
+        otherwise 1 for one option.
     believed
-        float64[sets + 1, columns]: the weights that the teacher believes in before each set, and after the last.
+        float64[sets + 1, columns]: the weights that the teacher expects before each set and after the last.
     exact
-        float64[sets, 3]: the exact predictive, whoever teaches.
+        float64[sets, 3]: the exact predictive before each choice, whoever teaches.
     """
 
     domain: SyntheticDomain
@@ -49,20 +53,23 @@ class Interaction:
     def draw(
         cls, domain: SyntheticDomain, rng: np.random.Generator, rounds: int, teacher: Teacher = "posterior"
     ) -> Interaction:
-        """Return an interaction with a user drawn from the domain's."""
+        """Return an interaction with a random user of the domain.
+
+        >>> rng = np.random.default_rng(0)
+        >>> interaction = Interaction.draw(SyntheticDomain.draw(rng), rng, rounds=2)
+        >>> interaction.answers.shape, interaction.chosen.shape
+        ((3, 3), (3,))
+        """
         sets = rounds + 1
         options = domain.draw_options(rng, sets)
         likelihood = choice_probs(domain.expand(options), domain.weights)
         user = int(rng.integers(len(domain.weights)))
-        own = likelihood[:, :, user]
-        chosen = np.where(own > 0, rng.random(own.shape), -1.0).argmax(axis=-1)
+        chosen = _random_of(rng, likelihood[:, :, user] > 0)
         posterior = posteriors(likelihood, chosen)
         exact = np.einsum("soh,sh->so", likelihood, posterior[:-1])
-        guess = np.where(exact >= exact.max(axis=-1, keepdims=True) - TIE, rng.random(exact.shape), -1.0).argmax(
-            axis=-1
-        )
-        stray = rng.random(sets) < STRAY
-        recommended = np.where(stray, rng.integers(0, OPTIONS, sets), chosen if teacher == "oracle" else guess)
+        guess = _random_of(rng, exact >= exact.max(axis=-1, keepdims=True) - TIE)
+        random = rng.random(sets) < RANDOM_SHARE
+        recommended = np.where(random, rng.integers(0, OPTIONS, sets), chosen if teacher == "oracle" else guess)
         if teacher == "posterior":
             answers, belief = exact, posterior
         elif teacher == "bayesian":
@@ -74,7 +81,14 @@ class Interaction:
 
 
 def choice_probs(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return P(choice) of every hypothesis: float[sets, 3, columns], float[hypotheses, columns] -> float[sets, 3, hypotheses].
+    """Return the probability of each choice under each hypothesis, float64[sets, 3, hypotheses].
+
+    Parameters
+    ----------
+    columns
+        float[sets, 3, columns].
+    weights
+        float[hypotheses, columns].
 
     >>> choice_probs(np.array([[[0.0], [1.0], [1.0]]]), np.array([[1.0], [-1.0]]))[0].T.tolist()
     [[0.0, 0.5, 0.5], [1.0, 0.0, 0.0]]
@@ -85,7 +99,18 @@ def choice_probs(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def posteriors(likelihood: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return the posterior before each set and after the last, float[sets + 1, hypotheses], from a uniform prior."""
+    """Return the posterior before each set and after the last, float64[sets + 1, hypotheses]; the prior is uniform.
+
+    Parameters
+    ----------
+    likelihood
+        float[sets, 3, hypotheses], from `choice_probs`.
+    chosen
+        int[sets].
+
+    >>> posteriors(np.array([[[0.0, 1.0], [0.5, 0.0], [0.5, 0.0]]]), np.array([0])).tolist()
+    [[0.5, 0.5], [0.0, 1.0]]
+    """
     sets, _, hypotheses = likelihood.shape
     found = np.empty((sets + 1, hypotheses))
     found[0] = 1 / hypotheses
@@ -93,3 +118,8 @@ def posteriors(likelihood: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         found[at + 1] = found[at] * likelihood[at, choice]
         found[at + 1] /= found[at + 1].sum()
     return found
+
+
+def _random_of(rng: np.random.Generator, allowed: np.ndarray) -> np.ndarray:
+    """Return a random allowed option of each set: bool[sets, 3] -> int[sets]."""
+    return np.where(allowed, rng.random(allowed.shape), -1.0).argmax(axis=-1)
