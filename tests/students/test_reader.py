@@ -17,7 +17,7 @@ from beliefbench.students.reader import examination, teaching
 from beliefbench.students.reader.conversations import EQUAL, HIGHER, IGNORED, LOWER, MAX_LINES, OTHER, annotate
 from beliefbench.students.reader.curriculum import Curriculum, Lessons
 from beliefbench.students.reader.heads import lesson_of
-from beliefbench.students.reader.teaching import BATCH, Settings, new_reader, teach_reader
+from beliefbench.students.reader.teaching import Settings, new_reader, teach_reader
 from beliefbench.students.synthetic.domains import SyntheticDomain
 from beliefbench.students.synthetic.interactions import Interaction
 from beliefbench.students.synthetic.lines import Line
@@ -25,13 +25,15 @@ from beliefbench.students.synthetic.lines import Line
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = {"hidden_size": 32, "intermediate_size": 64}
-FEW = {"domains": 20, "pieces": 700}
+WORDS = {"domains": 20, "pieces": 700}
+STEP, SHORT = 2, (1, (2,), 1)
 CHILD = f"""
 from beliefbench.cli.main import main
 from beliefbench.students.reader import examination, teaching
 teaching.SHAPE |= {SMALL}
-teaching.TOKENIZER |= {FEW}
-examination.LINES = (2,)
+teaching.TOKENIZER |= {WORDS}
+teaching.BATCH = {STEP}
+examination.ROUNDS, examination.LINES, examination.DOMAINS = {SHORT}
 main()
 """
 
@@ -172,19 +174,22 @@ def test_a_lesson_depends_on_its_number_alone(tokenizer, curriculum):
 
 @pytest.fixture
 def small_readers(monkeypatch):
-    """Narrow readers with few words and a short examination; `CHILD` makes the same."""
+    """Narrow readers with few words, small steps and a short examination; `CHILD` makes the same."""
     monkeypatch.setattr(teaching, "SHAPE", teaching.SHAPE | SMALL)
-    monkeypatch.setattr(teaching, "TOKENIZER", FEW)
-    monkeypatch.setattr(examination, "LINES", (2,))
+    monkeypatch.setattr(teaching, "TOKENIZER", WORDS)
+    monkeypatch.setattr(teaching, "BATCH", STEP)
+    for name, value in zip(("ROUNDS", "LINES", "DOMAINS"), SHORT, strict=True):
+        monkeypatch.setattr(examination, name, value)
     yield
     torch.set_flush_denormal(False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_readers")
 def test_a_killed_training_ends_with_the_same_weights(call, tmp_path):
     """Uninterrupted; killed and continued through the command line; and once more."""
-    teach_reader(Settings(interactions=8 * BATCH), tmp_path / "whole")
-    command = ["teach", "reader", "--interactions", str(8 * BATCH), "--out", str(tmp_path / "killed")]
+    teach_reader(Settings(interactions=6 * STEP), tmp_path / "whole")
+    command = ["teach", "reader", "--interactions", str(6 * STEP), "--out", str(tmp_path / "killed")]
     killed = subprocess.Popen(
         [sys.executable, "-c", CHILD, *command],
         stderr=subprocess.DEVNULL,

@@ -59,7 +59,7 @@ class Examination:
         choice = probs.argmax(axis=-1)
         # The metrics are means over an axis of sets; here each set has an axis of its own.
         answers = probs[..., None, :], choice[..., None], choice[..., None], self.exact[..., None, :]
-        agreement, kl_exact = metrics.agreement(*answers), metrics.kl_exact(*answers)
+        agreement, kl_exact = (getattr(metrics, name)(*answers) for name in ("agreement", "kl_exact"))
         reached = np.take_along_axis(self.exact, choice[..., None], axis=-1)[:, -1, 0].mean()
         best = self.exact.max(axis=-1)[:, -1].mean()
         chance = 1 / OPTIONS
