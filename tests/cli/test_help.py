@@ -6,7 +6,7 @@ from beliefbench.teaching.folder import _differences
 
 COMMANDS = [
     *[(name,) for name in ("list", "run", "check", "import", "leaderboard", "export", "publish", "verify")],
-    *[("teach", name) for name in ("data", "run", "student", "curves")],
+    *[("teach", name) for name in ("data", "run", "student", "reader", "curves")],
 ]
 
 

@@ -207,6 +207,40 @@ def student(
     echo(f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run {spec}")
 
 
+@teach.command("reader")
+@report_errors
+def reader(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder of the reader: a new one, or that of a stopped run.")
+    ],
+    teacher: Annotated[
+        Teacher, typer.Option(help="Whose answers are taught, as for `teach data`.")
+    ] = Teacher.posterior,
+    interactions: Annotated[
+        int, typer.Option(help="Interactions, each used once. A step has 16; the number is rounded up to whole steps.")
+    ] = 100_000,
+    workers: Annotated[int, typer.Option(help="Processes that draw interactions ahead of the training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights and of all random draws.")] = 0,
+) -> None:
+    """Train a small language model on synthetic domains, to read any domain. The same command continues a stopped run.
+
+    Each interaction is on a domain of its own, with random items, features, units, layouts and users. A GPU is used if
+    there is one. The reader is the agent `prompted:DIR`.
+    """
+    from beliefbench.language.huggingface import require
+
+    require("torch", "transformers", "accelerate")
+    from beliefbench.students.reader.teaching import Settings, teach_reader
+    from beliefbench.teaching.progress import progress_bar
+
+    if not 0 <= workers <= 256:
+        raise UsageError(f"workers = {workers}; expected 0 to 256.")
+    with progress_bar(Console(stderr=True)) as on_progress:
+        anew = teach_reader(Settings(teacher.value, interactions, seed), out, on_progress, workers)
+    spec = f"--domain hotels --agent prompted:{out},dtype=float32"
+    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run {spec}")
+
+
 @teach.command("curves")
 @report_errors
 def curves(

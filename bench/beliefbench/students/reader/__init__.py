@@ -1,0 +1,1 @@
+"""Readers, students of any domain: tokenizer, conversations as tensors, auxiliary heads, training."""

@@ -1,0 +1,115 @@
+"""The interactions that a reader is taught, each on a synthetic domain of its own, short conversations first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from beliefbench.students.reader.conversations import AnnotatedConversation, annotate, chat_of
+from beliefbench.students.reader.heads import Lesson, lesson_of
+from beliefbench.students.reader.tokenizer import tokenizer_of
+from beliefbench.students.synthetic.domains import SyntheticDomain
+from beliefbench.students.synthetic.interactions import Interaction
+from beliefbench.teaching.interactions import Teacher
+
+PURPOSES = {"words": 1, "teaching": 2, "examination": 3}
+"""Each purpose has its own random numbers, so that no interaction of one is drawn for another."""
+PHASES = ((0.0, 2, 3), (0.2, 2, 4), (0.35, 3, 5), (0.5, 4, 6), (0.65, 5, 7), (0.8, 5, 8))
+"""The share of the steps after which a phase begins; its most rounds; its most lines of an option."""
+MIN_LINES = 2
+CONVERSATIONS_TOGETHER = 4
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Interactions by number of the step.
+
+    Parameters
+    ----------
+    teacher
+        The teacher of all interactions.
+    steps, batch
+        The steps of the training, and the interactions of a step. The interactions of a step have the same number of
+        rounds and about the same number of lines.
+    seed
+        The seed of all draws, at least 0.
+    """
+
+    teacher: Teacher
+    steps: int
+    batch: int
+    seed: int = 0
+
+    def step(self, number: int) -> list[Interaction]:
+        """Return the interactions of a step, each on a domain of its own.
+
+        >>> drawn = Curriculum("posterior", steps=100, batch=4).step(0)
+        >>> len(drawn), len({one.options.shape[0] for one in drawn})
+        (4, 1)
+        """
+        rng = self._rng("teaching", number)
+        rounds, lines = self._size(number, rng)
+        return [self._draw(rng, rounds, max(MIN_LINES, lines - 1), lines) for _ in range(self.batch)]
+
+    def examination(self, number: int, rounds: int, lines: int) -> Interaction:
+        """Return an interaction that is never taught, on a domain that is never taught."""
+        return self._draw(self._rng("examination", number), rounds, lines, lines)
+
+    def tokenizer(self, domains: int, pieces: int) -> Any:
+        """Return a tokenizer whose words and word pieces come from conversations on random domains.
+
+        Parameters
+        ----------
+        domains
+            The number of domains, one conversation each.
+        pieces
+            The most words and word pieces.
+        """
+
+        def texts() -> Iterator[str]:
+            for number in range(domains):
+                rng = self._rng("words", number)
+                interaction = Interaction.draw(SyntheticDomain.draw(rng), rng, 1)
+                yield "\n".join(message["content"] for message in chat_of(interaction))
+
+        return tokenizer_of(texts(), pieces)
+
+    def _rng(self, purpose: str, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, PURPOSES[purpose], number])
+
+    def _size(self, step: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Return the rounds, and the most lines of an option, of a step's interactions."""
+        done = step / max(1, self.steps)
+        most_rounds, most_lines = next((rounds, lines) for start, rounds, lines in reversed(PHASES) if done >= start)
+        return int(rng.integers(1, most_rounds + 1)), int(rng.integers(MIN_LINES, most_lines + 1))
+
+    def _draw(self, rng: np.random.Generator, rounds: int, min_lines: int, max_lines: int) -> Interaction:
+        return Interaction.draw(SyntheticDomain.draw(rng, min_lines, max_lines), rng, rounds, self.teacher)
+
+
+class Lessons(Dataset):
+    """The lessons of a training by number of the step. Each is drawn when it is needed."""
+
+    def __init__(self, curriculum: Curriculum, tokenizer: Any) -> None:
+        self.curriculum, self.tokenizer = curriculum, tokenizer
+
+    def __len__(self) -> int:
+        return self.curriculum.steps
+
+    def __getitem__(self, number: int) -> list[Lesson]:
+        annotated = [annotate(interaction, self.tokenizer) for interaction in self.curriculum.step(number)]
+        return lessons_of(annotated, self.tokenizer.pad_token_id)
+
+
+def lessons_of(conversations: Sequence[AnnotatedConversation], pad: int) -> list[Lesson]:
+    """Return conversations as tensors, `CONVERSATIONS_TOGETHER` of similar length together, so that little is padding.
+
+    ``pad`` is the padding token.
+    """
+    by_length = sorted(conversations, key=lambda one: len(one.ids))
+    starts = range(0, len(by_length), CONVERSATIONS_TOGETHER)
+    return [lesson_of(by_length[start : start + CONVERSATIONS_TOGETHER], pad) for start in starts]

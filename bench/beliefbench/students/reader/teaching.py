@@ -1,0 +1,170 @@
+"""Training a reader: a small Llama, from nothing, on new synthetic domains for each step.
+
+A reader is a folder, like a training of `beliefbench.teaching`, and a Hugging Face model. A training that was killed
+continues from its last checkpoint, and ends with the same weights as an uninterrupted one. ``teaching.json`` records
+how the reader was made, and ``validation.jsonl`` has its examinations.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer, TrainingArguments, set_seed
+from transformers.trainer_utils import SchedulerType
+
+from beliefbench.domain import OPTIONS
+from beliefbench.errors import UsageError
+from beliefbench.running.provenance import installed_versions, now
+from beliefbench.running.store import write_atomically
+from beliefbench.students.reader.curriculum import Curriculum, Lessons
+from beliefbench.students.reader.examination import Examination
+from beliefbench.students.reader.heads import NumberEmbedding, Reader
+from beliefbench.students.reader.tokenizer import SPACE, embedding_features
+from beliefbench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
+from beliefbench.teaching.interactions import Teacher
+from beliefbench.teaching.trainer import Progress, ProgressCallback
+
+CHECKPOINTS, VALIDATIONS = "checkpoints", "validation.jsonl"
+SHAPE: dict[str, Any] = {
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 4096,
+    "tie_word_embeddings": False,
+}
+TOKENIZER = {"domains": 2_000, "pieces": 3_000}
+BATCH, LEARNING_RATE, WARMUP = 16, 3e-3, 200
+EVALUATIONS = 60
+"""The number of examinations in a training; a checkpoint is saved at each."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The teacher; the number of interactions, each used once; and the seed of the initial weights and of all draws."""
+
+    teacher: Teacher = "posterior"
+    interactions: int = 100_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("interactions", BATCH, 10**9), ("seed", 0, 2**32 - 1)):
+            if not least <= getattr(self, name) <= most:
+                raise UsageError(f"{name} = {getattr(self, name):,}; expected {least:,} to {most:,}.")
+
+    @property
+    def steps(self) -> int:
+        """Steps of `BATCH` interactions."""
+        return math.ceil(self.interactions / BATCH)
+
+
+def teach_reader(
+    settings: Settings, out: Path, on_progress: Callable[[Progress], None] = lambda progress: None, workers: int = 0
+) -> bool:
+    """Train a reader, or continue the same training after a stop. Return True if anything was left to do.
+
+    Parameters
+    ----------
+    settings
+        What is taught. The weights depend on nothing else but the machine.
+    out
+        The folder of the reader.
+    on_progress
+        It is called with the loss every 10 steps, and with each examination.
+    workers
+        Processes that draw lessons ahead of the training; 0: this process draws them.
+
+    Raises
+    ------
+    UsageError
+        If ``out`` contains anything else.
+    """
+    about = {"student": "reader", **asdict(settings), "shape": SHAPE, "batch": BATCH, "learning_rate": LEARNING_RATE}
+    if is_finished(out, about):
+        return False
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    set_seed(settings.seed)
+    torch.set_flush_denormal(True)  # processors are slow at tiny numbers, to which Adam's moments of rare tokens decay
+    curriculum = Curriculum(settings.teacher, settings.steps, BATCH, settings.seed)
+    tokenizer = curriculum.tokenizer(**TOKENIZER)
+    reader = new_reader(tokenizer)
+    watching = ProgressCallback(out / VALIDATIONS, Examination.of(curriculum, tokenizer).measure, on_progress)
+    trainer = Trainer(
+        model=reader,
+        args=_arguments(settings, out / CHECKPOINTS, workers),
+        train_dataset=Lessons(curriculum, tokenizer),
+        data_collator=lambda lessons: {"lessons": lessons[0]},
+        callbacks=[watching],
+    )
+    trainer.remove_callback(PrinterCallback)
+    with claimed(out, about):
+        latest = latest_checkpoint(out / CHECKPOINTS)
+        trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+        # Half precision holds 3 digits, more than steps of this size settle, in half the space.
+        reader.language_model().to(torch.float16).save_pretrained(out)
+        tokenizer.save_pretrained(out)
+        made = {
+            "finished": now(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} processors, {_accelerator()}",
+            "versions": installed_versions(),
+        }
+        write_atomically(out / TEACHING, as_json(about | made))
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    return True
+
+
+def new_reader(tokenizer: Any) -> Reader:
+    """Return the untrained reader of a tokenizer, with its auxiliary heads."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **SHAPE,
+    )
+    model = LlamaForCausalLM(config)
+    model.model.embed_tokens.requires_grad_(False)  # `NumberEmbedding` is trained in its place
+    embedding = NumberEmbedding(len(tokenizer), config.hidden_size, *embedding_features(tokenizer))
+    numbers = [f"{SPACE}{number}" for number in range(1, OPTIONS + 1)]
+    return Reader(model, embedding, tokenizer.convert_tokens_to_ids(numbers))
+
+
+def _accelerator() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "no accelerator"
+
+
+def _arguments(settings: Settings, checkpoints: Path, workers: int) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=settings.steps,
+        per_device_train_batch_size=1,  # an item of `Lessons` is a whole step
+        train_sampling_strategy="sequential",  # the curriculum has an order
+        learning_rate=LEARNING_RATE,
+        lr_scheduler_type=SchedulerType.COSINE_WITH_MIN_LR,
+        lr_scheduler_kwargs={"min_lr_rate": 0.05},
+        warmup_steps=min(WARMUP, settings.steps // 2),
+        adam_beta2=0.98,
+        weight_decay=0.01,
+        bf16=torch.cuda.is_available(),
+        save_steps=max(1, math.ceil(settings.steps / EVALUATIONS)),
+        save_total_limit=1,
+        logging_steps=10,
+        seed=settings.seed,
+        dataloader_num_workers=workers,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        label_names=[],
+        report_to="none",
+        disable_tqdm=True,
+    )
