@@ -16,10 +16,10 @@ from beliefbench.language.answers_cache import AnswersCache
 from beliefbench.language.assistant import Assistant, Responses
 from beliefbench.language.budget import process_budget
 from beliefbench.language.completions import TOP_LOGPROBS, Reply, Request, chat, decision
+from beliefbench.language.conversations import PromptStyle
 from beliefbench.language.dialogue import Dialogue, Message
 from beliefbench.language.endpoint import ChatServer
 from beliefbench.language.option_probs import OptionProbs, option_probabilities
-from beliefbench.language.prompts import PromptStyle
 from beliefbench.language.settings import number
 
 CHARACTERS_PER_TOKEN = 4  # of English, about
@@ -145,7 +145,7 @@ def endpoint(
     serve; =none: the model only chooses. temperature and answer_tokens (the maximum length of an answer) have defaults
     for each of these. revision tells models with the same name apart; servers do not report it reliably.
 
-    Other ways of asking (`beliefbench.language.prompts.PromptStyle`): think=yes, history=whole, show=numbers,
+    Other ways of asking (`beliefbench.language.conversations.PromptStyle`): think=yes, history=whole, show=numbers,
     given=preferences|posterior, beliefs=yes|only.
 
     workers=8 questions run at the same time, each try for at most timeout=120 seconds. Answers are stored in the folder

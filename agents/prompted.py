@@ -14,9 +14,9 @@ import numpy as np
 from beliefbench import BeliefBenchError, Domain, UsageError
 from beliefbench.language.alternatives import Alternatives
 from beliefbench.language.assistant import Assistant, Responses
+from beliefbench.language.conversations import PromptStyle
 from beliefbench.language.dialogue import Dialogue
 from beliefbench.language.huggingface import HuggingFaceModel, locate
-from beliefbench.language.prompts import PromptStyle
 from beliefbench.language.settings import number
 
 EMBEDDED = "smollm2"
@@ -101,7 +101,7 @@ def prompted(
 
     ``probabilities=scores``: from the likelihoods of the paper's answers; ``=stated``: the model writes them as JSON;
     ``=none``: the model writes its choice, at most ``answer_tokens`` long, and with ``think=yes`` after it has thought.
-    Other ways of asking (`beliefbench.language.prompts.PromptStyle`): ``history=whole``, ``show=numbers``,
+    Other ways of asking (`beliefbench.language.conversations.PromptStyle`): ``history=whole``, ``show=numbers``,
     ``given=preferences|posterior``, ``beliefs=yes|only``.
     """
     if trust_remote_code not in ("yes", "no"):

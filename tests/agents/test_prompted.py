@@ -13,8 +13,8 @@ import beliefbench as bb
 from beliefbench.agents.prompted import Scoring
 from beliefbench.language import words
 from beliefbench.language.assistant import Assistant
+from beliefbench.language.conversations import PromptStyle
 from beliefbench.language.dialogue import Dialogue
-from beliefbench.language.prompts import PromptStyle
 
 
 @dataclass

@@ -15,7 +15,7 @@ from beliefbench.checking.agent_contract import check_agent_contract
 from beliefbench.exact.questionnaire import choices_of_levels
 from beliefbench.language.alternatives import levels_of, options_of
 from beliefbench.language.assistant import Assistant
-from beliefbench.language.prompts import PromptStyle
+from beliefbench.language.conversations import PromptStyle
 from beliefbench.leaderboard.forms.markdown import to_markdown
 from beliefbench.leaderboard.forms.terminal import to_full_text
 from beliefbench.leaderboard.ranking import read_leaderboard

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import beliefbench as bb
 from beliefbench.errors import UsageError
 from beliefbench.language.chat_format import chat_format_of
-from beliefbench.language.prompts import Conversations, PromptStyle
+from beliefbench.language.conversations import Conversations, PromptStyle
 from beliefbench.students import student as students
 from beliefbench.students.auxiliary_heads import Lesson
 from beliefbench.students.interactions import Source

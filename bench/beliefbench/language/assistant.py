@@ -15,8 +15,8 @@ from beliefbench.agent import Brief, Cost, Prediction
 from beliefbench.domain import Domain
 from beliefbench.exact.questionnaire import questionnaire_of
 from beliefbench.language.alternatives import Alternatives, levels_of, options_of
+from beliefbench.language.conversations import Conversations, PromptStyle
 from beliefbench.language.dialogue import Dialogue
-from beliefbench.language.prompts import Conversations, PromptStyle
 
 
 @dataclass(frozen=True)

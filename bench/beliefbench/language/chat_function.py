@@ -14,9 +14,9 @@ from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, UsageError, in_short
 from beliefbench.language.alternatives import options_of
 from beliefbench.language.completions import NoLogprobsError, places_of
+from beliefbench.language.conversations import Conversations, PromptStyle
 from beliefbench.language.dialogue import Message
 from beliefbench.language.option_probs import option_probabilities
-from beliefbench.language.prompts import Conversations, PromptStyle
 
 ChatFunction = Callable[[list[Message]], str | Mapping[str, Any]]
 OPTIONAL = ("none", "logprobs")

@@ -17,8 +17,8 @@ import numpy as np
 
 from beliefbench.errors import UsageError
 from beliefbench.language import words
+from beliefbench.language.conversations import Conversations, PromptStyle
 from beliefbench.language.dialogue import Dialogue
-from beliefbench.language.prompts import Conversations, PromptStyle
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import write_atomically
 from beliefbench.teaching.interactions import Lesson, TeachingTask, lessons

@@ -13,7 +13,7 @@ import pyarrow as pa
 from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError
 from beliefbench.language import words
-from beliefbench.language.prompts import Conversations, PromptStyle
+from beliefbench.language.conversations import Conversations, PromptStyle
 from beliefbench.leaderboard.row import Row
 from beliefbench.plugins.names import load_domain
 from beliefbench.protocol.episodes import Episodes

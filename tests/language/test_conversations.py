@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import beliefbench as bb
-from beliefbench.language.prompts import Conversations, PromptStyle
+from beliefbench.language.conversations import Conversations, PromptStyle
 from beliefbench.protocol.protocol import Protocol
 
 FIRST = (
