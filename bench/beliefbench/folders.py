@@ -22,7 +22,7 @@ def data_folder() -> Path:
 def keep_compiled_programs() -> None:
     """Let JAX keep its compiled programs in the user's cache folder, unless ``$JAX_COMPILATION_CACHE_DIR`` is set.
 
-    Without it, each process compiles for 15 to 20 seconds. It must be called before JAX is imported. Each kind of
+    Without it, each process compiles everything anew. It must be called before JAX is imported. Each kind of
     processor has a folder of its own, since programs are compiled for one.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # a size limit would not fit what others keep there

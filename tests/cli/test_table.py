@@ -68,6 +68,7 @@ def test_the_skill_model_is_fitted_only_on_demand_and_used_once_it_is_stored(cal
     assert len(fitted) == 1
     assert call("leaderboard", "--format", "json")[1] == asked
     assert bb.leaderboard("results/local")["best"].notna().all()
+    assert bb.leaderboard("results/local", skill=True)["best"].notna().all()
     call("leaderboard", "--format", "html")
     assert len(fitted) == 1
     call("publish", "results/local", "--out", "published")

@@ -165,24 +165,28 @@ def run(
     echo(f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run --domain flights --agent {spec}")
 
 
+Student = Annotated[
+    Path, typer.Option(metavar="DIR", help="The folder of the student: a new one, or that of a stopped run.")
+]
+Taught = Annotated[Teacher, typer.Option(help="Whose answers are taught, as for `teach data`.")]
+Interactions = Annotated[
+    int, typer.Option(help="Interactions, each used once. A step has 16; the number is rounded up to whole steps.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of the initial weights and of all random draws.")]
+
+
 @teach.command("student")
 @report_errors
 def student(
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="The folder of the student: a new one, or that of a stopped run.")
-    ],
-    teacher: Annotated[
-        Teacher, typer.Option(help="Whose answers are taught, as for `teach data`.")
-    ] = Teacher.posterior,
+    out: Student,
+    teacher: Taught = Teacher.posterior,
     history: Annotated[
         Recommender | None,
         typer.Option(help="Whose recommendations the conversation holds. The default is the teacher's."),
     ] = None,
     domain: Annotated[str, typer.Option(metavar="NAME", help="The domain of the simulated users.")] = "flights",
-    interactions: Annotated[
-        int, typer.Option(help="Interactions, each used once. A step has 16; the number is rounded up to whole steps.")
-    ] = 100_000,
-    seed: Annotated[int, typer.Option(help="Seed of the initial weights and of all random draws.")] = 0,
+    interactions: Interactions = 100_000,
+    seed: Seed = 0,
     plugins: Plugins = None,
 ) -> None:
     """Train a small language model from random weights. The same command continues a stopped run.
@@ -210,17 +214,11 @@ def student(
 @teach.command("reader")
 @report_errors
 def reader(
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="The folder of the reader: a new one, or that of a stopped run.")
-    ],
-    teacher: Annotated[
-        Teacher, typer.Option(help="Whose answers are taught, as for `teach data`.")
-    ] = Teacher.posterior,
-    interactions: Annotated[
-        int, typer.Option(help="Interactions, each used once. A step has 16; the number is rounded up to whole steps.")
-    ] = 100_000,
+    out: Student,
+    teacher: Taught = Teacher.posterior,
+    interactions: Interactions = 100_000,
     workers: Annotated[int, typer.Option(help="Processes that draw interactions ahead of the training.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the initial weights and of all random draws.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Train a small language model on synthetic domains, to read any domain. The same command continues a stopped run.
 

@@ -19,7 +19,7 @@ USER_GROUP = 32  # users worked on at once; fixed, so that a user's numbers do n
 GROUPS_A_CALL = 8  # groups a compiled call if there are several, and shared queries, whose values they share
 BLOCK_CELLS = 2**21  # (hypothesis, set, option) cells a block, about 16 MiB in float64
 LARGEST_BLOCK = 1024  # hypotheses a block
-# They halve the time of compiling; the programs are as fast, and give the same bits (tests/running/test_rows.py).
+# They shorten compiling. The answers are the same bits (tests/running/test_rows.py).
 COMPILER_OPTIONS = {"xla_cpu_parallel_codegen_split_count": 1, "xla_cpu_use_fusion_emitters": False}
 
 Of = Literal["choice", "reward", "entropy"]

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class _CallablePackage(ModuleType):
-    def __call__(self, results: str | Path = "results/local") -> pd.DataFrame:
+    def __call__(self, results: str | Path = "results/local", *, skill: bool = False) -> pd.DataFrame:
         """Return `beliefbench.leaderboard.ranking.leaderboard` of the results."""
         from beliefbench.leaderboard.ranking import leaderboard
 
-        return leaderboard(results)
+        return leaderboard(results, skill=skill)
 
 
 sys.modules[__name__].__class__ = _CallablePackage

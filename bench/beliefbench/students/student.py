@@ -25,10 +25,8 @@ from transformers import (
     PrinterCallback,
     Trainer,
     TrainerCallback,
-    TrainingArguments,
     set_seed,
 )
-from transformers.trainer_utils import SchedulerType
 
 from beliefbench.errors import UsageError
 from beliefbench.language.huggingface import computes_in_bfloat16
@@ -38,6 +36,7 @@ from beliefbench.scoring import metrics
 from beliefbench.students.auxiliary_heads import Lesson, WithAuxiliaryHeads
 from beliefbench.students.card import card
 from beliefbench.students.interactions import Source
+from beliefbench.students.optimizer import LEARNING_RATE, training_arguments
 from beliefbench.students.token_writer import Writer
 from beliefbench.students.vocabulary import END, PhraseVocabulary
 from beliefbench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
@@ -53,7 +52,7 @@ SHAPE: dict[str, Any] = {
     "max_position_embeddings": 4096,
     "tie_word_embeddings": False,
 }
-BATCH, LEARNING_RATE, WARMUP = 16, 3e-3, 200
+BATCH, WARMUP = 16, 200
 EXAMINED = 256
 """The number of interactions in an examination."""
 EVALUATIONS = 20
@@ -207,26 +206,14 @@ def trainer_of(
     student: WithAuxiliaryHeads, stream: Stream, checkpoints: Path, settings: Settings, callback: TrainerCallback
 ) -> Trainer:
     """Return a trainer for a student and a stream of lessons; it saves its state in a folder."""
-    arguments = TrainingArguments(
-        output_dir=str(checkpoints),
-        max_steps=settings.steps,
-        per_device_train_batch_size=1,  # a lesson is a whole step's
-        learning_rate=LEARNING_RATE,
-        lr_scheduler_type=SchedulerType.COSINE_WITH_MIN_LR,
-        lr_scheduler_kwargs={"min_lr_rate": 0.05},
-        warmup_steps=settings.warmup_steps,
-        adam_beta2=0.98,
-        weight_decay=0.01,
+    arguments = training_arguments(
+        checkpoints,
+        settings.steps,
+        settings.warmup_steps,
+        EVALUATIONS,
+        settings.seed,
         use_cpu=True,
         bf16=computes_in_bfloat16(),
-        save_steps=max(1, math.ceil(settings.steps / EVALUATIONS)),
-        save_total_limit=1,
-        logging_steps=10,
-        seed=settings.seed,
-        remove_unused_columns=False,
-        label_names=[],
-        report_to="none",
-        disable_tqdm=True,
     )
     trainer = Trainer(
         model=student,

@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer, TrainingArguments, set_seed
-from transformers.trainer_utils import SchedulerType
+from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer, set_seed
 
 from beliefbench.domain import OPTIONS
 from beliefbench.errors import UsageError
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import write_atomically
+from beliefbench.students.optimizer import LEARNING_RATE, training_arguments
 from beliefbench.students.reader.curriculum import Curriculum, Lessons
 from beliefbench.students.reader.examination import Examination
 from beliefbench.students.reader.heads import NumberEmbedding, Reader
@@ -44,7 +44,7 @@ SHAPE: dict[str, Any] = {
     "tie_word_embeddings": False,
 }
 TOKENIZER = {"domains": 2_000, "pieces": 3_000}
-BATCH, LEARNING_RATE, WARMUP = 16, 3e-3, 200
+BATCH, WARMUP = 16, 200
 EVALUATIONS = 60
 """The number of examinations in a training; a checkpoint is saved at each."""
 
@@ -100,9 +100,21 @@ def teach_reader(
     tokenizer = curriculum.tokenizer(**TOKENIZER)
     reader = new_reader(tokenizer)
     watching = ProgressCallback(out / VALIDATIONS, Examination.of(curriculum, tokenizer).measure, on_progress)
+    gpu = torch.cuda.is_available()
+    arguments = training_arguments(
+        out / CHECKPOINTS,
+        settings.steps,
+        min(WARMUP, settings.steps // 2),
+        EVALUATIONS,
+        settings.seed,
+        train_sampling_strategy="sequential",  # the curriculum has an order
+        bf16=gpu,
+        dataloader_num_workers=workers,
+        dataloader_pin_memory=gpu,
+    )
     trainer = Trainer(
         model=reader,
-        args=_arguments(settings, out / CHECKPOINTS, workers),
+        args=arguments,
         train_dataset=Lessons(curriculum, tokenizer),
         data_collator=lambda lessons: {"lessons": lessons[0]},
         callbacks=[watching],
@@ -142,29 +154,3 @@ def new_reader(tokenizer: Any) -> Reader:
 
 def _accelerator() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "no accelerator"
-
-
-def _arguments(settings: Settings, checkpoints: Path, workers: int) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(checkpoints),
-        max_steps=settings.steps,
-        per_device_train_batch_size=1,  # an item of `Lessons` is a whole step
-        train_sampling_strategy="sequential",  # the curriculum has an order
-        learning_rate=LEARNING_RATE,
-        lr_scheduler_type=SchedulerType.COSINE_WITH_MIN_LR,
-        lr_scheduler_kwargs={"min_lr_rate": 0.05},
-        warmup_steps=min(WARMUP, settings.steps // 2),
-        adam_beta2=0.98,
-        weight_decay=0.01,
-        bf16=torch.cuda.is_available(),
-        save_steps=max(1, math.ceil(settings.steps / EVALUATIONS)),
-        save_total_limit=1,
-        logging_steps=10,
-        seed=settings.seed,
-        dataloader_num_workers=workers,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        remove_unused_columns=False,
-        label_names=[],
-        report_to="none",
-        disable_tqdm=True,
-    )

@@ -1,0 +1,41 @@
+"""The optimizer, its schedule and the checkpoints that all students are trained with."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainingArguments
+from transformers.trainer_utils import SchedulerType
+
+LEARNING_RATE = 3e-3
+
+
+def training_arguments(
+    checkpoints: Path, steps: int, warmup_steps: int, evaluations: int, seed: int, **more: Any
+) -> TrainingArguments:
+    """Return the Trainer's arguments: AdamW, a cosine schedule down to 5%, and one item of the data set a step.
+
+    The last checkpoint is kept; ``evaluations`` of them are saved. ``more`` are further arguments, such as the device.
+    """
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=steps,
+        per_device_train_batch_size=1,  # an item is a whole step's
+        learning_rate=LEARNING_RATE,
+        lr_scheduler_type=SchedulerType.COSINE_WITH_MIN_LR,
+        lr_scheduler_kwargs={"min_lr_rate": 0.05},
+        warmup_steps=warmup_steps,
+        adam_beta2=0.98,
+        weight_decay=0.01,
+        save_steps=max(1, math.ceil(steps / evaluations)),
+        save_total_limit=1,
+        logging_steps=10,
+        seed=seed,
+        remove_unused_columns=False,
+        label_names=[],
+        report_to="none",
+        disable_tqdm=True,
+        **more,
+    )
