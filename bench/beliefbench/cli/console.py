@@ -17,7 +17,7 @@ import typer
 from beliefbench.errors import BeliefBenchError
 
 RESUMABLE = ("run", "student", "curves")
-"""Commands that go on where they stopped."""
+"""Commands that continue where they stopped."""
 
 
 def echo(sentence: str) -> None:

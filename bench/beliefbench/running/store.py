@@ -177,13 +177,26 @@ class RunStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=0.2)  # `is_held` locks it for a moment
         except Timeout as error:
             raise BeliefBenchError(f"another process is working in {self.folder}; wait for it to end.") from error
         try:
             yield
         finally:
             lock.release()  # the file stays: deleting it could let two in, one by the old file and one by a new one
+
+    def is_held(self) -> bool:
+        """Return whether another process works in the folder now."""
+        file = self.folder / ".lock"
+        if not file.exists():
+            return False
+        try:
+            with FileLock(file, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a folder that nobody can write to
+            return False
 
     def record(self) -> RunRecord | None:
         """Return run.json's contents, or None if there is none."""
