@@ -190,7 +190,8 @@ class _Bar:
             state, known = "loads, first answers", None
         elif len(self.steps) > 2 and done < total and not self.grows:
             (before, start), (_, now) = self.steps[1], self.steps[-1]
-            state = f"{duration((now - start) * (total - done) / max(1, done - before))} left"
+            left = round((now - start) * (total - done) / max(1, done - before))
+            state = f"{duration(left) if left >= 60 else f'{left} s'} left"
         self.bars.update(self.bar, completed=done, total=known, shown=_shown(done, total), state=state)
 
     def end(self, state: str, units: int | None = None) -> None:
