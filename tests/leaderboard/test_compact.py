@@ -54,7 +54,7 @@ def test_notes_on_agents_are_one_line_each_and_give_way_to_agents(tmp_path, make
         make_run(tmp_path, f"agent-{number}", [[number % 10, 5]] * 3, note=f"note {number}, " * 20)
     lines = shown(tmp_path)
     assert len(lines) == 25
-    assert sum(line.startswith("agent-") for line in lines) == 3
+    assert sum(line.startswith("agent-") for line in lines) == 2
     assert max(map(len, lines)) == 80
 
 

@@ -45,7 +45,7 @@ COLUMNS = {
     "P(plateau)": ("plateau",),
     "sound": ("problems",),
 }
-"""The fields of each column, as docs/metrics.md has them."""
+"""The fields of each column in JSON, CSV and Python, as docs/metrics.md has them."""
 CORP = "A part of the Brier score of the chosen option (CORP):"
 MEANINGS = {
     "95%": "Confidence interval of the accuracy, clustered by user.",
@@ -87,7 +87,7 @@ def print_lists(console: Console, what: Sequence[str]) -> None:
     lists: dict[str, tuple[tuple[str, ...], Callable[[], Rows]]] = {
         "domains": (("domain", "version", "features", "users"), _domains),
         "agents": (("agent", "what it does"), _agents),
-        "metrics": (("column", "in JSON, CSV, Python", "what it measures"), _metrics),
+        "metrics": (("column", "field", "what it measures"), _metrics),
     }
     for name in what:
         headers, rows = lists[name]
@@ -133,7 +133,7 @@ def _metrics() -> Rows:
 
     measures: dict[str, Any] = {**METRICS, **UPDATING, "ece_null": ece_null}
     return [
-        (column, ", ".join(fields), MEANINGS.get(column) or _first_paragraph(getdoc(measures[fields[0]])))
+        (column, "\n".join(fields), MEANINGS.get(column) or _first_paragraph(getdoc(measures[fields[0]])))
         for column, fields in COLUMNS.items()
     ]
 

@@ -131,10 +131,11 @@ def cells_of(columns: Sequence[Column], row: Row) -> list[str]:
 def footnotes(group: list[Row]) -> list[str]:
     """Return the notes below the tables of a group."""
     notes = [
-        "95%: confidence interval of the accuracy after the last round, clustered by user. agree: share of answers "
-        f"that name the exact answer's option (rule: {group[0].fields['agreement_rule']}). log score and KL exact: "
-        "nats per answer, lower is better. With few answers, ECE is mostly noise: compare it with the ECE of "
-        "`bayesian`, which is calibrated if the users choose as the exact answer assumes."
+        "95%: confidence interval of the accuracy after the last round, clustered by user.",
+        f"agree: share of answers that name the exact answer's option (rule: {group[0].fields['agreement_rule']}).",
+        "log score and KL exact: nats per answer, lower is better.",
+        "ECE: with few answers it is mostly noise. Compare it with the ECE of `bayesian`, which is calibrated if the "
+        "users choose as the exact answer assumes.",
     ]
     if diagnostic_columns(group):
         notes += [UPDATING_NOTE, SKILL_NOTE]
