@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -187,16 +187,13 @@ class RunStore:
 
     def is_held(self) -> bool:
         """Return whether another process works in the folder now."""
-        file = self.folder / ".lock"
-        if not file.exists():
-            return False
         try:
-            with FileLock(file, timeout=0):
+            with self.held() if (self.folder / ".lock").exists() else nullcontext():
                 return False
-        except Timeout:
-            return True
         except OSError:  # a folder that nobody can write to
             return False
+        except BeliefBenchError:
+            return True
 
     def record(self) -> RunRecord | None:
         """Return run.json's contents, or None if there is none."""
