@@ -38,7 +38,8 @@ def test_the_time_left_leaves_out_the_first_step_in_which_an_agent_loads(flights
 
 def test_a_model_on_this_machine_is_said_to_load(flights, make_model, monkeypatch):
     job = Job(flights, bb.load_agent(f"prompted:{make_model()}", flights), Protocol(3, 5, 8))
-    assert [state for _, state in states(monkeypatch, job, [(0, 0), (50, 1)])] == ["loads, first answers", ""]
+    told = [("0/18", "loads the model, then answers"), ("1/18 users x stages", "")]
+    assert states(monkeypatch, job, [(0, 0), (50, 1)]) == told
 
 
 def test_no_time_is_given_if_a_rule_may_add_users(flights, monkeypatch):

@@ -68,11 +68,11 @@ def test_agents_asked_about_fewer_users_have_no_rank_and_are_below_the_others(tm
     assert lines[6].strip() == "2 of 3 users: no rank"
 
 
-def test_few_users_are_said_to_be_few_and_how_large_an_ece_by_chance_is(tmp_path, make_run, monkeypatch):
+def test_few_users_are_said_to_be_few_and_how_large_an_ece_is_by_chance(tmp_path, make_run, monkeypatch):
     make_run(tmp_path, "hand", [[3, 8], [5, 6], [4, 7]])
     (note,) = [line for line in shown(tmp_path) if line.startswith("3 users: too few to compare agents.")]
     null = read_leaderboard(tmp_path).rows[0].diagnostics[-1]["ece_null"]
-    assert note.endswith(f"Chance alone can make an ECE of {100 * null:.1f}.")
+    assert note.endswith(f"A calibrated agent's ECE is up to {100 * null:.1f} by chance.")
     monkeypatch.setattr("beliefbench.leaderboard.forms.compact.FEW_USERS", 3)
     assert not [line for line in shown(tmp_path) if "too few" in line]
 

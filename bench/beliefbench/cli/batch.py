@@ -16,7 +16,6 @@ from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.language.assistant import Assistant
 from beliefbench.language.chat_function import ChatAgent
-from beliefbench.leaderboard.forms.cells import duration
 from beliefbench.plugins.names import load_agent, load_suite, names, stands_alone
 from beliefbench.plugins.settings import parse_spec
 from beliefbench.plugins.sources import source_of
@@ -184,15 +183,15 @@ class _Bar:
     def __call__(self, done: int, total: int) -> None:
         """Show how many of all users at all stages are done."""
         self.steps.append((done, time.monotonic()))
-        state = ""
+        shown, state = _shown(done, total), ""
         known: int | None = total
         if len(self.steps) == 1 and self.local_model and done < total:
-            state, known = "loads, first answers", None
+            shown, state, known = f"{done}/{total}", "loads the model, then answers", None
         elif len(self.steps) > 2 and done < total and not self.grows:
             (before, start), (_, now) = self.steps[1], self.steps[-1]
             left = round((now - start) * (total - done) / max(1, done - before))
-            state = f"{duration(left) if left >= 60 else f'{left} s'} left"
-        self.bars.update(self.bar, completed=done, total=known, shown=_shown(done, total), state=state)
+            state = f"{left} s left" if left < 100 else f"{round(left / 60)} min left"
+        self.bars.update(self.bar, completed=done, total=known, shown=shown, state=state)
 
     def end(self, state: str, units: int | None = None) -> None:
         """Stop the bar; ``units``: all that were done."""
@@ -211,7 +210,7 @@ def _bars(console: Console) -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=10),
+        BarColumn(bar_width=8),
         TextColumn("{task.fields[shown]}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[state]}"),

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.errors import BeliefBenchError, UsageError, first_line
 from beliefbench.running.packing import unpack_from
 
 SCHEMA: Literal[1] = 1
@@ -290,7 +290,7 @@ def _read_table(file: Path) -> pa.Table:
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the file may be sound: it is the system that could not read it
-        raise DamagedFileError(f"{file} cannot be read ({_first_line(error)}).") from error
+        raise DamagedFileError(f"{file} cannot be read ({first_line(error)}).") from error
 
 
 def _write_table(file: Path, table: pa.Table) -> None:
@@ -317,7 +317,3 @@ def write_atomically(file: Path, content: bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     draft.replace(file)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")

@@ -105,8 +105,11 @@ def _few_users(group: Sequence[Row]) -> list[str]:
     if users >= FEW_USERS:
         return []
     few = f"{counted(users, 'user')}: too few to compare agents."
-    by_chance = [row.diagnostics[-1]["ece_null"] or 0.0 for row in group]
-    return [f"{few} Chance alone can make an ECE of {_percent(max(by_chance))}." if any(by_chance) else few]
+    known = [row for row in group if _users(row) == users and row.diagnostics[-1]["ece_null"] is not None]
+    if not known:
+        return [few]
+    nearest = min(known, key=lambda row: row.final["kl_exact"])  # the exact answer itself, if it is there
+    return [f"{few} A calibrated agent's ECE is up to {_percent(nearest.diagnostics[-1]['ece_null'])} by chance."]
 
 
 def _line(row: Row, stages: Sequence[int]) -> Line:
