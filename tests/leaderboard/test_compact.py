@@ -72,7 +72,7 @@ def test_few_users_are_said_to_be_few_and_how_large_an_ece_is_by_chance(tmp_path
     make_run(tmp_path, "hand", [[3, 8], [5, 6], [4, 7]])
     (note,) = [line for line in shown(tmp_path) if line.startswith("3 users: too few to compare agents.")]
     null = read_leaderboard(tmp_path).rows[0].diagnostics[-1]["ece_null"]
-    assert note.endswith(f"A calibrated agent's ECE is up to {100 * null:.1f} by chance.")
+    assert note.endswith(f"Chance alone gives an ECE of up to {100 * null:.1f}.")
     monkeypatch.setattr("beliefbench.leaderboard.forms.compact.FEW_USERS", 3)
     assert not [line for line in shown(tmp_path) if "too few" in line]
 

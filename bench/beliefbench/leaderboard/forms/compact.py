@@ -109,7 +109,7 @@ def _few_users(group: Sequence[Row]) -> list[str]:
     if not known:
         return [few]
     nearest = min(known, key=lambda row: row.final["kl_exact"])  # the exact answer itself, if it is there
-    return [f"{few} A calibrated agent's ECE is up to {_percent(nearest.diagnostics[-1]['ece_null'])} by chance."]
+    return [f"{few} Chance alone gives an ECE of up to {_percent(nearest.diagnostics[-1]['ece_null'])}."]
 
 
 def _line(row: Row, stages: Sequence[int]) -> Line:
