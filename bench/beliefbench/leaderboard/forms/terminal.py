@@ -86,7 +86,7 @@ def _group(group: list[Row], width: int) -> RenderableType:
         parts += _tables(group, title, columns, width - names - 8)
     if cost_headers(group):
         counted = [row for row in group if row.tokens is not None]
-        parts.append(_table(counted, "What all answers took", cost_headers(group), costs))
+        parts.append(_table(counted, "Tokens and time of all answers", cost_headers(group), costs))
     about = [f"{row.fields['agent']}: {row.note}" for row in group if row.note]
     return Group(*parts, *[Text(note, style="dim") for note in (*about, *footnotes(group))])
 
