@@ -93,8 +93,9 @@ class ServedModel:
     def cost(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Cost:
         """Return the estimated cost of `ask`, with four characters per token and one second per request."""
         requests = self.requests(dialogues, alternatives)
-        tokens = sum(one.characters // CHARACTERS_PER_TOKEN + one.answer_tokens for one in requests)
-        return Cost(len(requests), tokens, len(requests) / self.server.workers)
+        read = sum(one.characters // CHARACTERS_PER_TOKEN for one in requests)
+        written = sum(one.answer_tokens for one in requests)
+        return Cost(len(requests), read + written, len(requests) / self.server.workers, written)
 
     def requests(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> list[Request]:
         """Return the requests for all questions, with the samples of a question one after the other."""

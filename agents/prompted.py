@@ -25,6 +25,12 @@ QUICK_USERS = 3
 """A model of 135 million parameters takes half a minute a user on a processor without bfloat16, of 8 sets a stage."""
 TAUGHT = Path(__file__).parent / "taught"
 """The students that come with the package, one folder each, with a model card (`beliefbench teach student`)."""
+ANSWERS = {
+    "oracle": "the users' choices",
+    "bayesian": "the exact assistant's guesses",
+    "posterior": "the exact distribution",
+}
+"""What each teacher answers."""
 
 
 class LanguageModel(Protocol):
@@ -147,7 +153,7 @@ def posterior_taught(domain: Domain) -> Assistant:
 
 def _taught(name: str, domain: Domain) -> Assistant:
     made = json.loads((TAUGHT / name / "teaching.json").read_text())
-    note = f"{made['teacher']} teacher, {made['interactions']:,} interactions on {made['domain']['name']}"
+    note = f"taught {ANSWERS[made['teacher']]} in {made['interactions']:,} {made['domain']['name']} interactions"
     model = HuggingFaceModel(locate(str(TAUGHT / name)), "float32")
     return Assistant(name, "1", domain, Scoring(model, note), PromptStyle())
 

@@ -89,14 +89,20 @@ def run(
 
     Parameters
     ----------
-    domain, agent
-        Names (SPECs), or the objects themselves.
+    domain
+        Its name, with settings if it takes any (its SPEC), or the object itself.
+    agent
+        Its SPEC, or the object itself.
     preset
         The default size, as for the command. ``"quick"``: 8 users and 8 held-out sets, and a sample of the users if the
         agent is slow (``quick_users``). ``"standard"``: 100 users and 30 sets. ``"paper"``: all users (1,000 at most)
         and 100 sets.
-    users, rounds, heldout
-        Numbers that replace the preset's; rounds are 5 by default, or all that were recorded.
+    users
+        The number of users, instead of the preset's.
+    rounds
+        The number of rounds; 5 by default, or all that were recorded.
+    heldout
+        The number of held-out sets, instead of the preset's.
     seed
         The seed of all random draws.
     results
@@ -107,7 +113,7 @@ def run(
         ``"local"``: this process asks the agent. ``"ray"``: the workers of a Ray cluster ask it; they load the domain
         and the agent by name. The rows are the same.
     sample
-        Ask about a random sample of this many users only. The row says "3 of 8 users", and is in the table of runs with
+        Ask about a random sample of this many users only. The row says "3 of 8 users", and has no rank beside rows of
         all users.
     until_width
         Ask users in a fixed random order, until the 95% interval of the accuracy after the last round is narrower than
