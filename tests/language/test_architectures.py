@@ -13,13 +13,14 @@ import pytest
 import torch
 import transformers
 
+import beliefbench as bb
 from beliefbench.errors import BeliefBenchError
-from beliefbench.language import words
+from beliefbench.language import huggingface, words
 from beliefbench.language.architectures import LimitedScorer, scorer_of
 from beliefbench.language.chat_format import ChatFormat
 from beliefbench.language.dialogue import Dialogue
 from beliefbench.language.full_pass import WholeTextScorer
-from beliefbench.language.scoring import SharedPrefixScorer
+from beliefbench.language.scoring import Scores, SharedPrefixScorer
 
 TURNS = (
     words.Turn("which? ", "red or blue, asked for the first time", "blue."),
@@ -77,6 +78,7 @@ SHARED: dict[str, Any] = {
     ),
     "Qwen3": transformers.Qwen3Config(**SMALL, head_dim=8),
     "Qwen3-MoE": transformers.Qwen3MoeConfig(**SMALL, head_dim=8, **EXPERTS),
+    "Qwen2-MoE": transformers.Qwen2MoeConfig(**SMALL, **EXPERTS),
     "Gemma 2": transformers.Gemma2Config(**SMALL, head_dim=8, sliding_window=40),
     "Gemma 3": transformers.Gemma3TextConfig(
         **SMALL, head_dim=8, sliding_window=40, layer_types=["sliding_attention", "full_attention"]
@@ -154,14 +156,15 @@ def plain_logits(model, tokens: list[int]) -> torch.Tensor:
         return deepcopy(model)(torch.tensor([tokens])).logits[0].double()
 
 
-def plain_scores(model, dialogue: Dialogue) -> np.ndarray:
-    scores = np.empty((len(dialogue.questions), len(ANSWERS)))
+def plain_scores(model, dialogue: Dialogue, speech: ChatFormat = SPEECH, answers=ANSWERS) -> np.ndarray:
+    scores = np.empty((len(dialogue.questions), len(answers)))
     for row, question in enumerate(dialogue.questions):
-        text = render(dialogue.messages(question))
-        for column, answer in enumerate(ANSWERS):
-            (tokens,) = letters([text + answer])
+        text = speech.render(dialogue.messages(question))
+        begins = len(speech.encode([text])[0])
+        for column, answer in enumerate(answers):
+            (tokens,) = speech.encode([text + answer])
             log_probs = torch.log_softmax(plain_logits(model, tokens), dim=-1)
-            scores[row, column] = sum(float(log_probs[at - 1, tokens[at]]) for at in range(len(text), len(tokens)))
+            scores[row, column] = sum(float(log_probs[at - 1, tokens[at]]) for at in range(begins, len(tokens)))
     return scores
 
 
@@ -210,3 +213,48 @@ def test_the_probe_tells_a_wrong_reading_from_rounding(family):
         type(scorer_of(model_of(ALL[family], dtype), SPEECH)) for dtype in (torch.bfloat16, torch.float32)
     )
     assert rounded is exact
+
+
+class OneByOne:
+    """A plain pass for each answer, of a model that has read nothing else."""
+
+    note = ""
+
+    def __init__(self, model, speech, budget=None) -> None:
+        self.model, self.speech = model, speech
+
+    def score(self, dialogues, answers) -> Scores:
+        scores = np.array([plain_scores(self.model, talk, self.speech, answers) for talk in dialogues])
+        return Scores(scores, np.zeros(scores.shape[:2], dtype=np.int64))
+
+
+WITHIN_A_RUN: dict[str, Any] = {  # conversations of 400 to 900 tokens
+    "longrope": transformers.Phi3Config(
+        **{**SMALL, "vocab_size": 300},
+        max_position_embeddings=4096,
+        original_max_position_embeddings=600,
+        rope_parameters=LONGROPE | {"original_max_position_embeddings": 600},
+    ),
+    "dynamic NTK": transformers.LlamaConfig(
+        **{**SMALL, "vocab_size": 300}, max_position_embeddings=600, rope_parameters=DYNAMIC
+    ),
+    "window in the mask only": transformers.Qwen2MoeConfig(
+        **{**SMALL, "vocab_size": 300}, **EXPERTS, use_sliding_window=True, sliding_window=600, max_window_layers=1
+    ),
+}
+
+
+@pytest.mark.parametrize("family", WITHIN_A_RUN)
+def test_a_run_that_grows_past_a_length_is_read_plainly_from_there(make_model, tmp_path, monkeypatch, family):
+    """../shared/cases/rope_switches_with_length.py"""
+    folder = make_model()
+    model_of(WITHIN_A_RUN[family]).save_pretrained(folder)
+    found = {}
+    for way in ("as it is", "one by one"):
+        ask = {"users": 1, "rounds": 1, "heldout": 2, "results": tmp_path / way}
+        run = bb.run("flights-2", f"prompted:{folder},dtype=float32", **ask)
+        found[way] = run.rows().to_pandas()[["prob_0", "prob_1", "prob_2"]].to_numpy()
+        monkeypatch.setattr("beliefbench.language.loading.scorer_of", OneByOne)
+        huggingface._loaded.cache_clear()
+    np.testing.assert_allclose(found["as it is"], found["one by one"], atol=1e-3)
+    assert np.abs(np.diff(found["as it is"], axis=0)).max() > 0.05

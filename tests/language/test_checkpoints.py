@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import beliefbench as bb
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.language import words
-from beliefbench.language.checkpoints import ADAPTER_WEIGHTS, locate, stored_format
+from beliefbench.language.checkpoints import ADAPTER_WEIGHTS, locate
 from beliefbench.language.dialogue import Dialogue
 from beliefbench.language.huggingface import HuggingFaceModel
 
@@ -222,37 +222,6 @@ def test_weights_replaced_while_a_run_goes_on_end_it(make_model):
     change(model.weights.folder / "model.safetensors", lambda tensors: dict(tensors))
     with pytest.raises(BeliefBenchError, match=r"were replaced while it was in use; start the run again\.$"):
         model.score([TALK], ANSWERS)
-
-
-FORMATS = [
-    ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "4-bit bitsandbytes", "bitsandbytes"),
-    ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "4-bit GPTQ", "optimum gptqmodel"),
-    ({"quant_method": "awq", "bits": 4}, "4-bit AWQ", "gptqmodel"),
-    (
-        {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 8}}}},
-        "8-bit compressed-tensors",
-        "compressed_tensors",
-    ),
-    ({"quant_method": "hqq", "quant_config": {}}, "HQQ", "hqq"),
-]
-
-
-@pytest.mark.parametrize(("told", "shown", "library"), FORMATS)
-def test_the_library_of_a_quantised_checkpoint_is_named(make_model, monkeypatch, told, shown, library):
-    monkeypatch.setattr("beliefbench.language.checkpoints.find_spec", lambda name: None if name in library else name)
-    folder = make_model(quantization_config=told)
-    assert stored_format(locate(str(folder))) == shown
-    with pytest.raises(
-        BeliefBenchError, match=rf"^the weights in '\S+' are {shown}, and the .*: pip install {library}$"
-    ):
-        HuggingFaceModel(locate(str(folder)), "float32")
-
-
-def test_the_format_of_a_gguf_file_is_in_its_row(write_gguf, tmp_path):
-    write_gguf(tmp_path / "tiny.gguf")
-    assert stored_format(locate(str(tmp_path / "tiny.gguf"))) == "4-bit Q4_1"
-    agent = bb.load_agent(f"prompted:{tmp_path / 'tiny.gguf'},dtype=float32", bb.load_domain("flights-2"))
-    assert agent.note == "4-bit Q4_1, float32"
 
 
 def test_a_model_whose_reading_is_not_shared_says_so_in_its_row(make_model, tmp_path):

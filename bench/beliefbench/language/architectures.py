@@ -119,7 +119,7 @@ def _sharing_limit(model: Any, probe: ChatFormat, expected: np.ndarray) -> int |
         return 0
     if (limit is not None and limit < PROBE_TOKENS) or not _reads_alike(model, probe, expected):
         return 0
-    if not isinstance(window, int) or _windows_are_known(model, probe, expected):
+    if not window or _windows_are_known(model, probe, expected):
         return limit
     return min(window, limit or window)
 

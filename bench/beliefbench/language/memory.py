@@ -160,7 +160,7 @@ def context_of(config: Any) -> int | None:
     8192
     """
     longest = getattr(config, "max_position_embeddings", None)
-    if not isinstance(longest, int):
+    if not isinstance(longest, int) or longest <= 0:
         return None
     factors = [rope.get("factor") or 1.0 for rope in _ropes(config) if "dynamic" in _kind(rope)]
     return int(longest * min(factors, default=1.0))
