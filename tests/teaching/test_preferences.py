@@ -9,7 +9,7 @@ import transformers
 
 import beliefbench as bb
 from beliefbench.errors import UsageError
-from beliefbench.language.huggingface import locate
+from beliefbench.language.checkpoints import locate
 from beliefbench.teaching.interactions import TeachingTask
 from beliefbench.teaching.preferences import pairs
 from beliefbench.teaching.reading import conversations
