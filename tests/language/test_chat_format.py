@@ -6,7 +6,6 @@ import json
 import random
 from datetime import datetime
 
-import numpy as np
 import pytest
 import transformers
 from transformers.utils import chat_template_utils
@@ -103,17 +102,6 @@ def test_every_answer_of_such_a_conversation_is_taught_as_it_is_asked(make_model
     assert all(len(line.targets) == len(ANSWERS[0]) + 1 for line in found)
 
 
-def test_a_rewriting_template_is_taught_and_validated_by_the_command(call, make_model, tmp_path):
-    base, data, out = make_model(REWRITING["a thought, as Qwen3"][0]), tmp_path / "data.jsonl", tmp_path / "out"
-    task = ["--teacher", "posterior", "--domain", "flights-2", "--users", "2", "--interactions", "2", "--whole"]
-    status, _, said = call("teach", "data", *task, "--out", str(data))
-    assert status == 0, said
-    learning = ["--batch", "4", "--at-once", "2", "--validate", "1"]
-    status, _, said = call("teach", "run", "--base", str(base), "--data", str(data), "--out", str(out), *learning)
-    assert status == 0, said
-    assert run(out).folder.exists()
-
-
 OPENED = {
     "a thought": "<think>\n",
     "another thought": "<reasoning>",
@@ -177,10 +165,10 @@ PARTS = {
 @pytest.mark.parametrize("kind", PARTS)
 def test_a_template_that_takes_parts_is_given_parts(make_model, kind):
     template = PLAIN.replace(TURN, "{{ '[' + m.role + ']' }}" + PARTS[kind] + "{{ eos_token }}")
-    expected = HuggingFaceModel(locate(str(make_model(PLAIN))), "float32")._scorer.speech.render(CHAT)
     folder = make_model(template)
-    assert HuggingFaceModel(locate(str(folder)), "float32")._scorer.speech.render(CHAT) == expected
-    assert np.isfinite(np.stack(run(folder).rows().to_pandas()["probs"])).all()
+    text = f"<s>[user]Which?</s>[assistant]{ANSWERS[1]}</s>[user]No. Which?</s>[assistant]"
+    assert HuggingFaceModel(locate(str(folder)), "float32")._scorer.speech.render(CHAT) == text
+    assert run(folder).folder.exists()
 
 
 REFUSED = {
@@ -212,7 +200,7 @@ def test_text_that_a_template_changes_only_sometimes_is_noticed(make_model):
 
 def test_nothing_from_outside_the_conversation_is_in_its_text(make_model, monkeypatch):
     """Today's date, and numbers drawn at random."""
-    template = "{{ strftime_now('%d %B %Y') }} {{ range(1000000) | random }} {{ lipsum(1) | length }}" + PLAIN
+    template = "{{ strftime_now('%d %B %Y') }} {{ range(100000) | random }} {{ lipsum(1) | length }}" + PLAIN
     _, speech = speech_of(make_model, template)
     texts = []
     for day in (1, 2):
@@ -240,5 +228,7 @@ def test_a_template_that_is_stored_for_the_processor_is_used(make_model):
 
 
 def test_the_template_is_part_of_the_identity(make_model):
-    first = HuggingFaceModel(locate(str(make_model(PLAIN))), "float32").identity()
-    assert HuggingFaceModel(locate(str(make_model(PLAIN + " "))), "float32").identity() != first
+    one = make_model(PLAIN)
+    one = one.rename(one.with_name("one"))
+    first, second = (HuggingFaceModel(locate(str(folder)), "float32") for folder in (one, make_model(PLAIN + " ")))
+    assert first.identity() != second.identity()

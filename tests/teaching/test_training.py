@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from transformers import TrainerCallback, TrainingArguments
 
 import beliefbench as bb
 from beliefbench.errors import BeliefBenchError, UsageError
@@ -20,7 +19,7 @@ from beliefbench.teaching.folder import claimed, is_finished
 from beliefbench.teaching.interactions import TeachingTask
 from beliefbench.teaching.reading import Conversation, TaughtTurn, conversations
 from beliefbench.teaching.targets import tokenize_conversation
-from beliefbench.teaching.trainer import Rows, TargetTrainer, collate, cross_entropy
+from beliefbench.teaching.trainer import collate, cross_entropy
 from beliefbench.teaching.training import Settings, teach
 from beliefbench.teaching.validation import Validation
 
@@ -90,57 +89,6 @@ def test_the_loss_is_the_mean_cross_entropy_of_all_targets(make_model, speech):
                 -sum(p * log_probs[target.at - 1, t] for t, p in zip(target.tokens, target.probs, strict=True))
             )
     assert float(found) == pytest.approx(float(sum(losses) / len(losses)), abs=1e-5)
-
-
-def test_a_step_is_the_same_however_many_conversations_are_in_memory(make_model, speech, tmp_path):
-    """Seven conversations of different lengths: a step of four, and one of the other three."""
-    talks = [Conversation(SAID, TAUGHT), *(Conversation(SAID[:2], (TaughtTurn(1, (one,), (1.0,)),)) for one in ANSWERS)]
-    longer = ({"role": "user", "content": "Which? " * 9}, SAID[1])
-    talks += [Conversation(longer, (TaughtTurn(1, ANSWERS, (0.1, 0.2, 0.7)),)), *talks[:2]]
-    lines = [line for talk in talks for line in tokenize_conversation(talk, speech)]
-    folder, steps = make_model(), {}
-    for at_once in (1, 2, 4):
-        arguments = TrainingArguments(
-            output_dir=str(tmp_path / "out"),
-            per_device_train_batch_size=at_once,
-            gradient_accumulation_steps=4 // at_once,
-            learning_rate=0.0,
-            max_grad_norm=0.0,
-            num_train_epochs=1,
-            logging_steps=1,
-            use_cpu=True,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            label_names=[],
-        )
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        watch = Gradients()
-        trainer = TargetTrainer(
-            model=model, args=arguments, train_dataset=Rows(lines), data_collator=collate, callbacks=[watch]
-        )
-        trainer.train()
-        steps[at_once] = watch
-    assert len(steps[1].gradients) == 2
-    for other in (steps[2], steps[4]):
-        np.testing.assert_allclose(other.losses, steps[1].losses, atol=1e-5)
-        np.testing.assert_allclose(other.gradients, steps[1].gradients, atol=1e-5)
-    assert max(map(np.max, steps[1].gradients)) > 0.01
-
-
-class Gradients(TrainerCallback):
-    """Keeps the gradient and the loss of each step."""
-
-    def __init__(self) -> None:
-        self.gradients, self.losses = [], []
-
-    def on_pre_optimizer_step(self, args, state, control, model=None, **more):
-        self.gradients.append(np.concatenate([one.grad.flatten().numpy().copy() for one in model.parameters()]))
-
-    def on_log(self, args, state, control, logs=None, **more):
-        if "loss" in logs:
-            self.losses.append(logs["loss"])
 
 
 def test_a_file_is_read_as_it_was_made(make_data):

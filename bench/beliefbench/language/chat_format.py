@@ -64,7 +64,7 @@ class ChatFormat:
 
     def reply(self, written: list[int]) -> str:
         """Return an answer as text, without what ended it."""
-        text = self.decode([token for token in written if token not in self.ends])
+        text = self.decode(list(takewhile(lambda token: token not in self.ends, written)))
         text = text.strip() if not self.gap or self.gap.isspace() else text
         return (text.partition(self.gap)[0] if self.gap else text).strip()
 
