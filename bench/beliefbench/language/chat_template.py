@@ -167,7 +167,7 @@ def _hold(text: str, chat: Sequence[Message]) -> None:
 
 def _changed(said: str) -> BeliefBenchError:
     return BeliefBenchError(
-        f"the model's chat template drops, changes or repeats text of a chat ('{first_line(said)[:40]}'); "
+        f"the model's chat template drops, changes or repeats text of a chat ('{said.splitlines()[0][:40]}'); "
         "use another model, or fix its template."
     )
 

@@ -32,7 +32,7 @@ class WholeBatchLoss:
     many conversations are in memory at the same time.
     """
 
-    loss_is_scaled_for_ga = True
+    loss_is_scaled_for_ga: bool | None = True
     accelerator: Any
 
     def items(self, batch: dict[str, Any]) -> torch.Tensor:
