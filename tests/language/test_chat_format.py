@@ -13,7 +13,8 @@ from transformers.utils import chat_template_utils
 import beliefbench as bb
 from beliefbench.errors import BeliefBenchError
 from beliefbench.language.chat_format import chat_format_of
-from beliefbench.language.huggingface import HuggingFaceModel, locate
+from beliefbench.language.checkpoints import locate
+from beliefbench.language.huggingface import HuggingFaceModel
 from beliefbench.teaching.reading import Conversation, TaughtTurn
 from beliefbench.teaching.targets import tokenize_conversation
 

@@ -9,7 +9,7 @@ import transformers
 
 import beliefbench as bb
 from beliefbench.language.chat_format import chat_format_of
-from beliefbench.language.huggingface import locate
+from beliefbench.language.checkpoints import locate
 from beliefbench.teaching.interactions import TeachingTask
 from beliefbench.teaching.preferences import pairs
 from beliefbench.teaching.reading import conversations

@@ -155,7 +155,9 @@ def execute(job: Job, executor: Executor, results: Path, progress: Progress | No
         if not store.rows_file.exists():
             _ask_all(job, executor, store, progress or (lambda done, total: None))
         asked = len(pa.compute.unique(store.rows()["user"])) if job.stopping else None
-        record = store.finish(record.model_copy(update={"finished": now(), "asked": asked}))
+        # A model on this machine knows only once it is loaded how it can be read.
+        agent = record.agent.model_copy(update={"note": getattr(job.agent, "note", None)})
+        record = store.finish(record.model_copy(update={"agent": agent, "finished": now(), "asked": asked}))
     return Run(store.folder, record, reused=False, damaged=tuple(damaged))
 
 
