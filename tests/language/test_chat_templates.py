@@ -41,6 +41,7 @@ QUESTIONS = ("Flight 1:\n$8\nFlight 2:\n$9\nFlight 3:\n$6", "Flight 1:\n$9\nFlig
 VOCABULARY = 320
 UNTHINKING = {"deepseek_r1_distill", "deepseekv3", "gptoss", "muse_glimmer"}
 """Templates that open a thought, or leave a channel or recipient open, in the prompt, but not in a finished turn."""
+SWITCHED = {"glm4moe", "qwen3", "qwen3_5_think", "qwen3_6", "qwen3_8"}
 DATED = {"gptoss", "llama3_2", "muse_glimmer"}
 
 
@@ -154,6 +155,7 @@ def test_scores_equal_a_plain_pass_over_the_finished_conversation(name, model, p
         expected = [reference(plain, tokenizer, talk.messages(question)) for question in QUESTIONS]
         np.testing.assert_allclose(shares(scorer.score([talk], ANSWERS).log_probs[0]), expected, atol=1e-3)
     assert ("without a thought" in speech.note) == (name in UNTHINKING)
+    assert ("thinking off" in speech.note) == (name in SWITCHED or name.startswith("nemotron"))
     assert ("dated 2026-01-01" in speech.note) == (name in DATED)
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,8 @@ DATE = datetime(2026, 1, 1)
 OTHER_DATE = datetime(2001, 2, 3)
 ANSWER = "Placeholder of the answer 4c1d."
 FOLLOWING = "Placeholder of the next turn 9b7e."
+THINKING_OFF = {"enable_thinking": False}
+"""The switch by which templates of several makers turn thinking off; other templates do not read it."""
 FINISHED = "prompts end as in finished turns, without a thought"
 PROCESSOR_TEMPLATE = "chat_template.json"
 """The file in which older processors of vision-language models store the chat template."""
@@ -129,7 +131,9 @@ class ChatTemplate:
             text = ""
         return text if chat[-1]["content"] in text else self.write([*chat, user(FOLLOWING)], False)
 
-    def write(self, chat: list[Message], prompt: bool, date: datetime = DATE) -> str:
+    def write(
+        self, chat: list[Message], prompt: bool, date: datetime = DATE, switches: Mapping[str, Any] = THINKING_OFF
+    ) -> str:
         """Return a chat as the template writes it; ``prompt``: with the beginning of an answer at its end."""
         given: list[Any] = list(chat)
         if self.parts:
@@ -137,7 +141,7 @@ class ChatTemplate:
         try:
             with _fixed(date):
                 text = self.tokenizer.apply_chat_template(
-                    given, tokenize=False, add_generation_prompt=prompt, enable_thinking=False
+                    given, tokenize=False, add_generation_prompt=prompt, **switches
                 )
         except Exception as error:  # templates are programs, and raise what they like
             raise BeliefBenchError(
@@ -150,9 +154,12 @@ class ChatTemplate:
         """Return what a row should say of the prompts."""
         chat = TRIAL[:-1]
         before, prompt = self.before(chat), self.write(chat, True)
-        own = before.startswith(prompt) and not before[len(prompt) :].strip()
-        dated = self.write(chat, True, OTHER_DATE) != prompt
-        return ", ".join(filter(None, ["" if own else FINISHED, f"dated {DATE:%Y-%m-%d}" if dated else ""]))
+        notes = {
+            FINISHED: not before.startswith(prompt) or before[len(prompt) :].strip(),
+            "thinking off": self.write(chat, True, switches={}) != prompt,
+            f"dated {DATE:%Y-%m-%d}": self.write(chat, True, OTHER_DATE) != prompt,
+        }
+        return ", ".join(note for note, holds in notes.items() if holds)
 
 
 def _hold(text: str, chat: Sequence[Message]) -> None:
