@@ -146,7 +146,7 @@ def prompted(
         most = number(int, "answer_tokens", answer_tokens, least=1, otherwise=longest[probabilities])
         kind = "stated" if probabilities == "stated" else "only chooses"
         asked = Writing(language_model, probabilities == "stated", most, kind)
-    return Assistant(f"prompted:{shown}", "2", domain, asked, way, QUICK_USERS)
+    return Assistant(f"prompted:{shown}", "3", domain, asked, way, QUICK_USERS)
 
 
 def oracle_taught(domain: Domain) -> Assistant:

@@ -147,7 +147,8 @@ def test_a_gguf_file_is_a_model_as_any_other(write_gguf, tmp_path):
     np.testing.assert_array_equal(weights["model.layers.1.mlp.up_proj.weight"].numpy(), up)
     assert {weight.dtype for weight in weights.values()} == {torch.float32}
     text = scorer.speech.render(CHAT)
-    assert text == "[user]Hello. one or two?</s>[assistant]two</s>[user]Right. five?</s>"
+    # Its template has no prompt of its own: an answer follows where a finished turn has it.
+    assert text == "[user]Hello. one or two?</s>[assistant]two</s>[user]Right. five?</s>[assistant]"
     assert len(scorer.speech.encode(["the</s>"])[0]) == 3
     assert scorer.speech.ends == {1}
 

@@ -59,7 +59,7 @@ class WholeTextScorer:
         tokens = np.zeros(text.shape, dtype=np.int64)
         with memory_told():
             for user, dialogue in enumerate(dialogues):
-                rendered = [self.speech.render(dialogue.messages(question)) for question in dialogue.questions]
+                rendered = [self.speech.prompt(dialogue.messages(question)) for question in dialogue.questions]
                 for question, read in enumerate(self.speech.encode(rendered)):
                     written = self._written(read, longest)
                     text[user, question] = self.speech.reply(written)

@@ -52,8 +52,7 @@ class HuggingFaceModel:
 
     @property
     def note(self) -> str:
-        """How the weights are stored, the number type, and once loaded, whether the reading of a conversation is
-        shared."""
+        """How the weights are stored, the number type, and once loaded, how conversations are read and written."""
         return ", ".join(filter(None, [stored_format(self.weights), self.dtype, self._reading]))
 
     def score(self, dialogues: Sequence[Dialogue], answers: Sequence[str]) -> Scores:
@@ -68,7 +67,7 @@ class HuggingFaceModel:
     def _scorer(self) -> Scorer:
         self._stamp = self._stamp or self.weights.stamp()
         scorer = _loaded(self.weights, self._stamp, self.dtype, self.budget)
-        self._reading = scorer.note
+        self._reading = ", ".join(filter(None, [scorer.note, scorer.speech.note]))
         return scorer
 
 

@@ -103,7 +103,7 @@ class SharedPrefixScorer:
         return Scores(np.array(found), np.array([len(branch.tokens) for branch in branches]))
 
     def _replies(self, dialogue: Dialogue, longest: int) -> Replies:
-        texts = [self.speech.render(dialogue.messages(question)) for question in dialogue.questions]
+        texts = [self.speech.prompt(dialogue.messages(question)) for question in dialogue.questions]
         prefix, branches = self._branched(
             dialogue, [Branch(tokens, []) for tokens in self.speech.encode(texts)], longest
         )
