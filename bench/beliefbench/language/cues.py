@@ -1,4 +1,4 @@
-"""The words by which a reply picks an option, denies one, or commits to none; as patterns for plain words (sentences.py).
+"""The words by which a reply picks an option, denies one, or commits to none, as patterns for plain words.
 
 Each pattern takes bounded steps from each position, so that the time grows linearly with the text.
 """
@@ -14,23 +14,37 @@ VERDICT = r"(?:answer|choice|recommendation|pick|selection|decision|verdict|winn
 """What a reply calls its own pick: "my recommendation is", "final answer:"."""
 
 PRAISE = (
-    r"(?:best|ideal|optimal|right|perfect|top|correct|preferred|recommended|chosen|strongest|closest|clear|winning"
-    r"|(?:most|more) (?:suitable|appropriate|likely|preferable|favorable|attractive|promising|sensible|fitting|aligned"
-    r"|compatible|reasonable|desirable))"
+    r"(?:best|ideal|optimal|perfect|most (?:suitable|appropriate|likely|preferable|favorable|attractive|appealing"
+    r"|promising|sensible|fitting|aligned|compatible|reasonable|desirable))"
 )
 """Only words that say "best of all in all": "the cheapest" and "the fastest" name no pick."""
 
+PRAISE_OF_A_NOUN = r"(?:right|top|correct|preferred|recommended|chosen|strongest|closest|clear|winning|the better)"
+"""Words that say it only with a noun: "the right choice"."""
+
 FITS = (
     r"(?:(?:best|most closely) (?:fits?|match(?:es)?|suit(?:s|ed)?|aligns?|aligned|meets?)"
-    r"|(?:fits?|match(?:es)?|suits?|aligns?|meets?)(?: [^ ]+){0,6} (?:best|most closely))"
+    r"|(?:fits?|match(?:es)?|suits?|aligns?|meets?|works?)(?: [^ ]+){0,6} (?:best|most closely)"
+    r"|(?:is|be) (?:[a-z]+ly )?(?:recommended|advised|selected|chosen|picked|booked|preferred|what i'd|what i would))"
 )
+
+POINTS = re.compile(
+    r"\b(?:it|that|this)(?:'s| (?:is|would be|must be|should be|has to be))(?: (?:[a-z]+ly|the|number)){0,2}$"
+)
+""""So it must be flight 2"."""
+
+SEARCH = re.compile(
+    r"\b(?:find|determin\w+|identify|figure|decide|compar\w+|look\w*|analy\w+|evaluat\w+|help|factors)\b"
+)
+"""Words by which "the best option:" announces a comparison, no pick."""
 
 COPULA = r"(?:is|be|are|remains?|seems?|looks?|appears?|becomes?|goes|boxed|it's|that's|[:=→—\u2013-]+)"
 
 VERB = (
     r"(?:recommend(?:ing)?|suggest(?:ing)?|advise|choos(?:e|ing)|pick(?:ing)?|select(?:ing)?|tak(?:e|ing)|prefer"
-    r"|book(?:ing)?|(?:go|going|stick|sticking) (?:with|for)|opt(?:ing)? for|vote (?:is )?for|lean(?:ing)? towards?"
-    r"|settle on|decide on|say|bet on|go wrong with|leaves(?: (?:us|you|me))?(?: with)?|boxed"
+    r"|(?:book|buy)(?:ing)?|(?:go|going|stick|sticking) (?:with|for)|opt(?:ing)? for|vote (?:is )?for"
+    r"|lean(?:ing)? towards?|settle on|decide on|say|bet on|go wrong with|points? to|boxed"
+    r"|leaves(?: (?:us|you|me))?(?: with)?|(?P<modal>will|would|might|may|you'll|you'd)(?: [a-z]+ly)? (?:like|love|enjoy)"
     r"|recommended|suggested|chose|chosen|picked|selected|opted for|went (?:with|for)|decided on|settled on)"
 )
 PAST_VERB = re.compile(r"(?:ed|chose|chosen|went with|went for|ed for|ed on)$")
@@ -43,7 +57,7 @@ NO_OBJECT = re.compile(
 """Words after a verb that make the next name no object of it: "I would choose because flight 1 ..."."""
 
 OTHERS = re.compile(
-    r"\b(?:you|users?|they|he|she|customer|traveler|shopper)(?:'ve|'d)?(?: [a-z]+ly| have| had| has| also| tend to){0,2}$"
+    r"\b(?:you|users?|they|he|she|customer|traveler|shopper)(?:'ve)?(?: [a-z]+ly| have| had| has| also| tend to){0,2}$"
 )
 """Who chooses in "you chose flight 2"; "you should choose" does not end in it."""
 
@@ -69,14 +83,17 @@ SECOND = re.compile(
 """"The second best option is", "another good choice is"."""
 
 UNCOMMITTED = re.compile(
-    r"\b(?:(?<!even )if|unless|whether|otherwise|depend\w*|suppose|imagine|let's say|in case|hard|difficult|tough|unclear"
-    r"|uncertain|impossible|at first|initially)\b"
+    r"\b(?:(?<!even )if|unless|whether|otherwise|depend\w*|suppose|imagine|let's say|in case|hard|difficult|tough"
+    r"|unclear|uncertain|impossible|at first|initially|for (?:those|people|anyone|someone|travelers))\b"
 )
 COMMITTED = re.compile(
-    r"\bif i (?:had|have|must|were|was|am|need)(?: forced| asked)?(?: to)?(?: [a-z]+){0,4}|\b(?:please )?let me know\b.*"
-    r"|\bfeel free\b.*|\b(?:hard|difficult|tough|impossible) to (?:beat|say no)\b"
+    r"\bif i (?:had|have|must|were|was|am|need)(?: forced| asked)?(?: to)?(?: [a-z]+){0,4}"
+    r"|\b(?:hard|difficult|tough|impossible) to (?:beat|say no)\b"
 )
 """"If I had to pick one, flight 2": words of UNCOMMITTED that leave the pick as it is."""
+
+AFTERTHOUGHT = re.compile(r"\b(?:let me know|feel free|please tell me)\b")
+""""Flight 1, but let me know if you would prefer flight 2": what follows is no part of the answer."""
 
 TAKEN_BACK = re.compile(
     r"(?:^|[,:—\u2013-] )(?:(?:but|oh|hmm+|ah|well|so|and|okay) (?:, )?){0,3}(?:"
@@ -92,8 +109,13 @@ LEAD = re.compile(
 )
 """Words before a name that leave it alone in its sentence: "so, flight 2", "no, flight 3"."""
 
-ALONE = re.compile(r"(?: [)!]+)?(?:$| [,(—\u2013-]| (?:because|since|as|for|due|please|then|instead|though|text)\b)")
-WINS = re.compile(r" (?:it is(?:$| [,—\u2013-])|is it$|wins?\b|stands out\b|comes out (?:on top|ahead)\b|beats\b|[>≻])")
+ALONE = re.compile(
+    r"(?: [^\w\s:=/,(-]+){0,3}(?:$| [,(—\u2013-]| (?:because|since|as|for|due|please|then|instead|though|text)\b)"
+)
+WINS = re.compile(
+    r" (?:it is(?:$| [,—\u2013-])|is it$|(?:ranks? )?first$|[>≻]"
+    r"|(?:wins?|beats|gets my vote|stands out|comes out (?:on top|ahead))\b)"
+)
 GOOD = re.compile(
     r"\b(?:good|great|solid|excellent|strong|reasonable|nice|suitable|safe|better"
     r"|best (?:balance|combination|mix|compromise|value)|fits|matches|aligns|suits|meets)\b"
@@ -102,5 +124,7 @@ MAYBE = re.compile(r"\b(?:might|may|could|perhaps|maybe|possibly)\b")
 LACKS = re.compile(
     r"\b(?:too|worst|worse|avoid\w*|expensive|bad|poor|drawback|unfortunately|liked?|said|chose|chosen)\b"
 )
-FEEDBACK = re.compile(r"\byour option .{0,60} is (?:in)?correct$|\byour option .{0,60} is (?:in)?correct\b")
+FEEDBACK = re.compile(r"\byour option .{0,60} is (?:in)?correct\b")
+"""The user's words after a round (words.feedback), repeated."""
+
 BOUNDARY = re.compile(r"[,:()—\u2013]| - |\b(?:but|so|however|and|therefore)\b")

@@ -1,5 +1,6 @@
-"""The names of options in a sentence: "flight 2", "option two", "the second flight", "flights 1 and 3", or a bare number
-where the words before it ask for one ("answer: 2").
+"""The names of options in a sentence: "flight 2", "option two", "the second flight", "flights 1 and 3".
+
+A bare number is a name where the words before it ask for one ("answer: 2").
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from beliefbench.language.cues import COPULA, NUMBERS, ORDINALS, PRAISE, VERB, VERDICT
+from beliefbench.language.cues import COPULA, NUMBERS, ORDINALS, PRAISE, PRAISE_OF_A_NOUN, VERB, VERDICT
 from beliefbench.language.sentences import Sentence, plain_words
 
 UNKNOWN = -1
@@ -70,11 +71,11 @@ def _patterns(item: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
         rf"|(?: ,) (?:{label} )?{number}(?= ,? ?(?:,|or|and|&|/|\)|are)|$))"
     )
     asked = (
-        rf"(?:\b(?:{VERDICT}|{PRAISE}|{item}|option)(?: [^ \d]+){{0,6}}? {COPULA}(?: [:(])?|\bboxed(?: (?:text|math)\w*)?"
-        rf"|\b{VERB})(?: number)? "
+        rf"(?:\b(?:{VERDICT}|{PRAISE}|{PRAISE_OF_A_NOUN}|{item}|option)(?: [^ \d]+){{0,6}}? {COPULA}(?: [:(])?"
+        rf"|\bboxed(?: (?:text|math)\w*)?|\b{VERB})(?: number)? "
     )
     stop = r"(?= (?:[,:()—\u2013-]|because|since|as|with|for|due)|$)"
-    line = re.compile(rf"(?:\( |: )?(?P<number>{number})(?: [)])?")
+    line = re.compile(rf"(?:\( |(?:{item} |option )?: )?(?P<number>{number})(?: [)])?")
     named = re.compile(
         rf"\b{label} (?P<number>{number})(?P<others>{another}*)"
         rf"|\b(?P<ordinal>{'|'.join(ORDINALS)}|\d(?:st|nd|rd|th)) (?:{item}|option)(?= |$)"

@@ -64,10 +64,9 @@ def find_level(text: str, highest: int) -> Pick | None:
         if answers:
             said.append(answers[0] if "?" not in sentence.end else None)
         denied = denied or bool(DENIES.search(sentence.words))
-    if said:
-        found = said[-1]
-    else:
-        found = numbers[0] if len({pick.option for pick in numbers}) == 1 and not denied else None
+    if not said and not denied and len({pick.option for pick in numbers}) == 1:
+        said = numbers[:1]
+    found = said[-1] if said else None
     return found if found and found.option >= 0 else None
 
 

@@ -37,6 +37,10 @@ class _Picks:
     hints: list[Pick]
     named: set[int]
 
+    def take_back(self) -> None:
+        self.clear.clear()
+        self.hints.clear()
+
     def decided(self) -> Pick | None:
         """Return the last clear pick, or the hint that all hints agree on; the first place where it is decided."""
         for picks in (self.clear, self.hints):
@@ -67,18 +71,17 @@ def pick_in(text: str, start: int, end: int, item: str, count: int) -> Pick | No
     for at, sentence in enumerate(sentences):
         is_line = "\n" in before and ("\n" in sentence.end or at == len(sentences) - 1)
         names = names_in(sentence, item, count, is_line)
-        if taken_back := cues.TAKEN_BACK.search(sentence.words[:NEAR]):
-            if taken_back["always"] or names:
-                found.clear.clear()
-                found.hints.clear()
+        taken_back = cues.TAKEN_BACK.search(sentence.words[:NEAR])
+        if taken_back and (taken_back["always"] or names):
+            found.take_back()
         was_fed_back, fed_back = fed_back, bool(cues.FEEDBACK.search(sentence.words[:NEAR]))
         said_by_user = fed_back or (was_fed_back and sentence.words.startswith("i prefer"))
-        if names and "?" not in sentence.end and not said_by_user and not _uncommitted(sentence.words):
+        if names and "?" not in sentence.end and not said_by_user:
             _read(sentence, names, item, found, header)
             if at == 0 and _opens(sentence, names):
                 opening = Pick(names[0].option, sentence.place(names[0].number))
         found.named |= {name.option for name in names}
-        header = not names and "?" not in sentence.end and bool(_patterns(item).header.search(sentence.words[-NEAR:]))
+        header = not names and "?" not in sentence.end and _announces(sentence.words[-NEAR:], item)
         before = sentence.end
     if opening and not found.clear and not found.hints and found.named == {opening.option} != {UNKNOWN}:
         return opening
@@ -88,6 +91,10 @@ def pick_in(text: str, start: int, end: int, item: str, count: int) -> Pick | No
 def _read(sentence: Sentence, names: Sequence[Name], item: str, found: _Picks, header: bool) -> None:
     """Add the picks of a sentence; ``header``: the sentence before it announces one ("My recommendation:")."""
     words, kind = sentence.words, NOTHING
+    turn = words.rfind(" but ") + 1  # "at first flight 1 seems best, but flight 3 is": each part commits or does not
+    afterthought = cues.AFTERTHOUGHT.search(words)
+    stop = afterthought.start() if afterthought else len(words)
+    uncommitted = [_uncommitted(words[: min(turn, stop)]), _uncommitted(words[turn:stop])]
     for at, name in enumerate(names):
         begin = names[at - 1].end if at else 0
         end = names[at + 1].begin if at + 1 < len(names) else len(words)
@@ -95,9 +102,10 @@ def _read(sentence: Sentence, names: Sequence[Name], item: str, found: _Picks, h
         inherits = kind == DENIED and re.fullmatch(r"(?:, )?(?:but|rather|instead)(?: rather| instead)?", before)
         kind = CLEAR if inherits else _kind(before, after, item, first=at == 0, header=header)
         if taken_back := at and cues.TAKEN_BACK.search(f"{before} @"):
-            found.clear.clear()
-            found.hints.clear()
+            found.take_back()
             kind = HINT if kind == NOTHING and cues.LEAD.fullmatch(before) and taken_back else kind
+        if name.begin >= stop or uncommitted[name.begin >= turn]:
+            continue
         pick = Pick(name.option, sentence.place(name.number))
         if kind == CLEAR:
             found.clear.append(pick)
@@ -135,7 +143,7 @@ def _said_before(before: str, item: str) -> str:
         if gap.count(" ") <= 8 and not (
             infinitive
             or past
-            or cues.OTHERS.search(subject)
+            or (cues.OTHERS.search(subject) and not verb["modal"])
             or cues.NO_OBJECT.search(gap)
             or cues.SECOND.search(clause)
         ):
@@ -146,6 +154,8 @@ def _said_before(before: str, item: str) -> str:
             if _denies(clause + " " + rest):
                 return DENIED
             return HINT if cues.MAYBE.search(rest) else CLEAR
+    if cues.POINTS.search(before):
+        return DENIED if _denies(_last_clause(before)) else CLEAR
     return NOTHING
 
 
@@ -153,11 +163,12 @@ def _said_after(after: str, item: str) -> str:
     """Judge a name by what follows it: "is the best option", "would be a good choice", "is not the best"."""
     after = re.sub(r"^ (?:\( [^()]{0,100} \)|, [^,]{0,100} ,)", "", after)
     clause = cues.BOUNDARY.split(after.replace(" and ", " + "), maxsplit=1)[0]
-    praise = _patterns(item).praise.search(clause) or _FITS.search(clause)
+    fits = _FITS.search(clause)
+    praise = fits or _patterns(item).praise.search(clause)
     said = clause[: praise.start()] if praise else clause
     if _denies(said):
         return DENIED
-    if praise and (_COPULA.search(said) or praise.re is _FITS):
+    if praise and (fits or _COPULA.search(said)):
         if cues.SECOND.search(said) or re.search(r"\bwas\b", said):
             return NOTHING
         return HINT if cues.MAYBE.search(said) else CLEAR
@@ -175,6 +186,11 @@ def _opens(sentence: Sentence, names: Sequence[Name]) -> bool:
         and not cues.LACKS.search(sentence.words[:NEAR])
         and not _denies(sentence.words[:NEAR])
     )
+
+
+def _announces(words: str, item: str) -> bool:
+    """Return whether a sentence announces the pick in the next: "My recommendation:"."""
+    return bool(_patterns(item).header.search(words)) and not cues.SEARCH.search(words)
 
 
 def _uncommitted(words: str) -> bool:
@@ -212,13 +228,12 @@ def _patterns(item: str) -> _ItemPatterns:
     noun = rf"(?:{re.escape(plain_words(item))}|option|match|fit|candidate|one|overall|{cues.VERDICT})"
     attribute = r"(?! (?:price|value|time|times|duration|rating|deal|balance|combination|mix|compromise|in terms|on)\b)"
     praise = (
-        rf"(?:{cues.PRAISE}(?: [^ ]+){{0,3}}? {noun}|best{attribute}|{cues.FITS}"
-        rf"|(?:(?:my|the|final|our|overall|a|your) )?{cues.VERDICT}|(?:it|that|this|answer))"
+        rf"(?:(?:{cues.PRAISE}|{cues.PRAISE_OF_A_NOUN})(?: [^ ]+){{0,3}}? {noun}|{cues.PRAISE}{attribute}|{cues.FITS}"
+        rf"|(?:(?:my|the|final|our|overall|a|your) )?{cues.VERDICT})"
     )
-    announced = rf"(?:{cues.PRAISE} {noun}(?: [^ ]+){{0,6}}|{cues.VERDICT}|answer)"
+    announced = rf"(?:(?:{cues.PRAISE}|{cues.PRAISE_OF_A_NOUN}) {noun}(?: [^ ]+){{0,6}}|{cues.VERDICT})"
+    whose = r"(?:^|\b(?:the|my|our|your|final|overall|is) )(?:final |overall )?"
     return _ItemPatterns(
         re.compile(rf"\b{praise}(?= |$)"),
-        re.compile(
-            rf"(?:^|\b(?:the|my|our|your|final|overall|is) )(?:final |overall )?{announced}(?: (?:is|would be|:|is :|would be :))?$"
-        ),
+        re.compile(rf"{whose}{announced}(?: (?:is|would be|:|is :|would be :))?$"),
     )

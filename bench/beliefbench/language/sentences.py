@@ -26,7 +26,7 @@ _ENDS = ".!?;…。\uff01\uff1f\n"
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence without its end: its words, where each begins there and in the text, and what ends it ("", "?", ".\\n").
+    """A sentence: its words, where each begins there and in the text, and what ends it ("", "?", ".\\n").
 
     >>> [(one.words, one.end) for one in sentences_of("I'd take **Flight 2**.\\nWhy?")]
     [("i'd take flight 2", '.\\n'), ('why', '?')]
@@ -57,6 +57,8 @@ def sentences_of(text: str, start: int = 0, end: int | None = None) -> list[Sent
         if ending:
             found += _sentence(words, places, ending)
             words, places, ending = [], [], ""
+        if not words and set(word) == {">"}:  # a quotation in Markdown
+            continue
         words.append(word.lower())
         places.append(token.start())
     return found + _sentence(words, places, ending)
