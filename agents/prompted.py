@@ -67,7 +67,8 @@ class Writing:
 
     def identity(self) -> Mapping[str, Any]:
         asks = "states probabilities" if self.probabilistic else "writes its choice"
-        return {"model": dict(self.model.identity()), "asks": asks, "answer_tokens": self.answer_tokens}
+        # The version of the words that answers are read by: `beliefbench.language.parsing`.
+        return {"model": dict(self.model.identity()), "asks": asks, "answer_tokens": self.answer_tokens, "words": "2"}
 
     def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Responses:
         ending = alternatives.in_json if self.probabilistic else alternatives.in_words

@@ -108,9 +108,9 @@ PIECES = (
     "\\boxed{;<|channel|>final<|message|>;\x00;\u2028"
 )
 UNITS = (
-    " ;\n;1;1 ;1.;1, ;[;{;{};[1,;( ;* ;.;';\";$;<;<|;a;- ;Flight ;Flight 1 ;Flight 1 and ;Flight 1: 1% ;best ;not ;no, ;"
+    " ;\n;1;1 ;1.;1, ;[;{;{};[1,;( ;* ;.;';\";$;<;<|;a;- ;Flight ;Flight 1 ;Flight 1 and ;Flight 1: 1% ;best ;not ;"
     "best option is ;The best option is Flight 1. ;answer: ;I recommend ;if i had to ;second ;preference is ;<think>;"
-    "<think>a</think>;your option ;let me know ;\\boxed{;matches a ;you have "
+    "not ;no, ;<think>a</think>;your option ;let me know ;\\boxed{;matches a ;you have "
 )
 TEXTS = st.lists(st.sampled_from(PIECES.split(";")), max_size=30).map("".join)
 
@@ -134,7 +134,7 @@ def test_an_open_thought_is_no_answer(text):
 
 @pytest.mark.parametrize("unit", UNITS.split(";"))
 def test_its_time_is_linear_in_the_length(unit):
-    """A text of 1 MB may take 8 times as long as one of 250 kB (4 times, if the machine were quiet)."""
+    """A text of 100 kB may take 8 times as long as one of 25 kB (4 times, if the machine were quiet)."""
 
     def seconds(length: int) -> float:
         text = f"The best option is {unit * (length // len(unit))} Flight 2"

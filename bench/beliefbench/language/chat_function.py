@@ -82,7 +82,7 @@ class ChatAgent:
         return self.probabilities == "logprobs"
 
     def identity(self) -> Mapping[str, Any]:
-        return {"probabilities": self.probabilities, "words": "1", **self.asking.identity()}
+        return {"probabilities": self.probabilities, "words": "2", **self.asking.identity()}
 
     def begin(self, brief: Brief, keys: Any, truth: Mapping[str, np.ndarray] | None = None) -> Conversations:
         return Conversations.begin(brief, self.asking, keys, truth)

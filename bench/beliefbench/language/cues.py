@@ -44,7 +44,8 @@ VERB = (
     r"(?:recommend(?:ing)?|suggest(?:ing)?|advise|choos(?:e|ing)|pick(?:ing)?|select(?:ing)?|tak(?:e|ing)|prefer"
     r"|(?:book|buy)(?:ing)?|(?:go|going|stick|sticking) (?:with|for)|opt(?:ing)? for|vote (?:is )?for"
     r"|lean(?:ing)? towards?|settle on|decide on|say|bet on|go wrong with|points? to|boxed"
-    r"|leaves(?: (?:us|you|me))?(?: with)?|(?P<modal>will|would|might|may|you'll|you'd)(?: [a-z]+ly)? (?:like|love|enjoy)"
+    r"|leaves(?: (?:us|you|me))?(?: with)?"
+    r"|(?P<modal>will|would|might|may|you'll|you'd)(?: [a-z]+ly)? (?:like|love|enjoy)"
     r"|recommended|suggested|chose|chosen|picked|selected|opted for|went (?:with|for)|decided on|settled on)"
 )
 PAST_VERB = re.compile(r"(?:ed|chose|chosen|went with|went for|ed for|ed on)$")

@@ -42,7 +42,8 @@ def stated_probabilities(text: str, labels: Sequence[str]) -> np.ndarray | None:
     for value in [*found, _list_of_objects(found[::-1], labels)]:
         if (stated := _by_label(value, labels)) is not None:
             return _normalised(stated)
-    return _normalised(_by_line(answer, labels))
+    objects = any(value is None or isinstance(value, Mapping) for value in found)
+    return None if objects else _normalised(_by_line(answer, labels))
 
 
 def _normalised(stated: Sequence[Any]) -> np.ndarray | None:
@@ -84,10 +85,9 @@ def _by_label(found: Any, labels: Sequence[str]) -> list[Any] | None:
             if number is not None:
                 values[number] = value
         return [values[number] for number in range(len(labels))] if len(values) == len(labels) else None
-    numbers = (
-        isinstance(found, list) and len(found) == len(labels) and all(isinstance(x, str | int | float) for x in found)
-    )
-    return found if numbers else None
+    # A list has no labels: it is about the alternatives only if it is a distribution over them.
+    is_list = isinstance(found, list) and len(found) == len(labels) and _normalised(found) is not None
+    return found if is_list else None
 
 
 def _list_of_objects(found: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _by_line(text: str, labels: Sequence[str]) -> list[str]:
     if not item:  # numbers alone are not told from other numbers
         return []
     found = re.findall(
-        rf"\b{item}[ _]?(\d+)\b[\"'*`]*[ ]?(?:[:=]|->|→|-|\u2013|—)[ ]?[\"'*`]*({_NUMBER}(?: ?%)?)(?![\w.:])",
+        rf"\b{item}[ _]?(\d+)\b[\"'*` ]{{0,4}}(?:[:=]|->|→|-|\u2013|—)[\"'*` ]{{0,4}}({_NUMBER}(?: ?%)?)(?![\w.:])",
         text,
         re.IGNORECASE,
     )
