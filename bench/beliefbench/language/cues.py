@@ -24,7 +24,7 @@ PRAISE_OF_A_NOUN = r"(?:right|top|correct|preferred|recommended|chosen|strongest
 
 FITS = (
     r"(?:(?:best|most closely) (?:fits?|match(?:es)?|suit(?:s|ed)?|aligns?|aligned|meets?)"
-    r"|(?:fits?|match(?:es)?|suits?|aligns?|meets?|works?)(?: [^ ]+){0,6} (?:best|most closely)"
+    r"|(?:fits?|match(?:es)?|suits?|aligns?|meets?|works?)(?: [^ ]+){0,6} (?:best|most closely)|aligns most"
     r"|(?:is|be) (?:[a-z]+ly )?(?:recommended|advised|selected|chosen|picked|booked|preferred|what i'd|what i would))"
 )
 
@@ -38,12 +38,12 @@ SEARCH = re.compile(
 )
 """Words by which "the best option:" announces a comparison, no pick."""
 
-COPULA = r"(?:is|be|are|remains?|seems?|looks?|appears?|becomes?|goes|boxed|it's|that's|[:=→—\u2013-]+)"
+COPULA = r"(?:is|be|are|remains?|seems?|looks?|sounds?|appears?|becomes?|goes|boxed|it's|that's|[:=→—\u2013-]+)"
 
 VERB = (
     r"(?:recommend(?:ing)?|suggest(?:ing)?|advise|choos(?:e|ing)|pick(?:ing)?|select(?:ing)?|tak(?:e|ing)|prefer"
     r"|(?:book|buy)(?:ing)?|(?:go|going|stick|sticking) (?:with|for)|opt(?:ing)? for|vote (?:is )?for"
-    r"|lean(?:ing)? towards?|settle on|decide on|say|bet on|go wrong with|points? to|boxed"
+    r"|lean(?:ing)? towards?|settle on|decide on|say|bet on|(?:go wrong|happiest) with|points? to|boxed"
     r"|leaves(?: (?:us|you|me))?(?: with)?"
     r"|(?P<modal>will|would|might|may|you'll|you'd)(?: [a-z]+ly)? (?:like|love|enjoy)"
     r"|recommended|suggested|chose|chosen|picked|selected|opted for|went (?:with|for)|decided on|settled on)"

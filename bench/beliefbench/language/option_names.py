@@ -44,9 +44,9 @@ def names_in(sentence: Sentence, item: str, count: int, is_line: bool) -> list[N
 
 
 def _name(match: re.Match[str], count: int) -> Name:
-    numbers = [group for group in ("number", "ordinal", "bare") if match.groupdict().get(group)]
-    (group,) = numbers
-    several = any(match.groupdict().get(others) for others in ("others", "bare_others"))
+    groups = match.groupdict()
+    (group,) = (name for name in ("number", "ordinal", "bare") if groups.get(name))
+    several = groups.get("others") or groups.get("bare_others")
     option = UNKNOWN if several else _value(match[group])
     begin = match.start(group) if group == "bare" else match.start()
     return Name(option if option < count else UNKNOWN, begin, match.end(), match.start(group))

@@ -65,7 +65,7 @@ def find_level(text: str, highest: int) -> Pick | None:
             said.append(answers[0] if "?" not in sentence.end else None)
         denied = denied or bool(DENIES.search(sentence.words))
     if not said and not denied and len({pick.option for pick in numbers}) == 1:
-        said = numbers[:1]
+        said = [numbers[0]]
     found = said[-1] if said else None
     return found if found and found.option >= 0 else None
 

@@ -101,9 +101,10 @@ def _read(sentence: Sentence, names: Sequence[Name], item: str, found: _Picks, h
         before, after = words[begin : name.begin][-NEAR:].strip(), words[name.end : end][:NEAR]
         inherits = kind == DENIED and re.fullmatch(r"(?:, )?(?:but|rather|instead)(?: rather| instead)?", before)
         kind = CLEAR if inherits else _kind(before, after, item, first=at == 0, header=header)
-        if taken_back := at and cues.TAKEN_BACK.search(f"{before} @"):
+        if at and cues.TAKEN_BACK.search(f"{before} @"):
             found.take_back()
-            kind = HINT if kind == NOTHING and cues.LEAD.fullmatch(before) and taken_back else kind
+            if kind == NOTHING and cues.LEAD.fullmatch(before):
+                kind = HINT
         if name.begin >= stop or uncommitted[name.begin >= turn]:
             continue
         pick = Pick(name.option, sentence.place(name.number))
@@ -115,7 +116,7 @@ def _read(sentence: Sentence, names: Sequence[Name], item: str, found: _Picks, h
 
 def _kind(before: str, after: str, item: str, first: bool, header: bool) -> str:
     """Return what the words around a name make of it."""
-    if cues.COMPARED.search(before):
+    if cues.COMPARED.search(before) or after in (" or", " and"):  # the text ends within a list
         return NOTHING
     forward = _said_before(before, item)
     if forward != NOTHING:
