@@ -136,6 +136,7 @@ def endpoint(
     show: str = "words",
     given: str = "nothing",
     think: str = "no",
+    form: str | None = None,
     beliefs: str = "no",
 ) -> Assistant:
     """``endpoint:MODEL[,key=value...]``: a model on the server $OPENAI_BASE_URL, with the key $OPENAI_API_KEY if it
@@ -147,13 +148,15 @@ def endpoint(
     for each of these. revision tells models with the same name apart; servers do not report it reliably.
 
     Other ways of asking (`beliefbench.language.conversations.PromptStyle`): think=yes, history=whole, show=numbers,
-    given=preferences|posterior, beliefs=yes|only.
+    given=preferences|posterior, beliefs=yes|only. The question says the form of the answer; form=paper leaves the
+    paper's words as they are.
 
     workers=8 questions run at the same time, each try for at most timeout=120 seconds. Answers are stored in the folder
     cache (default: the user's cache folder), and no question is asked twice. max_requests and max_tokens limit what one
     process may spend.
     """
-    asking = PromptStyle.of(history=history, show=show, given=given, think=think, beliefs=beliefs)
+    written = probabilities in ("logprobs", "samples", "none")
+    asking = PromptStyle.of(written, form, history=history, show=show, given=given, think=think, beliefs=beliefs)
     longest = 512 if think == "yes" else 32
     ways = {
         "logprobs": ProbabilityMethod("logprobs", _read_logprobs, answer_tokens=longest),

@@ -122,7 +122,7 @@ def test_it_writes_what_the_model_writes(make, flights, asked, local):
     inputs = tokenizer.apply_chat_template(asked[1], add_generation_prompt=True, return_tensors="pt", return_dict=True)
     with torch.inference_mode():
         written = model.generate(**inputs, max_new_tokens=8, do_sample=False)[0, inputs["input_ids"].shape[1] :]
-    answers = predict(make(probabilities="none", answer_tokens="8"), flights, asked)
+    answers = predict(make(probabilities="none", answer_tokens="8", form="paper"), flights, asked)
     assert answers.text[0, 0] == tokenizer.decode(written, skip_special_tokens=True).strip()
     assert answers.tokens[0, 0] == inputs["input_ids"].shape[1] + len(written)
 
