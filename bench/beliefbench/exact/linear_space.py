@@ -90,7 +90,7 @@ def linear_sweep_groups(
 def _whole_tiles(rows: Any) -> Any:
     """Pad rows, [..., rows, block], with zeros to a whole number of tiles.
 
-    A product of matrices sums all entries of a tile in the same order, whatever else is in the matrices, and others not.
+    A product of matrices sums the entries of a whole tile in one order, whatever else is in the matrices.
     """
     pad = -rows.shape[-2] % TILE
     return jnp.pad(rows, (*((0, 0) for _ in rows.shape[:-2]), (0, pad), (0, 0)))
