@@ -14,6 +14,7 @@ from beliefbench.exact.latents import latent_space
 from beliefbench.exact.query import COMPILER_OPTIONS, block_size
 
 TILE = 4  # rows of a matrix that a processor multiplies at once
+UNROLLED = 8  # rounds; more take minutes to compile
 LEAST_PRODUCT = 1e-250  # products of probabilities below it may be lost
 
 
@@ -51,12 +52,18 @@ def linear_sweep_groups(
         )(latents)
         prior = jnp.where(real, jnp.exp(log_prior), 0.0)
         used = used[..., None]
-        probs = jnp.where(used, probs[:-1].reshape(users, rounds, block), 1.0)
+        probs = jnp.moveaxis(jnp.where(used, probs[:-1].reshape(users, rounds, block), 1.0), 1, 0)
         lost = (faint[:-1].reshape(users, rounds, block) & used & real).any(axis=(1, 2))
-        columns = [jnp.broadcast_to(prior, (users, block))]
-        for number in range(rounds):
-            columns.append(columns[-1] * probs[:, number])
-        return jnp.stack(columns if stages == "all" else columns[-1:], axis=1), lost
+        last, after = jax.lax.scan(
+            lambda weight, likelihood: (weight * likelihood,) * 2,
+            jnp.broadcast_to(prior, (users, block)),
+            probs,
+            unroll=max(1, rounds) if rounds <= UNROLLED else 1,
+        )
+        if stages == "last":
+            return last[:, None], lost
+        before = jnp.broadcast_to(prior, (users, 1, block))
+        return jnp.concatenate([before, jnp.moveaxis(after, 0, 1)], axis=1), lost
 
     def step(sums: Any, first: Any) -> tuple[Any, None]:
         numbers = first + jnp.arange(block)
