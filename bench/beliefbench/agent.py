@@ -68,22 +68,32 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Cost:
-    """The estimated cost of answers: ``requests`` to a server, ``tokens`` read and written, and ``seconds``."""
+    """The estimated cost of answers: ``requests`` to a server, ``tokens`` read and written, ``seconds``, and how many
+    of the tokens are ``written``.
+    """
 
     requests: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    written: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.requests + other.requests, self.tokens + other.tokens, self.seconds + other.seconds)
+        return Cost(
+            self.requests + other.requests,
+            self.tokens + other.tokens,
+            self.seconds + other.seconds,
+            self.written + other.written,
+        )
 
     def times(self, factor: float) -> Cost:
         """Return the cost of ``factor`` times these answers.
 
-        >>> Cost(10, 2000, 5.0).times(2.5)
-        Cost(requests=25, tokens=5000, seconds=12.5)
+        >>> Cost(10, 2000, 5.0, 320).times(2.5)
+        Cost(requests=25, tokens=5000, seconds=12.5, written=800)
         """
-        return Cost(round(self.requests * factor), round(self.tokens * factor), self.seconds * factor)
+        whole = (round(number * factor) for number in (self.requests, self.tokens, self.written))
+        requests, tokens, written = whole
+        return Cost(requests, tokens, self.seconds * factor, written)
 
 
 @dataclass(frozen=True)

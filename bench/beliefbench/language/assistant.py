@@ -100,8 +100,12 @@ class Assistant:
         self.probabilistic = model.probabilistic or asking.beliefs == "only"
         self.privileged, self.users_per_call = asking.privileged, model.users_per_call
         self.quick_users = quick_users
-        self.note = ", ".join(filter(None, [model.note, asking.note()])) or None
         self.cost = self._cost if hasattr(model, "cost") else None
+
+    @property
+    def note(self) -> str | None:
+        """A few words for its row; a server's say more when it has answered."""
+        return ", ".join(filter(None, [self.model.note, self.asking.note()])) or None
 
     def identity(self) -> Mapping[str, Any]:
         return {**self.model.identity(), **self.asking.identity()}
