@@ -25,6 +25,7 @@ class FirstAnswers:
         """Take the model's name and the longest answer; ``settled`` if worthless answers shall be counted."""
         self.model, self.answer_tokens, self.settled = model, answer_tokens, settled
         self._heard: dict[str, list[tuple[Reply, bool]]] = {}
+        self._wants_logprobs = False
 
     def next(self, requests: Sequence[Request]) -> list[Request]:
         """Return the requests to ask first, none if enough is known."""
@@ -47,7 +48,7 @@ class FirstAnswers:
         BeliefBenchError
             If enough answers are there, and none is worth anything.
         """
-        self._heard[request.key] = list(heard)
+        self._heard[request.key], self._wants_logprobs = list(heard), request.wants_logprobs
         self._judge()
 
     def _judge(self) -> None:
@@ -58,7 +59,7 @@ class FirstAnswers:
         if not usable:
             raise BeliefBenchError(
                 f"none of the first {len(heard)} answers of '{self.model}' can be used: "
-                f"{_cause([reply for reply, _ in heard], self.answer_tokens)}; or let them count as wrong, with "
+                f"{_cause([reply for reply, _ in heard], self.answer_tokens, self._wants_logprobs)}; or let them count as wrong, with "
                 "unusable=count (they are stored, and asked once)."
             )
         if all(reply.places and is_one_hot(reply.places) for reply in usable):
@@ -70,7 +71,7 @@ class FirstAnswers:
         self.settled = True
 
 
-def _cause(replies: Sequence[Reply], answer_tokens: int) -> str:
+def _cause(replies: Sequence[Reply], answer_tokens: int, wants_logprobs: bool) -> str:
     """Return why answers cannot be used, and what helps."""
     cut = [reply for reply in replies if reply.ended == "length"]
     thought = [reply for reply in replies if reply.thought or _THOUGHT_MARK.search(reply.text)]
@@ -92,7 +93,7 @@ def _cause(replies: Sequence[Reply], answer_tokens: int) -> str:
         return f'{len(calls)} call a tool; use extra_body={{"tool_choice":"none"}}'
     if all(not reply.text for reply in replies):
         return "they are empty; look at the server's log, or use another model"
-    if replies[0].places is None and any(reply.places is not None for reply in replies):
+    if wants_logprobs and all(reply.places is None for reply in replies if reply.text):
         return "their log-probabilities belong to other texts; use probabilities=samples or stated"
     return f"they name no option, such as {_quoted(replies)}; use a model that follows instructions, or think=yes"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class ProbabilityMethod:
         asked = chat(messages, temperature=self.temperature, answer_tokens=self.longest)
         if self.name == "logprobs":
             asked |= {"logprobs": True, "top_logprobs": self.top_logprobs}
-        return asked | self.extra
+        return asked | dict(self.extra)
 
 
 class ServedModel:
@@ -151,7 +151,7 @@ class ServedModel:
         ]
 
     def _request(self, messages: list[Message], alternatives: Alternatives) -> Request:
-        kind = "decision" if self.way.name == "decision" else "chat"
+        kind: Literal["chat", "decision"] = "decision" if self.way.name == "decision" else "chat"
         return Request(kind, self.model, self.revision, self.way.parameters(messages, alternatives), self.way.samples)
 
     def _read(self, replies: Sequence[Reply], alternatives: Alternatives) -> OptionProbs | None:

@@ -167,7 +167,7 @@ def make(flights, server, tmp_path):
     """Makes agents as the SPEC does, with less patience."""
 
     def made(patience=HASTE, **settings):
-        agent = endpoint(flights, "test", **{"cache": str(tmp_path / "cache"), "timeout": "1", **settings})
+        agent = endpoint(flights, "test", **{"cache": str(tmp_path / "cache"), "timeout": "5", **settings})
         agent.model.server.patience = patience
         return agent
 
@@ -229,7 +229,7 @@ def chat_server(tmp_path):
 
     def made(patience: RetryPolicy = HASTE, **settings) -> ChatServer:
         budget = Budget(settings.pop("max_requests", None), settings.pop("token_budget", None))
-        return ChatServer(AnswersCache(tmp_path / "cache"), budget, patience=patience, **{"timeout": 1.0, **settings})
+        return ChatServer(AnswersCache(tmp_path / "cache"), budget, patience=patience, **{"timeout": 5.0, **settings})
 
     return made
 
