@@ -57,10 +57,10 @@ class FirstAnswers:
             return
         usable = [reply for reply, of_use in heard if of_use]
         if not usable:
+            cause = _cause([reply for reply, _ in heard], self.answer_tokens, self._wants_logprobs)
             raise BeliefBenchError(
-                f"none of the first {len(heard)} answers of '{self.model}' can be used: "
-                f"{_cause([reply for reply, _ in heard], self.answer_tokens, self._wants_logprobs)}; or let them count as wrong, with "
-                "unusable=count (they are stored, and asked once)."
+                f"none of the first {len(heard)} answers of '{self.model}' can be used: {cause}; or let them count as "
+                "wrong, with unusable=count (they are stored, and asked once)."
             )
         if all(reply.places and is_one_hot(reply.places) for reply in usable):
             raise BeliefBenchError(
