@@ -14,9 +14,10 @@ import numpy as np
 from beliefbench import BeliefBenchError, Domain, UsageError
 from beliefbench.language.alternatives import Alternatives
 from beliefbench.language.assistant import Assistant, Responses
+from beliefbench.language.checkpoints import locate
 from beliefbench.language.conversations import PromptStyle
 from beliefbench.language.dialogue import Dialogue
-from beliefbench.language.huggingface import HuggingFaceModel, locate
+from beliefbench.language.huggingface import HuggingFaceModel
 from beliefbench.language.settings import number
 
 EMBEDDED = "smollm2"
@@ -25,10 +26,21 @@ QUICK_USERS = 3
 """A model of 135 million parameters takes half a minute a user on a processor without bfloat16, of 8 sets a stage."""
 TAUGHT = Path(__file__).parent / "taught"
 """The students that come with the package, one folder each, with a model card (`beliefbench teach student`)."""
+ANSWERS = {
+    "oracle": "the users' choices",
+    "bayesian": "the exact assistant's guesses",
+    "posterior": "the exact distribution",
+}
+"""What each teacher answers."""
 
 
 class LanguageModel(Protocol):
     """A language model that scores and writes, such as `beliefbench.language.huggingface.HuggingFaceModel`."""
+
+    @property
+    def note(self) -> str:
+        """A few words for its row."""
+        ...
 
     def identity(self) -> Mapping[str, Any]: ...
 
@@ -42,9 +54,13 @@ class Scoring:
     """P(option) is proportional to the probability of the paper's answer that names it."""
 
     model: LanguageModel
-    note: str = ""
+    remarks: str = ""
     probabilistic = True
     users_per_call = 1  # a user's stage is minutes of work for a large model: write each down when it is done
+
+    @property
+    def note(self) -> str:
+        return self.remarks or self.model.note
 
     def identity(self) -> Mapping[str, Any]:
         return {"model": dict(self.model.identity()), "asks": "scores the paper's answers"}
@@ -62,8 +78,12 @@ class Writing:
     model: LanguageModel
     probabilistic: bool
     answer_tokens: int
-    note: str
+    remarks: str
     users_per_call = 1
+
+    @property
+    def note(self) -> str:
+        return ", ".join(filter(None, [self.model.note, self.remarks]))
 
     def identity(self) -> Mapping[str, Any]:
         asks = "states probabilities" if self.probabilistic else "writes its choice"
@@ -121,13 +141,12 @@ def prompted(
     shown = model if model == EMBEDDED or not Path(model).exists() else Path(model).resolve().name
     if weights.adapter:
         shown = f"{shown}+{weights.adapter.resolve().name}"
-    note = ("4-bit Q4_1, " if model == EMBEDDED else "") + language_model.dtype
-    asked: Scoring | Writing = Scoring(language_model, note)
+    asked: Scoring | Writing = Scoring(language_model)
     if probabilities in longest:
         most = number(int, "answer_tokens", answer_tokens, least=1, otherwise=longest[probabilities])
         kind = "stated" if probabilities == "stated" else "only chooses"
-        asked = Writing(language_model, probabilities == "stated", most, f"{note}, {kind}")
-    return Assistant(f"prompted:{shown}", "2", domain, asked, way, QUICK_USERS)
+        asked = Writing(language_model, probabilities == "stated", most, kind)
+    return Assistant(f"prompted:{shown}", "3", domain, asked, way, QUICK_USERS)
 
 
 def oracle_taught(domain: Domain) -> Assistant:
@@ -147,7 +166,7 @@ def posterior_taught(domain: Domain) -> Assistant:
 
 def _taught(name: str, domain: Domain) -> Assistant:
     made = json.loads((TAUGHT / name / "teaching.json").read_text())
-    note = f"{made['teacher']} teacher, {made['interactions']:,} interactions on {made['domain']['name']}"
+    note = f"taught {ANSWERS[made['teacher']]} in {made['interactions']:,} {made['domain']['name']} interactions"
     model = HuggingFaceModel(locate(str(TAUGHT / name)), "float32")
     return Assistant(name, "1", domain, Scoring(model, note), PromptStyle())
 

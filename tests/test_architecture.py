@@ -1,4 +1,4 @@
-"""The house: floors, rooms, what importing costs, the public names, and how long a file may be."""
+"""The architecture: layers, folders, what importing costs, the public names, and how long a file may be."""
 
 import re
 import subprocess
@@ -74,9 +74,9 @@ def test_files_stay_short(folder):
     assert not {str(file): lines for file, lines in lengths.items() if lines > 320}
 
 
-def test_tests_lie_in_the_rooms_that_they_test():
-    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {*LINKS, "ground", "benchmarks"}
-    assert {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"} <= rooms
+def test_tests_are_in_the_folders_that_they_test():
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {*LINKS, "ground", "benchmarks"}
+    assert {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"} <= folders
 
 
 @pytest.mark.parametrize(

@@ -83,11 +83,18 @@ def test_the_website_describes_every_public_name_and_metric(site):
     assert "&gt;&gt;&gt;" not in re.sub(r"<pre.*?</pre>", "", pages, flags=re.DOTALL)  # every doctest is set as code
 
 
+def test_the_page_of_metrics_has_the_columns_and_fields_of_the_list():
+    from beliefbench.cli.list import COLUMNS
+
+    rows = re.findall(r"^\| ([^|]+) \| (`[^|]+`) \|", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE)
+    assert {column: tuple(re.findall(r"`(\w+)`", fields)) for column, fields in rows} == COLUMNS
+
+
 def test_the_python_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope = {"my_client": type("Client", (), {"answer": staticmethod(lambda messages: "The best option is Flight 2.")})}
     blocks = re.findall(r"```python\n(.+?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
-    for block in blocks[:2]:  # the others fit the skill model; tests/leaderboard/test_datatree.py has them
+    for block in blocks[:3]:  # the others fit the skill model; tests/leaderboard/test_datatree.py has them
         exec(block, scope)
     assert len(scope["bb"].leaderboard("results/local")) > 0
 

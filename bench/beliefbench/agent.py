@@ -69,8 +69,7 @@ class Prediction:
 @dataclass(frozen=True)
 class Cost:
     """The estimated cost of answers: ``requests`` to a server, ``tokens`` read and written, ``seconds``, and how many
-    of the tokens are ``written``.
-    """
+    of the tokens are ``written``, for which servers charge more."""
 
     requests: int = 0
     tokens: int = 0
@@ -78,21 +77,16 @@ class Cost:
     written: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.requests + other.requests,
-            self.tokens + other.tokens,
-            self.seconds + other.seconds,
-            self.written + other.written,
-        )
+        requests, tokens = self.requests + other.requests, self.tokens + other.tokens
+        return Cost(requests, tokens, self.seconds + other.seconds, self.written + other.written)
 
     def times(self, factor: float) -> Cost:
         """Return the cost of ``factor`` times these answers.
 
-        >>> Cost(10, 2000, 5.0, 320).times(2.5)
-        Cost(requests=25, tokens=5000, seconds=12.5, written=800)
+        >>> Cost(10, 2000, 5.0).times(2.5)
+        Cost(requests=25, tokens=5000, seconds=12.5, written=0)
         """
-        whole = (round(number * factor) for number in (self.requests, self.tokens, self.written))
-        requests, tokens, written = whole
+        requests, tokens, written = (round(factor * count) for count in (self.requests, self.tokens, self.written))
         return Cost(requests, tokens, self.seconds * factor, written)
 
 

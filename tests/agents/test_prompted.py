@@ -29,6 +29,7 @@ class ScriptedModel:
 
     log_probs: Sequence[float]
     asked: list[tuple[tuple[Dialogue, ...], list[str]]] = field(default_factory=list)
+    note = ""
 
     def identity(self) -> dict[str, str]:
         return {"script": "test"}

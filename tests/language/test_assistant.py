@@ -41,6 +41,7 @@ class ScriptedModel:
 
     says: Callable[[str], str] = lambda question: ""
     asked: list[str] = field(default_factory=list)
+    note = ""
 
     def identity(self) -> dict[str, str]:
         return {"script": "test"}

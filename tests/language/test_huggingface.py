@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tokenizers import pre_tokenizers
 
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.language import words
+from beliefbench.language.checkpoints import ADAPTER_CONFIG, ADAPTER_WEIGHTS, locate
 from beliefbench.language.dialogue import Dialogue
-from beliefbench.language.huggingface import ADAPTER_CONFIG, ADAPTER_WEIGHTS, HuggingFaceModel, locate
+from beliefbench.language.huggingface import HuggingFaceModel
 from beliefbench.language.loading import gguf_parsed_once
 
 TALK = Dialogue((words.Turn("Hello. ", "one or two?", "two"),), "Right. ", ("three or four?", "five?"))
@@ -86,20 +86,6 @@ def test_a_template_that_refuses_is_one_sentence(make_model):
         model.score([TALK], ANSWERS)
 
 
-@pytest.fixture
-def make_adapter(tmp_path):
-    peft = pytest.importorskip("peft")
-
-    def make(folder):
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder)
-        torch.manual_seed(1)
-        config = peft.LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
-        peft.get_peft_model(model, config).save_pretrained(tmp_path / "adapter")
-        return tmp_path / "adapter"
-
-    return make
-
-
 def test_an_adapter_is_scored_as_peft_does_and_is_part_of_the_identity(make_model, make_adapter):
     folder = make_model()
     adapter = make_adapter(folder)
@@ -153,55 +139,7 @@ def test_a_models_own_code_is_run_only_where_that_is_asked_for(make_model, monke
     assert HuggingFaceModel(trusted, "float32").score([TALK], ANSWERS).log_probs.shape == (1, 2, 3)
 
 
-def write_out(writer) -> None:
-    for write in (
-        writer.write_header_to_file,
-        writer.write_kv_data_to_file,
-        writer.write_tensors_to_file,
-        writer.close,
-    ):
-        write()
-
-
-def write_gguf(file) -> np.ndarray:
-    """Write a tiny Llama as the embedded model's file is, some weights in 4 bits; return one of those, unpacked."""
-    rng = np.random.default_rng(0)
-    tokens = ["<s>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "th"]
-    writer = gguf.GGUFWriter(file, "llama")
-    writer.add_block_count(2)
-    writer.add_context_length(256)
-    writer.add_embedding_length(32)
-    writer.add_feed_forward_length(64)
-    writer.add_head_count(4)
-    writer.add_head_count_kv(2)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(8)
-    writer.add_rope_freq_base(1e4)
-    writer.add_vocab_size(len(tokens))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([3, 3, *[1] * (len(tokens) - 2)])  # two marks, and text
-    writer.add_token_merges(["t h"])
-    writer.add_bos_token_id(0)
-    writer.add_eos_token_id(1)
-    writer.add_chat_template("{% for message in messages %}[{{ message.role }}]{{ message.content }}</s>{% endfor %}")
-    for name in ("token_embd", "output"):
-        writer.add_tensor(f"{name}.weight", rng.normal(0, 0.3, (len(tokens), 32)).astype(np.float32))
-    norms = ["output_norm", *(f"blk.{layer}.{part}_norm" for layer in (0, 1) for part in ("attn", "ffn"))]
-    for name in norms:
-        writer.add_tensor(f"{name}.weight", rng.normal(1, 0.3, 32).astype(np.float32))
-    sizes = {"attn_q": (32, 32), "attn_k": (16, 32), "attn_v": (16, 32), "attn_output": (32, 32)}
-    sizes |= {"ffn_gate": (64, 32), "ffn_down": (32, 64), "ffn_up": (64, 32)}
-    kind = gguf.GGMLQuantizationType.Q4_1
-    for layer in (0, 1):
-        for name, size in sizes.items():
-            packed = gguf.quants.quantize(rng.normal(0, 0.3, size).astype(np.float32), kind)
-            writer.add_tensor(f"blk.{layer}.{name}.weight", packed, raw_dtype=kind)
-    write_out(writer)
-    return gguf.quants.dequantize(packed, kind)
-
-
-def test_a_gguf_file_is_a_model_as_any_other(tmp_path):
+def test_a_gguf_file_is_a_model_as_any_other(write_gguf, tmp_path):
     """Its tokenizer, chat template and end stand in it, and its weights are unpacked."""
     up = write_gguf(tmp_path / "tiny.gguf")
     scorer = HuggingFaceModel(locate(str(tmp_path / "tiny.gguf")), "float32")._scorer
@@ -209,7 +147,8 @@ def test_a_gguf_file_is_a_model_as_any_other(tmp_path):
     np.testing.assert_array_equal(weights["model.layers.1.mlp.up_proj.weight"].numpy(), up)
     assert {weight.dtype for weight in weights.values()} == {torch.float32}
     text = scorer.speech.render(CHAT)
-    assert text == "[user]Hello. one or two?</s>[assistant]two</s>[user]Right. five?</s>"
+    # Its template has no prompt of its own: an answer follows where a finished turn has it.
+    assert text == "[user]Hello. one or two?</s>[assistant]two</s>[user]Right. five?</s>[assistant]"
     assert len(scorer.speech.encode(["the</s>"])[0]) == 3
     assert scorer.speech.ends == {1}
 
@@ -223,7 +162,8 @@ def test_a_gguf_file_is_a_model_as_any_other(tmp_path):
 def test_a_gguf_file_is_parsed_once_while_a_model_is_loaded(tmp_path):
     writer = gguf.GGUFWriter(tmp_path / "tiny.gguf", "llama")
     writer.add_name("tiny")
-    write_out(writer)
+    for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.close):
+        write()
     reader = gguf.GGUFReader
     with gguf_parsed_once():
         assert gguf.GGUFReader(tmp_path / "tiny.gguf") is gguf.GGUFReader(tmp_path / "tiny.gguf")

@@ -221,7 +221,7 @@ def test_too_long_a_conversation_is_one_sentence():
     for scorer in (SharedPrefixScorer(model, SPEECH), WholeTextScorer(model, SPEECH)):
         scorer.score([Dialogue((), "now? ", ("red",))], ANSWERS)
         for ask in (lambda: scorer.score([TALK], ANSWERS), lambda: scorer.write([TALK], 2)):  # noqa: B023
-            with pytest.raises(BeliefBenchError, match=r"a conversation has \d+ tokens, and the model takes 120"):
+            with pytest.raises(BeliefBenchError, match=r"a conversation has \d+ tokens.*, and the model takes 120"):
                 ask()
 
 

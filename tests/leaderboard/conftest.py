@@ -24,12 +24,14 @@ def made(
     privileged: bool = False,
     note: str | None = None,
     finished: str | None = "2026-01-01T00:00:00+00:00",
+    population: int | None = None,
     **identity: object,
 ) -> Path:
     """Write a finished run in which user u at stage s got ``right[u][s]`` of the sets right, and return its folder.
 
     The agent always names option 0, with ``probs``; the truth is option 0 where it is right and 1 where it is not. Each
-    stage but the last has an answer to the round's own set, always right, that must count for nothing.
+    stage but the last has an answer to the round's own set, always right, that must count for nothing. The users are
+    a sample of ``population``, or all.
     """
     lines = []
     stages = len(right[0])
@@ -45,6 +47,7 @@ def made(
         "domain": {"name": "toys", "version": "1", "parameters": {}},
         "agent": {"name": agent, "version": "1"},
         **{"users": len(right), "rounds": stages - 1, "heldout": sets, "seed": 0, "stopping": None},
+        **({"users": population, "stopping": {"rule": "sample", "users": len(right)}} if population else {}),
         **identity,
     }
     key = run_key(identity)
@@ -62,6 +65,7 @@ def made(
             machine={},
             started="2026-01-01T00:00:00+00:00",
             finished=finished,
+            asked=len(right) if population else None,
         )
     )
     rng = np.random.default_rng(0)  # rows are found whatever their order

@@ -32,7 +32,7 @@ def test_it_holds_rank_accuracy_by_round_interval_ece_and_kl(three_runs):
     assert row(lines, "chooses")[-2:] == ["-", "-"]
     assert "chooses: 4-bit weights" in lines
     assert row(lines, "oracle*")[:2] == ["1", "oracle*"]
-    assert [line for line in lines if line.startswith("* is given the users' true preferences.")]
+    assert [line for line in lines if line.startswith("*: sees the users' true preferences.")]
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
@@ -43,7 +43,7 @@ def test_it_fits_one_screen_whatever_the_number_of_agents_and_rounds(tmp_path, m
     lines = shown(tmp_path, width)
     assert len(lines) == 25
     assert max(map(len, lines)) <= min(width, 80)
-    assert "and 13 more: --full" in "\n".join(lines)
+    assert "and 14 more: --full" in "\n".join(lines)
     stages = lines[2].split()[2:-3]
     assert stages[0] == "0"
     assert stages[1:] == [str(stage) for stage in range(22 - len(stages), 21)]  # the latest rounds
@@ -54,8 +54,27 @@ def test_notes_on_agents_are_one_line_each_and_give_way_to_agents(tmp_path, make
         make_run(tmp_path, f"agent-{number}", [[number % 10, 5]] * 3, note=f"note {number}, " * 20)
     lines = shown(tmp_path)
     assert len(lines) == 25
-    assert sum(line.startswith("agent-") for line in lines) == 3
+    assert sum(line.startswith("agent-") for line in lines) == 2
     assert max(map(len, lines)) == 80
+
+
+def test_agents_asked_about_fewer_users_have_no_rank_and_are_below_the_others(tmp_path, make_run):
+    make_run(tmp_path, "all", [[3, 6], [5, 6], [3, 6]])
+    make_run(tmp_path, "worse", [[3, 5], [5, 5], [3, 5]])
+    make_run(tmp_path, "lucky", [[9, 9], [9, 10]], population=3)
+    lines = shown(tmp_path)
+    assert [row(lines, agent)[0] for agent in ("all", "worse", "lucky")] == ["1", "2", "-"]
+    assert [line.split()[1] for line in lines[4:8]] == ["all", "worse", "of", "lucky"]
+    assert lines[6].strip() == "2 of 3 users: no rank"
+
+
+def test_few_users_are_said_to_be_few_and_how_large_an_ece_is_by_chance(tmp_path, make_run, monkeypatch):
+    make_run(tmp_path, "hand", [[3, 8], [5, 6], [4, 7]])
+    (note,) = [line for line in shown(tmp_path) if line.startswith("3 users: too few to compare agents.")]
+    null = read_leaderboard(tmp_path).rows[0].diagnostics[-1]["ece_null"]
+    assert note.endswith(f"Chance alone gives an ECE of up to {100 * null:.1f}.")
+    monkeypatch.setattr("beliefbench.leaderboard.forms.compact.FEW_USERS", 3)
+    assert not [line for line in shown(tmp_path) if "too few" in line]
 
 
 def test_domains_weigh_the_same_and_only_agents_on_all_of_them_are_ranked(tmp_path, make_run):
@@ -70,7 +89,7 @@ def test_domains_weigh_the_same_and_only_agents_on_all_of_them_are_ranked(tmp_pa
     assert row(lines, "everywhere")[:4] == ["2", "everywhere", "37.5", "45.0"]
     assert row(lines, "half")[:2] == ["-", "half"]
     order = [line[3:].split()[0] for line in lines[4:8]]
-    assert order == ["better", "everywhere", "on", "half"]
+    assert order == ["better", "everywhere", "some", "half"]
 
 
 def test_two_seeds_of_a_domain_are_one_domain(tmp_path, make_run):

@@ -13,7 +13,7 @@ from beliefbench.leaderboard.forms.formats import to_json
 from beliefbench.leaderboard.ranking import read_leaderboard
 from beliefbench.publishing.publish import publish
 from beliefbench.running import store
-from beliefbench.running.store import ROWS
+from beliefbench.running.store import ROWS, RunStore
 
 EXACT = np.array([0.5, 0.3, 0.2])
 """The exact predictive of every set here: option 1 is best."""
@@ -79,6 +79,15 @@ def test_what_cannot_be_compared_is_ranked_apart(tmp_path, make_run):
     assert {row["agent"]: row["rank"] for row in json.loads(board.as_json())["rows"]}.pop("b") == 2
 
 
+def test_a_row_with_fewer_users_has_no_rank_and_does_not_count(tmp_path, make_run):
+    make_run(tmp_path, "all", [[3, 8], [5, 6], [5, 7]])
+    make_run(tmp_path, "some", [[9, 9], [9, 9]], population=3)
+    board = read_leaderboard(tmp_path)
+    assert [(row.fields["agent"], row.fields["rank"]) for row in board.rows] == [("all", 1), ("some", None)]
+    assert [row["rank"] for row in json.loads(board.as_json())["rows"]] == [1, None]
+    assert board.as_frame().groupby("agent")["rank"].first().fillna(0).to_dict() == {"all": 1, "some": 0}
+
+
 # --- problems -------------------------------------------------------------------------------------
 
 
@@ -140,6 +149,9 @@ def test_an_unfinished_run_is_named_and_left_out(tmp_path, make_run):
     assert not board.rows
     (problem,) = board.problems
     assert problem.startswith(f"{folder} is not finished")
+    with RunStore(folder).held():  # as a process that is asking its agent
+        (problem,) = read_leaderboard(tmp_path).problems
+    assert problem == f"{folder} is running now, and left out until it is finished."
 
 
 def test_a_folder_that_does_not_exist_is_a_wrong_call(tmp_path):

@@ -8,8 +8,8 @@ import torch
 import transformers
 
 import beliefbench as bb
-from beliefbench.errors import UsageError
-from beliefbench.language.huggingface import locate
+from beliefbench.language.chat_format import chat_format_of
+from beliefbench.language.checkpoints import locate
 from beliefbench.teaching.interactions import TeachingTask
 from beliefbench.teaching.preferences import pairs
 from beliefbench.teaching.reading import conversations
@@ -32,10 +32,11 @@ def margins(folder, found):
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     log_probs = []
     for pair in found:
-        for answer in (pair["chosen"], pair["rejected"]):
-            prompt = tokenizer.apply_chat_template(pair["prompt"], tokenize=False, add_generation_prompt=True)
+        for answer in (pair.chosen, pair.rejected):
+            prompt = tokenizer.apply_chat_template(pair.chat, tokenize=False, add_generation_prompt=True)
             start = len(tokenizer(prompt, add_special_tokens=False).input_ids)
-            text = tokenizer.apply_chat_template(pair["prompt"] + answer, tokenize=False)
+            said = [*pair.chat, {"role": "assistant", "content": answer}]
+            text = tokenizer.apply_chat_template(said, tokenize=False)
             ids = torch.tensor([tokenizer(text, add_special_tokens=False).input_ids])
             with torch.no_grad():
                 each = torch.log_softmax(model(ids).logits[0, :-1], dim=-1).gather(1, ids[0, 1:, None])
@@ -66,7 +67,12 @@ def test_a_distribution_is_no_preference(call, make_model, tmp_path):
     assert "--teacher bayesian or oracle" in said
 
 
-def test_a_model_without_a_chat_template_is_refused(make_model, data, tmp_path):
-    with pytest.raises(UsageError, match="chat template"):
-        teach(locate(str(make_model(None))), data, tmp_path / "out", Settings(batch=8, dpo=True))
-    assert not (tmp_path / "out").exists()
+def test_both_answers_follow_the_prompt_that_is_asked_and_end(make_model, data):
+    """Of a base model, which has no chat template."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(make_model(None))
+    speech = chat_format_of(tokenizer, frozenset({1}))
+    pair = next(pairs(conversations(data)))
+    found = pair.tokens(speech)
+    for kind, answer in (("chosen_ids", pair.chosen), ("rejected_ids", pair.rejected)):
+        text = f"<s>{pair.chat[0]['content']}\n\n{answer}\n\n"
+        assert found["prompt_ids"] + found[kind] == tokenizer(text, add_special_tokens=False).input_ids

@@ -14,12 +14,12 @@ import transformers
 import beliefbench as bb
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.language.chat_format import chat_format_of
-from beliefbench.language.huggingface import locate
+from beliefbench.language.checkpoints import locate
 from beliefbench.teaching.folder import claimed, is_finished
 from beliefbench.teaching.interactions import TeachingTask
 from beliefbench.teaching.reading import Conversation, TaughtTurn, conversations
 from beliefbench.teaching.targets import tokenize_conversation
-from beliefbench.teaching.trainer import TargetTrainer, collate
+from beliefbench.teaching.trainer import collate, cross_entropy
 from beliefbench.teaching.training import Settings, teach
 from beliefbench.teaching.validation import Validation
 
@@ -47,7 +47,7 @@ TEACH = ("teach", "run")
 
 
 def test_the_targets_of_a_conversation_are_its_answers_and_what_ends_them(speech):
-    lines = tokenize_conversation(Conversation(SAID, TAUGHT), speech)
+    (lines,) = tokenize_conversation(Conversation(SAID, TAUGHT), speech)
     text = "<s>[user]Which?</s>[assistant]" + ANSWERS[1] + "</s>[user]No. Which?</s>[assistant]" + ANSWERS[0] + "</s>"
     assert lines.tokens == tuple(speech.encode([text])[0])
     one, two, three = (speech.encode([digit])[0][0] for digit in "123")
@@ -77,10 +77,10 @@ def test_a_tokenizer_that_does_not_part_the_answers_at_one_token_is_told_hard_on
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_all_targets(make_model, speech):
-    soft = tokenize_conversation(Conversation(SAID, TAUGHT), speech)
-    short = tokenize_conversation(Conversation(SAID[:2], (TaughtTurn(1, (ANSWERS[0],), (1.0,)),)), speech)
+    (soft,) = tokenize_conversation(Conversation(SAID, TAUGHT), speech)
+    (short,) = tokenize_conversation(Conversation(SAID[:2], (TaughtTurn(1, (ANSWERS[0],), (1.0,)),)), speech)
     model = transformers.AutoModelForCausalLM.from_pretrained(make_model(), dtype=torch.float32).eval()
-    found = TargetTrainer.compute_loss(None, model, collate([soft, short]))
+    found, _ = cross_entropy(model, collate([soft, short]))
     losses = []
     for lines in (soft, short):  # each alone, without padding, every place of it
         log_probs = torch.log_softmax(model(torch.tensor([lines.tokens])).logits[0].double(), dim=-1)

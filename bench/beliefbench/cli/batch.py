@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from beliefbench.agent import Agent
 from beliefbench.domain import Domain
@@ -20,6 +20,7 @@ from beliefbench.plugins.names import load_agent, load_suite, names, stands_alon
 from beliefbench.plugins.settings import parse_spec
 from beliefbench.plugins.sources import source_of
 from beliefbench.protocol.protocol import Protocol
+from beliefbench.protocol.stopping import UntilWidth
 from beliefbench.running.answering import Job, run_identity
 from beliefbench.running.executors.base import ExecutorError
 from beliefbench.running.executors.registry import open_executor
@@ -29,7 +30,7 @@ from beliefbench.running.store import DamagedFileError, RunStore, prepare_result
 
 @dataclass(frozen=True)
 class Plan:
-    """A call of ``beliefbench run``; None stands for the preset's number, or for all."""
+    """A call of ``beliefbench run``; None: the preset's number, or all."""
 
     preset: str
     domains: list[str] | None
@@ -81,26 +82,25 @@ def run_plan(
             if runs and not shown and _is_model(job) and not _finished(job, plan.results):
                 before_models(runs)
                 shown = True
-            bar = bars.add_task(f"{job.domain.name}  {job.agent.name}", total=None, state="")
+            bar = _Bar(bars, job)
             try:
-                done = execute(job, executor, plan.results, progress=partial(_advance, bars, bar))
+                done = execute(job, executor, plan.results, progress=bar)
             except ExecutorError:
                 raise
             except BeliefBenchError as error:
                 failures.append(error)
-                bars.update(bar, state="[red]failed")
-                bars.stop_task(bar)
+                bar.end("[red]failed")
                 continue
             for file in done.damaged:
                 echo(f"warning: {file} could not be read; it was set aside and made again.")
             runs.append(done)
-            bars.update(bar, completed=done.units, total=done.units, state="reused" if done.reused else "done")
+            bar.end("reused" if done.reused else "done", done.units)
     return runs, failures
 
 
 def planned(plan: Plan, echo: Callable[[str], None]) -> list[Job]:
     """Return the runs of a plan, or raise `UsageError` where any part of the call is wrong."""
-    for spec in plan.agents or []:  # a misspelt name is told before any domain is loaded
+    for spec in plan.agents or []:  # a misspelt name is an error before any domain is loaded
         source_of("agent", parse_spec(spec)[0])
     work: list[Job] = []
     domains: list[Domain] = []
@@ -170,17 +170,48 @@ def _finished(job: Job, results: Path) -> bool:
     return record is not None and record.finished is not None
 
 
-def _advance(bars: Progress, bar: TaskID, done: int, total: int) -> None:
-    bars.update(bar, completed=done, total=total)
+class _Bar:
+    """The progress bar of a run. It says how long the rest takes, as soon as the first step does not count any more:
+    in that step an agent loads and compiles."""
+
+    def __init__(self, bars: Progress, job: Job) -> None:
+        self.bars, self.local_model = bars, isinstance(job.agent, Assistant) and job.agent.cost is None
+        self.grows = isinstance(job.stopping, UntilWidth)  # its total is that of the next check
+        self.steps: list[tuple[int, float]] = []
+        self.bar = bars.add_task(f"{job.domain.name}  {job.agent.name}", total=None, shown="", state="")
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how many of all users at all stages are done."""
+        self.steps.append((done, time.monotonic()))
+        shown, state = _shown(done, total), ""
+        known: int | None = total
+        if len(self.steps) == 1 and self.local_model and done < total:
+            shown, state, known = f"{done}/{total}", "loads the model, then answers", None
+        elif len(self.steps) > 2 and done < total and not self.grows:
+            (before, start), (_, now) = self.steps[1], self.steps[-1]
+            left = round((now - start) * (total - done) / max(1, done - before))
+            state = f"{left} s left" if left < 100 else f"{round(left / 60)} min left"
+        self.bars.update(self.bar, completed=done, total=known, shown=shown, state=state)
+
+    def end(self, state: str, units: int | None = None) -> None:
+        """Stop the bar; ``units``: all that were done."""
+        if units is None:
+            self.bars.stop_task(self.bar)
+            self.bars.update(self.bar, state=state)
+        else:
+            self.bars.update(self.bar, completed=units, total=units, shown=_shown(units, units), state=state)
+
+
+def _shown(done: int, total: int) -> str:
+    return f"{done}/{total} users x stages"
 
 
 def _bars(console: Console) -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("users x stages"),
+        BarColumn(bar_width=8),
+        TextColumn("{task.fields[shown]}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[state]}"),
         console=console,

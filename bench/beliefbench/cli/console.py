@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from inspect import cleandoc
 from typing import Any
 
 import typer
@@ -17,7 +18,7 @@ import typer
 from beliefbench.errors import BeliefBenchError
 
 RESUMABLE = ("run", "student", "curves")
-"""Commands that go on where they stopped."""
+"""Commands that continue where they stopped."""
 
 
 def echo(sentence: str) -> None:
@@ -51,4 +52,7 @@ def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             echo(f"error: this is a bug or a broken plugin ({type(error).__name__}: {what}); --debug shows where.")
             raise typer.Exit(1) from error
 
+    # The help text: each paragraph on one line, so that the terminal's width alone wraps it.
+    paragraphs = cleandoc(command.__doc__ or "").split("\n\n")
+    wrapped.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     return wrapped

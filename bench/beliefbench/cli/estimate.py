@@ -6,6 +6,7 @@ timed with a few questions after the last round.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from beliefbench.running.harness import answered_so_far, episodes_of
 from beliefbench.running.store import RunStore, run_folder, run_key
 
 USERS, SETS = 3, 4  # of a sample
+AGENT = 1  # the column of the agent
+HEADERS = ("answers", "requests", "read", "written", "time")
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class Prices:
 
 
 def estimates(jobs: Iterable[Job], results: Path, echo: Callable[[str], None] = lambda said: None) -> list[Estimate]:
-    """Return what is left to do of each run, given where runs are kept; ``say`` is told of agents that are timed."""
+    """Return what is left to do of each run, given where runs are kept; ``echo`` says which agents are
+    timed."""
     return [_estimate(job, results, echo) for job in jobs]
 
 
@@ -69,30 +73,49 @@ def print_estimates(found: list[Estimate], console: Console, prices: Prices | No
     title = f"What is left to do, {'at most' if most else 'about'}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("domain")
-    table.add_column("agent", overflow="fold")
-    for name in ("answers", "requests", "tokens read", "written", *(["price"] if prices else []), "time"):
+    table.add_column("agent")
+    for name in (*HEADERS, *(["price"] if prices else [])):
         table.add_column(name, justify="right", no_wrap=True)
-    for one in found:
-        table.add_row(one.job.domain.name, _spec(one.job), *_cells(one.answers, one.cost, prices))
     total = sum((one.cost for one in found), Cost())
-    if len(found) > 1:
+    sums = [("all", "", *_cells(sum(one.answers for one in found), total, prices))] if len(found) > 1 else []
+    lines = [(one.job.domain.name, _spec(one.job), *_cells(one.answers, one.cost, prices)) for one in found]
+    others = [column for at, column in enumerate(zip(*lines, *sums, strict=True)) if at != AGENT]
+    taken = sum(3 + max(map(len, (*column, HEADERS[1]))) for column in others)
+    for line in lines:
+        table.add_row(*line[:AGENT], broken(line[AGENT], console.width - taken), *line[AGENT + 1 :])
+    for line in sums:
         table.add_section()
-        table.add_row("all", "", *_cells(sum(one.answers for one in found), total, prices))
+        table.add_row(*line)
     console.print(table)
     for one in found:
         if one.expected is not None and one.answers:
             console.print(_expectation(one), markup=False)
     if total.requests:
         console.print(
-            "For a server, this assumes 1 second a request, as many requests at once as the agent has workers, "
-            "4 characters a token, answers and thoughts of the greatest length, and samples that come in one response. "
-            "Answers that are kept from before cost nothing."
+            "For a server, this assumes 1 second per request, as many requests at once as the agent has workers, 4 "
+            "characters per token, answers and thoughts of the greatest length, and all samples of a question in one "
+            "response. Answers that are stored from before cost nothing. read, written: tokens; --price-in and "
+            "--price-out compute their price."
         )
     if any(one.answers and not one.cost.requests for one in found):
         console.print(
             f"For an agent on this machine, the time is that of {SETS} questions, asked now after the last round. "
-            "Loading a model and compiling are not in it; they take up to half a minute for each process."
+            "It does not include loading a model and compiling, which take up to half a minute in each process."
         )
+
+
+def broken(name: str, width: int) -> str:
+    """Return a name in lines of a width, broken after a slash, a comma or a colon; longer parts are not broken.
+
+    >>> broken("prompted:/home/me/models/taught,dtype=float32", 20).splitlines()
+    ['prompted:/home/me/', 'models/taught,', 'dtype=float32']
+    """
+    lines = [""]
+    for part in re.findall(r"[^/,:]*[/,:]|[^/,:]+", name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _spec(job: Job) -> str:
@@ -115,8 +138,8 @@ def _cells(answers: int, cost: Cost, prices: Prices | None) -> list[str]:
         f"{cost.requests:,}" if cost.requests else "-",
         f"{cost.tokens - cost.written:,}" if cost.tokens else "-",
         f"{cost.written:,}" if cost.written else "-",
-        *([f"{prices.of(cost):,.2f}" if cost.requests else "-"] if prices else []),
         duration(cost.seconds),
+        *([f"{prices.of(cost):,.2f}" if cost.requests else "-"] if prices else []),
     ]
 
 
@@ -153,7 +176,7 @@ def _expected(job: Job, rule: UntilWidth, episodes: Episodes) -> int:
 
 
 def _told(job: Job, episodes: Episodes) -> list[Cost]:
-    """Return what one user's answers at each stage would cost, by what the agent tells."""
+    """Return what one user's answers at each stage would cost, as the agent estimates it."""
     users = np.arange(min(USERS, job.protocol.users))
     agent: Any = job.agent
     state, costs = _begun(job, episodes, users), []

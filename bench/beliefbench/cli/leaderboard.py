@@ -30,7 +30,8 @@ class Format(StrEnum):
 def leaderboard(
     results: Results = RESULTS,
     format: Annotated[
-        Format, typer.Option(help="table: one table for the terminal. The other formats hold all metrics.")
+        Format,
+        typer.Option(help="table: one table for the terminal, or all with --full. The other formats have all metrics."),
     ] = Format.table,
     full: Full = False,
     out: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,

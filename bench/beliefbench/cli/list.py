@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from inspect import getdoc
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -19,6 +19,49 @@ from beliefbench.errors import BeliefBenchError
 from beliefbench.plugins.names import factory_doc, load_suite, names
 
 Rows = list[tuple[str, ...]]
+
+COLUMNS = {
+    "acc": ("accuracy",),
+    "95%": ("accuracy_lo", "accuracy_hi"),
+    "ECE": ("ece",),
+    "agree": ("agreement",),
+    "log score": ("log_score",),
+    "KL exact": ("kl_exact",),
+    "Brier": ("brier",),
+    "coverage": ("coverage",),
+    "tokens": ("tokens",),
+    "time": ("seconds",),
+    "gap closed": ("gap_closed",),
+    "update slope": ("update_slope",),
+    "martingale": ("martingale_score",),
+    "ECE null": ("ece_null",),
+    "miscalibration": ("miscalibration",),
+    "discrimination": ("discrimination",),
+    "uncertainty": ("uncertainty",),
+    "acc (95%)": ("skill_accuracy", "skill_lo", "skill_hi"),
+    "rank": ("rank_lo", "rank_hi"),
+    "P(best)": ("best",),
+    "gain": ("gain",),
+    "P(plateau)": ("plateau",),
+    "sound": ("problems",),
+}
+"""The fields of each column in JSON, CSV and Python, as docs/metrics.md has them."""
+CORP = "A part of the Brier score of the chosen option (CORP):"
+MEANINGS = {
+    "95%": "Confidence interval of the accuracy, clustered by user.",
+    "tokens": "Tokens read and written for all answers of a language model.",
+    "time": "Time that all answers took, in seconds in the field.",
+    "miscalibration": f"{CORP} what recalibration would gain. Range [0, 1], 0 is ideal.",
+    "discrimination": f"{CORP} what telling easy from hard questions gains. Range [0, 1/4], higher is better.",
+    "uncertainty": f"{CORP} the Brier score of the mean accuracy alone. Range [0, 1/4].",
+    "acc (95%)": "Skill model: accuracy after the last round, estimated from all runs together.",
+    "rank": "Skill model: the 95% interval of the rank.",
+    "P(best)": "Skill model: the probability that the agent is the best of those that do not see the true preferences.",
+    "gain": "Skill model: accuracy after the last round minus accuracy after the first.",
+    "P(plateau)": "Skill model: the probability that the gain is below 2 points.",
+    "sound": "Skill model: whether its fit can be trusted for this row. The field says what is wrong; empty is sound.",
+}
+"""What a column means, if no docstring of a metric says it."""
 
 
 class What(StrEnum):
@@ -44,7 +87,7 @@ def print_lists(console: Console, what: Sequence[str]) -> None:
     lists: dict[str, tuple[tuple[str, ...], Callable[[], Rows]]] = {
         "domains": (("domain", "version", "features", "users"), _domains),
         "agents": (("agent", "what it does"), _agents),
-        "metrics": (("metric", "what it measures"), _metrics),
+        "metrics": (("column", "field", "what it measures"), _metrics),
     }
     for name in what:
         headers, rows = lists[name]
@@ -85,11 +128,14 @@ def _agents() -> Rows:
 
 def _metrics() -> Rows:
     from beliefbench.scoring.metrics import METRICS
-    from beliefbench.scoring.reliability import corp, ece_null
+    from beliefbench.scoring.reliability import ece_null
     from beliefbench.scoring.updating import UPDATING
 
-    measures = {**METRICS, **UPDATING, "corp": corp, "ece_null": ece_null}
-    return [(name, _first_paragraph(getdoc(measure))) for name, measure in measures.items()]
+    measures: dict[str, Any] = {**METRICS, **UPDATING, "ece_null": ece_null}
+    return [
+        (column, "\n".join(fields), MEANINGS.get(column) or _first_paragraph(getdoc(measures[fields[0]])))
+        for column, fields in COLUMNS.items()
+    ]
 
 
 def _first_paragraph(doc: str | None) -> str:

@@ -56,7 +56,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; ``--debug`` may stand anywhere in it."""
+    """Run the command line; ``--debug`` may be anywhere in it."""
     keep_compiled_programs()
     arguments = sys.argv[1:]
     app([argument for argument in arguments if argument != "--debug"])

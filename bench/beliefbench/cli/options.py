@@ -12,7 +12,9 @@ from beliefbench.cli.console import echo
 RESULTS = Path("results/local")
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="The folder that holds the runs.")]
 
-Full = Annotated[bool, typer.Option("--full", help="Show all metrics in the terminal, in a table for each kind.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="Show all metrics in the terminal, one table for each kind of metric.")
+]
 Plugins = Annotated[
     list[Path] | None,
     typer.Option(

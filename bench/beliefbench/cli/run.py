@@ -37,8 +37,8 @@ def run(
     preset: Annotated[
         Preset,
         typer.Option(
-            help="quick: 8 users, 8 held-out sets; slow language models are asked about 3 of the users. standard: 100 "
-            "users, 30 held-out sets. paper: all users (1,000 at most), 100 held-out sets."
+            help="quick: 8 users, 8 held-out sets; prompted:MODEL is asked about 3 of the users. standard: 100 users, "
+            "30 held-out sets. paper: all users (1,000 at most), 100 held-out sets."
         ),
     ] = Preset.quick,
     domain: Annotated[
@@ -55,9 +55,9 @@ def run(
     ] = None,
     users: Annotated[int | None, typer.Option(help="Users of each domain, instead of the preset's number.")] = None,
     rounds: Annotated[
-        int | None, typer.Option(help="Rounds of each user. The default is 5, or all that were recorded.")
+        int | None, typer.Option(help="Rounds of each user. The default is 5; for imported users, all their rounds.")
     ] = None,
-    heldout: Annotated[int | None, typer.Option(help="Held-out sets a stage, instead of the preset's number.")] = None,
+    heldout: Annotated[int | None, typer.Option(help="Held-out sets, instead of the preset's number.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
     results: Results = RESULTS,
     executor: Annotated[
@@ -71,7 +71,10 @@ def run(
     ] = Executor.local,
     sample: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Ask about N of the users only, drawn at random. The row says N of how many."),
+        typer.Option(
+            metavar="N",
+            help="Ask about N of the users only, drawn at random. The row has no rank beside rows of all users.",
+        ),
     ] = None,
     until_width: Annotated[
         float | None,
@@ -83,7 +86,9 @@ def run(
     ] = None,
     estimate: Annotated[
         bool,
-        typer.Option("--estimate", help="Only show how many answers, requests and tokens the run takes, and how long."),
+        typer.Option(
+            "--estimate", help="Run nothing; show how many answers, requests and tokens the run takes, and how long."
+        ),
     ] = False,
     price_in: Annotated[
         float | None,
@@ -98,7 +103,7 @@ def run(
 ) -> None:
     """Run agents on domains, then show their leaderboard.
 
-    A run that was stopped goes on. A finished run is not repeated.
+    A stopped run continues. A finished run is not repeated.
     """
     from beliefbench.cli.batch import Plan, planned, run_plan
     from beliefbench.leaderboard.forms.compact import to_compact

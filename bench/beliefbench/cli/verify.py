@@ -24,7 +24,9 @@ def verify(
     ] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Recompute the files of runs from their seeds. Report what is missing, edited, duplicated or made up."""
+    """Check the files of runs: recompute what follows from their seeds, and report what is missing, edited or
+    duplicated.
+    """
     from beliefbench.publishing.verify import verify_all
 
     add_plugins(plugins)

@@ -104,7 +104,7 @@ class Assistant:
 
     @property
     def note(self) -> str | None:
-        """A few words for its row; a server's say more when it has answered."""
+        """A few words for its row. There may be more of them once the model has answered."""
         return ", ".join(filter(None, [self.model.note, self.asking.note()])) or None
 
     def identity(self) -> Mapping[str, Any]:

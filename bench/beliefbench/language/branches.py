@@ -32,6 +32,11 @@ class Branch:
         return Branch(self.common[read:], self.endings)
 
     @property
+    def longest(self) -> int:
+        """The number of tokens of the question with its longest answer."""
+        return len(self.common) + max((len(ending) for ending in self.endings), default=0)
+
+    @property
     def tokens(self) -> list[int]:
         """The row that is read. The last token of an answer is never read, only predicted."""
         return [*self.common, *(token for ending in self.endings for token in ending[:-1])]

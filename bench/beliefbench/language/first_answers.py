@@ -25,7 +25,7 @@ class FirstAnswers:
         """Take the model's name and the longest answer; ``settled`` if worthless answers shall be counted."""
         self.model, self.answer_tokens, self.settled = model, answer_tokens, settled
         self._heard: dict[str, list[tuple[Reply, bool]]] = {}
-        self._wants_logprobs = False
+        self._of_other_texts = 0
 
     def next(self, requests: Sequence[Request]) -> list[Request]:
         """Return the requests to ask first, none if enough is known."""
@@ -40,15 +40,16 @@ class FirstAnswers:
                 count += request.samples
         return list(found.values())
 
-    def add(self, request: Request, heard: Iterable[tuple[Reply, bool]]) -> None:
-        """Add the replies to a request, and whether each can be used.
+    def add(self, request: Request, heard: Iterable[tuple[Reply, bool]], named: int) -> None:
+        """Add the replies to a request, and whether each can be used; ``named``: how many name an option.
 
         Raises
         ------
         BeliefBenchError
             If enough answers are there, and none is worth anything.
         """
-        self._heard[request.key], self._wants_logprobs = list(heard), request.wants_logprobs
+        self._heard[request.key] = list(heard)
+        self._of_other_texts += named if request.wants_logprobs else 0
         self._judge()
 
     def _judge(self) -> None:
@@ -57,7 +58,7 @@ class FirstAnswers:
             return
         usable = [reply for reply, of_use in heard if of_use]
         if not usable:
-            cause = _cause([reply for reply, _ in heard], self.answer_tokens, self._wants_logprobs)
+            cause = _cause([reply for reply, _ in heard], self.answer_tokens, 2 * self._of_other_texts > len(heard))
             raise BeliefBenchError(
                 f"none of the first {len(heard)} answers of '{self.model}' can be used: {cause}; or let them count as "
                 "wrong, with unusable=count (they are stored, and asked once)."
@@ -71,7 +72,7 @@ class FirstAnswers:
         self.settled = True
 
 
-def _cause(replies: Sequence[Reply], answer_tokens: int, wants_logprobs: bool) -> str:
+def _cause(replies: Sequence[Reply], answer_tokens: int, of_other_texts: bool) -> str:
     """Return why answers cannot be used, and what helps."""
     cut = [reply for reply in replies if reply.ended == "length"]
     thought = [reply for reply in replies if reply.thought or _THOUGHT_MARK.search(reply.text)]
@@ -93,7 +94,7 @@ def _cause(replies: Sequence[Reply], answer_tokens: int, wants_logprobs: bool) -
         return f'{len(calls)} call a tool; use extra_body={{"tool_choice":"none"}}'
     if all(not reply.text for reply in replies):
         return "they are empty; look at the server's log, or use another model"
-    if wants_logprobs and all(reply.places is None for reply in replies if reply.text):
+    if of_other_texts:
         return "their log-probabilities belong to other texts; use probabilities=samples or stated"
     return f"they name no option, such as {_quoted(replies)}; use a model that follows instructions, or think=yes"
 

@@ -15,6 +15,8 @@ from beliefbench.errors import BeliefBenchError
 GIB = 2**30
 CPU_BUDGET = 2 * GIB
 CUDA_SHARE = 0.5  # of what the weights leave of the device, so that the same device always splits rows the same way
+FIXED_ROPES = ("default", "linear", "llama3", "proportional", "yarn")
+"""Rotary embeddings that encode a position alike in texts of any length."""
 CPU_TOKENS = 2048  # more at once leave the processor's caches, and go no faster
 
 Item = TypeVar("Item")
@@ -128,8 +130,8 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and ("not enough memory" in told or "can't allocate memory" in told)
 
 
-def within_context(model: Any, tokens: int) -> None:
-    """Raise `BeliefBenchError` if a conversation has more tokens than the model takes.
+def within_context(model: Any, tokens: int, more: int = 0) -> None:
+    """Raise `BeliefBenchError` if a conversation and an answer of up to ``more`` tokens are more than the model takes.
 
     >>> from transformers import LlamaConfig
     >>> from types import SimpleNamespace
@@ -138,12 +140,62 @@ def within_context(model: Any, tokens: int) -> None:
     ...
     beliefbench.errors.BeliefBenchError: a conversation has 3,000 tokens, and the model takes 2,048; ...
     """
-    longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if isinstance(longest, int) and tokens > longest:
+    longest = context_of(model.config.get_text_config())
+    if longest is not None and tokens + more > longest:
+        answer = f" and its answer up to {more:,}" if more else ""
+        mend = "fewer rounds, a smaller answer_tokens, or another model" if more else "fewer rounds, or another model"
         raise BeliefBenchError(
-            f"a conversation has {tokens:,} tokens, and the model takes {longest:,}; "
-            "use fewer rounds, or another model."
+            f"a conversation has {tokens:,} tokens{answer}, and the model takes {longest:,}; use {mend}."
         )
+
+
+def context_of(config: Any) -> int | None:
+    """Return the number of tokens that a model takes; None if nothing limits it.
+
+    >>> from transformers import LlamaConfig
+    >>> context_of(LlamaConfig(max_position_embeddings=2048))
+    2048
+    >>> scaled = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 1e4}
+    >>> context_of(LlamaConfig(max_position_embeddings=2048, rope_parameters=scaled))
+    8192
+    """
+    longest = getattr(config, "max_position_embeddings", None)
+    if not isinstance(longest, int) or longest <= 0:
+        return None
+    factors = [rope.get("factor") or 1.0 for rope in _ropes(config) if "dynamic" in _kind(rope)]
+    return int(longest * min(factors, default=1.0))
+
+
+def rope_limit(config: Any) -> int | None:
+    """Return the longest text, in tokens, up to which a model's rotary embedding does not depend on the text's length;
+    None if it never does; 0 if its kind is not known.
+
+    >>> from transformers import LlamaConfig
+    >>> scaled = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 1e4}
+    >>> rope_limit(LlamaConfig(max_position_embeddings=2048, rope_parameters=scaled)), rope_limit(LlamaConfig())
+    (2047, None)
+    """
+    limits: list[int] = []
+    for rope in _ropes(config):
+        kind = _kind(rope)
+        if kind == "longrope":
+            own = getattr(config, "original_max_position_embeddings", None) or config.max_position_embeddings
+            limits.append(rope.get("original_max_position_embeddings") or own)
+        elif "dynamic" in kind:
+            limits.append(config.max_position_embeddings - 1)
+        elif kind not in FIXED_ROPES:
+            limits.append(0)
+    return min(limits, default=None)
+
+
+def _ropes(config: Any) -> list[Any]:
+    """Return the parameters of each rotary embedding of a model."""
+    told = getattr(config, "rope_parameters", None) or {}
+    return [told, *(one for one in told.values() if isinstance(one, dict))]
+
+
+def _kind(rope: Any) -> str:
+    return rope.get("rope_type") or "default"
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from beliefbench.errors import BeliefBenchError
 from beliefbench.language.branches import Branch, Rows, common_prefix, predictions
 from beliefbench.language.chat_format import ChatFormat
 from beliefbench.language.dialogue import Dialogue, messages
@@ -34,6 +35,10 @@ from beliefbench.language.memory import (
     within_context,
 )
 from beliefbench.language.shared_attention import Layers, SharedPrefix, reading_shared, share
+
+
+class TooLongToShareError(BeliefBenchError):
+    """A text is longer than the reading of this model may be shared."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,14 @@ class SharedPrefixScorer:
     Half of the budget is for rows that are read together, and half for cached conversations.
     """
 
-    def __init__(self, model: Any, speech: ChatFormat, budget: int | None = None) -> None:
-        """Take a model for which `beliefbench.language.shared_attention.can_share_prefix` holds."""
+    note = ""
+
+    def __init__(self, model: Any, speech: ChatFormat, budget: int | None = None, limit: int | None = None) -> None:
+        """Take a model for which `beliefbench.language.architectures.scorer_of` chooses this scorer; ``limit``: the
+        longest text whose reading may be shared, in tokens, None for any.
+        """
         share(model)
-        self.model, self.speech = model, speech
+        self.model, self.speech, self.limit = model, speech, limit
         self.budget = budget or default_budget(model)
         self.kept = PrefixCache(self.budget // 2)
 
@@ -94,16 +103,23 @@ class SharedPrefixScorer:
         return Scores(np.array(found), np.array([len(branch.tokens) for branch in branches]))
 
     def _replies(self, dialogue: Dialogue, longest: int) -> Replies:
-        texts = [self.speech.render(dialogue.messages(question)) for question in dialogue.questions]
-        prefix, branches = self._branched(dialogue, [Branch(tokens, []) for tokens in self.speech.encode(texts)])
+        texts = [self.speech.prompt(dialogue.messages(question)) for question in dialogue.questions]
+        prefix, branches = self._branched(
+            dialogue, [Branch(tokens, []) for tokens in self.speech.encode(texts)], longest
+        )
         written = self._by_pieces(branches, prefix, lambda piece: self._write_rows(piece, prefix, longest), longest)
         text = np.array([self.speech.reply(tokens) for tokens in written], dtype=object)
         read = zip(branches, written, strict=True)
         return Replies(text, np.array([len(branch.tokens) + len(tokens) for branch, tokens in read]))
 
-    def _branched(self, dialogue: Dialogue, whole: Sequence[Branch]) -> tuple[Prefix, list[Branch]]:
-        """Read the prefix that all questions share; return it, and the unread part of each question."""
-        within_context(self.model, max(len(branch.tokens) for branch in whole))
+    def _branched(self, dialogue: Dialogue, whole: Sequence[Branch], more: int = 0) -> tuple[Prefix, list[Branch]]:
+        """Read the prefix that all questions share; return it, and the unread part of each question. ``more`` tokens
+        are written after it.
+        """
+        longest = max(branch.longest for branch in whole)
+        within_context(self.model, longest, more)
+        if self.limit is not None and longest + more > self.limit:
+            raise TooLongToShareError(f"a text of {longest + more:,} tokens is too long for the shared reading.")
         shared = common_prefix([branch.common for branch in whole])
         # Each row keeps one token to read: what follows it is predicted from there.
         shared = shared[: min(len(branch.common) for branch in whole) - 1]

@@ -110,7 +110,9 @@ class ServedModel:
         requests = self.requests(dialogues, alternatives)
         while few := self._first.next(requests):
             for request, heard in zip(few, self.server.ask(few), strict=True):
-                self._first.add(request, [(one, self._read([one], alternatives) is not None) for one in heard])
+                usable = [self._read([one], alternatives) is not None for one in heard]
+                named = sum(alternatives.named(one.text) >= 0 for one in heard)
+                self._first.add(request, zip(heard, usable, strict=True), named)
         replies = self.server.ask(requests)  # those to each question
         self._asked = requests[0].parameters
         for reply in (one for of_one in replies for one in of_one):

@@ -77,7 +77,8 @@ def reading_shared(shared: SharedPrefix) -> Iterator[None]:
 
 
 def can_share_prefix(model: Any) -> bool:
-    """Return True if all layers of a model are attention that can read a shared prefix."""
+    """Return False if some layers of a model are known not to read a shared prefix. A probe decides about the others
+    (`beliefbench.language.architectures`)."""
     config, forward = model.config.get_text_config(), signature(model.forward).parameters
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     return bool(
@@ -95,6 +96,13 @@ def share(model: Any) -> None:
     AttentionInterface.register(OURS + own, partial(_attend, INNER[own]))
     AttentionMaskInterface.register(OURS + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
     model.set_attn_implementation(OURS + own)
+
+
+def unshare(model: Any) -> None:
+    """Give a model the attention back that it had before `share`."""
+    own = model.config._attn_implementation
+    if own.startswith(OURS):
+        model.set_attn_implementation(own.removeprefix(OURS))
 
 
 def _sdpa(module: torch.nn.Module, *given: Any, **settings: Any) -> Any:

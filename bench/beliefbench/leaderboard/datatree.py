@@ -18,22 +18,21 @@ if TYPE_CHECKING:
 def datatree(results: str | Path = "results/local") -> DataTree:
     """Return all finished runs below a folder as a DataTree.
 
-    ``posterior``, ``sample_stats`` and ``learning`` at its root are those of the skill model
-    (`beliefbench.skill.storage`), where runs have users enough, among them accuracy[chain, draw, run, round]; runs of
-    another number of rounds are in ``rounds_<R>``. Below, a node for the runs that can be compared, named by their
-    domain, with
+    Its root has ``posterior``, ``sample_stats`` and ``learning`` of the skill model (`beliefbench.skill.storage`), such
+    as accuracy[chain, draw, run, round], if the runs have enough users. If runs have different numbers of rounds, those
+    of the other numbers are in ``rounds_<R>``. Runs that can be compared share a node, named by their domain, with
 
-    - ``predictions``: probability[agent, user, round, item, option], NaN where the agent states none or the answer
-      cannot be used, and choice[agent, user, round, item], -1 where it cannot, -2 where the user was not asked;
+    - ``predictions``: probability[agent, user, round, item, option], NaN if the agent gives none or the answer cannot
+      be used, and choice[agent, user, round, item], -1 if the answer cannot be used, -2 if the user was not asked;
     - ``observed_data``: truth[user, item];
     - ``constant_data``: exact[user, round, item, option], the exact posterior predictive.
 
-    An item is a held-out set. `xarray.open_datatree` reads what ``beliefbench export`` writes of it.
+    An item is a held-out set. ``beliefbench export`` writes this tree, and `xarray.open_datatree` reads it.
 
     Raises
     ------
     UsageError
-        Where the folder does not exist.
+        If the folder does not exist.
 
     >>> import beliefbench as bb, tempfile
     >>> results = tempfile.mkdtemp()

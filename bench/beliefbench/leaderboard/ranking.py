@@ -22,7 +22,7 @@ from beliefbench.leaderboard.row import (
     unique_labels,
 )
 from beliefbench.publishing.evidence import FILE, attested, metrics_of
-from beliefbench.running.store import DamagedFileError, RunRecord, find_runs
+from beliefbench.running.store import DamagedFileError, RunRecord, RunStore, find_runs
 from beliefbench.scoring.diagnostics import DIAGNOSTIC_FIELDS, diagnostic_metrics
 from beliefbench.scoring.heldout import answers_of
 from beliefbench.scoring.metrics import AGREEMENT_RULE
@@ -69,7 +69,7 @@ class Leaderboard:
                 lines.append({**run, **{name: value for part in parts for name, value in part.items()}})
         rounds = (*ROUND_FIELDS, *BELIEF_FIELDS.values(), *DIAGNOSTIC_FIELDS, *SKILL_FIELDS)
         frame = pd.DataFrame(lines, columns=[*ROW_FIELDS, *RUN_FIELDS, *SKILL_RUN_FIELDS, *rounds])
-        return frame.astype(dict.fromkeys(rounds[1:], float))  # NaN, not None
+        return frame.astype({**dict.fromkeys(rounds[1:], float), "rank": "Int64"})  # NaN and <NA>, not None
 
     def with_skill(self, results: Path, fit: bool = True) -> Leaderboard:
         """Return this leaderboard with what the skill model says of each row that has enough users.
@@ -112,9 +112,10 @@ class Leaderboard:
 def leaderboard(results: str | Path = "results/local", *, skill: bool = False) -> pd.DataFrame:
     """Return the leaderboard of all finished runs below a folder, one line for each agent, domain and round.
 
-    Columns are those of ``leaderboard --format json``, shares in [0, 1], log_score and kl_exact in nats an answer; what
-    else is known of a run (`RUN_FIELDS`); the metrics of stated beliefs (`beliefbench.scoring.beliefs`); and what the
-    skill model says. NaN if an agent has none. A run that cannot be read is left out, with a warning.
+    It has about 50 columns: the fields of ``leaderboard --format json``, note, tokens, seconds and verified of the run,
+    the metrics of updating and calibration, of stated beliefs (`beliefbench.scoring.beliefs`), and of the skill model.
+    Shares are in [0, 1], log_score and kl_exact in nats per answer. NaN if an agent has none. The rank is <NA> if
+    another agent was asked about more users. A run that cannot be read is left out, with a warning.
 
     Parameters
     ----------
@@ -127,7 +128,7 @@ def leaderboard(results: str | Path = "results/local", *, skill: bool = False) -
     Raises
     ------
     UsageError
-        Where the folder does not exist.
+        If the folder does not exist.
 
     >>> import beliefbench as bb, tempfile
     >>> results = tempfile.mkdtemp()
@@ -157,7 +158,7 @@ def metrics(run: Run) -> pd.DataFrame:
 def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) -> Leaderboard:
     """Return the leaderboard of the runs below a folder, or of ``only`` some run folders in it.
 
-    Of a run that lies there as it was made and published too, the published one counts.
+    If the same run is there both unpublished and published, the published one counts.
     """
     root = Path(results)
     if root.exists() and not root.is_dir():
@@ -171,7 +172,7 @@ def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) ->
         try:
             record = store.record()
             if record is None or record.finished is None or not store.rows_file.exists():
-                problems.append(f"{store.folder} is not finished and left out; run it again to go on where it stopped.")
+                problems.append(_unfinished(store))
                 continue
             row = _row(record, store.folder, store.rows())
             rows.append(row)
@@ -184,8 +185,14 @@ def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) ->
     return Leaderboard(_ranked(_without_copies(rows)), problems)
 
 
+def _unfinished(store: RunStore) -> str:
+    if store.is_held():
+        return f"{store.folder} is running now, and left out until it is finished."
+    return f"{store.folder} is not finished and left out; the same `beliefbench run` command continues it."
+
+
 def _without_copies(rows: list[Row]) -> list[Row]:
-    """Return rows without those of runs that stand there verified too: what was published is often still there."""
+    """Return rows without the unpublished copies of verified runs."""
     published = {row.record.key for row in rows if row.verified}
     return [row for row in rows if row.verified or row.record.key not in published]
 
@@ -207,7 +214,7 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
         "agreement_rule": AGREEMENT_RULE,
         "probabilistic": record.agent.probabilistic,
         "privileged": record.agent.privileged,
-        "rank": 0,
+        "rank": None,
         "rhat": None,
         "ess_bulk": None,
     }
@@ -244,12 +251,23 @@ def _note(record: RunRecord, rows: pa.Table) -> str | None:
 
 
 def _ranked(rows: list[Row]) -> list[Row]:
-    """Number each group's rows by the accuracy after the last round, equal ones alike, and sort the verified first."""
+    """Number each group's rows by the accuracy after the last round, equal ones alike, and sort the verified first.
+
+    Accuracies of different users cannot be compared: a row with fewer users than the largest of its group has no rank.
+    """
+    most: dict[tuple[Any, ...], int] = {}
+    for row in rows:
+        most[row.group] = max(row.fields["users"], most.get(row.group, 0))
+    ranked = [row for row in rows if row.fields["users"] == most[row.group]]
 
     def accuracy(row: Row) -> float:
         return round(row.final["accuracy"], 9)  # sums of the same shares may differ in their last bits
 
-    for row in rows:
-        better = [other for other in rows if other.group == row.group and accuracy(other) > accuracy(row)]
+    for row in ranked:
+        better = [other for other in ranked if other.group == row.group and accuracy(other) > accuracy(row)]
         row.fields["rank"] = len(better) + 1
-    return sorted(rows, key=lambda row: (row.group, not row.verified, row.fields["rank"], row.fields["agent"]))
+
+    def place(row: Row) -> tuple[Any, ...]:
+        return row.group, not row.verified, -row.fields["users"], -accuracy(row), row.fields["agent"]
+
+    return sorted(rows, key=place)

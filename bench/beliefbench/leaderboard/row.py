@@ -53,10 +53,11 @@ Shown = TypeVar("Shown")
 class Row:
     """One agent on one domain: `ROW_FIELDS`, and `ROUND_FIELDS` after each round.
 
+    ``rank`` is None if it has fewer users than another row of its group: accuracies of different users have no order.
     ``group`` holds what two rows must share to be compared; ``population`` is how many users all of its runs draw from;
     ``note`` is the agent's own, with what else is to be known of the run; ``exact_answer`` says what the exact answer
     rests on, where that does not go without saying; ``folder`` is the run's. ``tokens`` and ``seconds`` are what all
-    answers took, None where nobody counts tokens; ``beliefs``: `beliefbench.scoring.beliefs.score_beliefs` where it
+    answers took, None if tokens are not counted; ``beliefs``: `beliefbench.scoring.beliefs.score_beliefs` where it
     states any; ``diagnostics``: `scoring.diagnostics.diagnostic_metrics`; ``counts`` is what the skill model knows of
     it, ``skill`` what it says; ``verified``: whether it is published and its files are those that its evidence attests.
     """
@@ -83,13 +84,13 @@ class Row:
         return self.rounds[-1]
 
     def named_beliefs(self) -> list[dict[str, Any]]:
-        """Return `BELIEF_FIELDS` after each round, None where it states no beliefs."""
+        """Return `BELIEF_FIELDS` after each round, None if the agent states no beliefs."""
         none: dict[str, Any] = dict.fromkeys(BELIEF_FIELDS)
         rounds = [none] * len(self.rounds) if self.beliefs is None else self.beliefs
         return [{field: one[name] for name, field in BELIEF_FIELDS.items()} for one in rounds]
 
     def named_skill(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Return `SKILL_RUN_FIELDS`, and `SKILL_FIELDS` after each round, None where the skill model says nothing."""
+        """Return `SKILL_RUN_FIELDS`, and `SKILL_FIELDS` after each round, None if the skill model has no estimate."""
         if self.skill is None:
             return dict.fromkeys(SKILL_RUN_FIELDS), [dict.fromkeys(SKILL_FIELDS) for _ in self.rounds]
         skill = self.skill

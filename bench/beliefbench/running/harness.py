@@ -89,14 +89,20 @@ def run(
 
     Parameters
     ----------
-    domain, agent
-        Names (SPECs), or the objects themselves.
+    domain
+        Its name, with settings if it takes any (its SPEC), or the object itself.
+    agent
+        Its SPEC, or the object itself.
     preset
         The default size, as for the command. ``"quick"``: 8 users and 8 held-out sets, and a sample of the users if the
         agent is slow (``quick_users``). ``"standard"``: 100 users and 30 sets. ``"paper"``: all users (1,000 at most)
         and 100 sets.
-    users, rounds, heldout
-        Numbers that replace the preset's; rounds are 5 by default, or all that were recorded.
+    users
+        The number of users, instead of the preset's.
+    rounds
+        The number of rounds; 5 by default, or all that were recorded.
+    heldout
+        The number of held-out sets, instead of the preset's.
     seed
         The seed of all random draws.
     results
@@ -107,7 +113,7 @@ def run(
         ``"local"``: this process asks the agent. ``"ray"``: the workers of a Ray cluster ask it; they load the domain
         and the agent by name. The rows are the same.
     sample
-        Ask about a random sample of this many users only. The row says "3 of 8 users", and is in the table of runs with
+        Ask about a random sample of this many users only. The row says "3 of 8 users", and has no rank beside rows of
         all users.
     until_width
         Ask users in a fixed random order, until the 95% interval of the accuracy after the last round is narrower than
@@ -167,8 +173,7 @@ def episodes_of(domain: Domain, protocol: Protocol) -> Episodes:
 
 
 def _ask_all(job: Job, executor: Executor, store: RunStore, progress: Progress) -> str | None:
-    """Ask users up to each check of the stopping rule, until it is satisfied or all users are asked; return the
-    agent's last note."""
+    """Ask users up to each check of the stopping rule, until it is satisfied or all are asked; return the last note."""
     episodes = episodes_of(job.domain, job.protocol)
     users = job.protocol.users
     order = order_of_users(job.protocol.seed, job.domain.name, users) if job.stopping else np.arange(users)
@@ -189,9 +194,9 @@ def _ask_some(
     wanted = np.isin(np.arange(len(answered)), places)
     done, total = int(answered[wanted].sum()), answered[wanted].size
     progress(done, total)
-    note = None
     if done == total:
-        return note
+        return None
+    note = None
     shards = shards_of(job, episodes, answered | ~wanted[:, None], recommended, executor.slots())
     for shard, answers in executor.ask(job, shards):
         name = f"{answers.stage:03d}-{shard.users[0]:07d}"
@@ -205,6 +210,7 @@ def _ask_some(
 
 
 def _with_note(record: RunRecord, note: str | None) -> RunRecord:
+    """Return a record with an agent's last note: some agents know only after answers how they could be asked."""
     if note is None:
         return record
     return record.model_copy(update={"agent": record.agent.model_copy(update={"note": note})})

@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.errors import BeliefBenchError, UsageError, first_line
 from beliefbench.running.packing import unpack_from
 
 SCHEMA: Literal[1] = 1
@@ -177,13 +177,23 @@ class RunStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=0.2)  # `is_held` locks it for a moment
         except Timeout as error:
             raise BeliefBenchError(f"another process is working in {self.folder}; wait for it to end.") from error
         try:
             yield
         finally:
             lock.release()  # the file stays: deleting it could let two in, one by the old file and one by a new one
+
+    def is_held(self) -> bool:
+        """Return whether another process works in the folder now."""
+        try:
+            with self.held() if (self.folder / ".lock").exists() else nullcontext():
+                return False
+        except OSError:  # a folder that nobody can write to
+            return False
+        except BeliefBenchError:
+            return True
 
     def record(self) -> RunRecord | None:
         """Return run.json's contents, or None if there is none."""
@@ -280,7 +290,7 @@ def _read_table(file: Path) -> pa.Table:
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the file may be sound: it is the system that could not read it
-        raise DamagedFileError(f"{file} cannot be read ({_first_line(error)}).") from error
+        raise DamagedFileError(f"{file} cannot be read ({first_line(error)}).") from error
 
 
 def _write_table(file: Path, table: pa.Table) -> None:
@@ -307,7 +317,3 @@ def write_atomically(file: Path, content: bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     draft.replace(file)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")

@@ -66,9 +66,8 @@ def log_score(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array 
 
 
 def brier(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None:
-    """Mean squared distance between the probabilities and the truth, summed over options (Brier, 1950).
-
-    Range [0, 2], lower is better; uniform answers score 2/3.
+    """Mean squared distance between the probabilities and the truth, summed over options (Brier, 1950). Range [0, 2],
+    lower is better; uniform answers score 2/3.
 
     >>> even = np.full((1, 1, 1, 3), 1 / 3)
     >>> brier(even, np.array([[[0]]]), np.array([[[1]]]), even).round(4).tolist()
@@ -82,9 +81,10 @@ def brier(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | No
 
 
 def kl_exact(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None:
-    """Mean of KL(exact || agent), in nats: the divergence of the agent from the exact posterior predictive.
+    """Mean of KL(exact || agent), in nats: the divergence of the agent from the exact posterior predictive. Range
+    [0, 13.8], lower is better; 0 for the exact answer.
 
-    Range [0, 13.8], lower is better; 0 for the exact answer. Both sides are floored at 1e-6 and renormalised first.
+    Both sides are floored at 1e-6 and renormalised first.
 
     >>> even = np.full((1, 1, 1, 3), 1 / 3)
     >>> kl_exact(even, np.array([[[0]]]), np.array([[[0]]]), np.array([[[[1.0, 0.0, 0.0]]]])).round(4).tolist()
@@ -107,12 +107,12 @@ def coverage(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
 
 
 def ece(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None:
-    """Expected calibration error of the chosen option's probability, over all users' answers of a stage: float[stages].
+    """Expected calibration error of the chosen option's probability, over the answers of all users after a round.
+    Range [0, 1], lower is better.
 
-    The sum over bins of (answers in the bin / answers) * |mean probability - share right| (Naeini et al., 2015), in 15
-    bins of equal mass that never split equal probabilities. Range [0, 1], lower is better. It is biased upwards: with
-    few answers it is large even for a calibrated agent. Compare it with the ECE of the exact answer to the same
-    questions.
+    Returns float[stages]. The sum over bins of (answers in the bin / answers) * |mean probability - share right|
+    (Naeini et al., 2015), in 15 bins of equal mass that never split equal probabilities. It is biased upwards: with few
+    answers it is large even for a calibrated agent. Compare it with the ECE of the exact answer to the same questions.
 
     >>> half = np.array([[[[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]]])
     >>> ece(half, np.array([[[0, 0]]]), np.array([[[0, 1]]]), half).tolist()

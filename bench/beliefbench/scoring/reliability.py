@@ -76,11 +76,11 @@ def corp(confidence: Array, right: Array) -> Corp:
 
 
 def ece_null(confidence: Array, right: Array, quantile: float = 0.95, draws: int = 1000, seed: int = 0) -> float | None:
-    """The value that the ECE of a calibrated agent with these confidences stays below in 95 of 100 cases.
+    """The value that the ECE of a calibrated agent with these confidences stays below in 95 of 100 cases. Range [0, 1].
 
     A wild cluster bootstrap: the errors of each user keep or change their sign together. This keeps the dependence
-    between the answers of a user and removes all miscalibration (Cameron, Gelbach and Miller, 2008). Range [0, 1]; None
-    with one user.
+    between the answers of a user and removes all miscalibration (Cameron, Gelbach and Miller, 2008). None with one
+    user.
 
     Parameters
     ----------

@@ -17,12 +17,12 @@ Estimates = list[Estimate | None]
 
 
 def gap_closed(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estimates:
-    """(accuracy - chance) / (exact accuracy - chance): the share of the gap between chance and the exact answer.
+    """(accuracy - chance) / (exact accuracy - chance): the share of the gap between chance and the exact answer. 0 at
+    chance, 1 for the exact answer; higher is better.
 
-    0 at chance, 1 for the exact answer; higher is better. Negative below chance; above 1 for an agent that knows more
-    than the choices reveal. The exact accuracy is the accuracy of the option with the largest posterior predictive
-    probability on the same questions; ties count equally. After Qiu et al. (2026), who compare with the Bayesian
-    Assistant. The interval uses the delta method.
+    Negative below chance; above 1 for an agent that knows more than the choices reveal. The exact accuracy is the
+    accuracy of the option with the largest posterior predictive probability on the same questions; ties count
+    equally. After Qiu et al. (2026), who compare with the Bayesian Assistant. The interval uses the delta method.
 
     >>> exact = np.array([[[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]]] * 2)
     >>> first, truth = np.zeros((2, 1, 2), int), np.zeros((2, 1, 2), int)
@@ -47,11 +47,12 @@ def exact_accuracy(truth: Array, exact: Array) -> Array:
 
 
 def update_slope(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estimates:
-    """Slope of the agent's change in P(truth) on the exact answer's change, from the stage before.
+    """Slope of the agent's change in P(truth) on the exact answer's change, from the round before. Any real number; 1
+    is ideal. Below 1 the agent updates too little, above 1 too much.
 
-    Least squares with an intercept over all users and sets. Any real number; 1 is ideal. Below 1 the agent updates too
-    little, above 1 too much. None at stage 0. It uses probabilities because the exact answer contains zeros, whose
-    log-odds would have to be clipped. After arXiv 2605.06915, which distinguishes under- and over-updating.
+    Least squares with an intercept over all users and sets. None at stage 0. It uses probabilities because the
+    exact answer contains zeros, whose log-odds would have to be clipped. After arXiv 2605.06915, which
+    distinguishes under- and over-updating.
 
     >>> rng = np.random.default_rng(0)
     >>> exact = rng.dirichlet([1, 1, 1], size=(4, 2, 5))
@@ -68,12 +69,11 @@ def update_slope(probs: Probs, choice: Array, truth: Array, exact: Array) -> Est
 
 
 def martingale_score(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estimates:
-    """Slope of the next change of P(option) on P(option) now: can the next change be predicted?
+    """Slope of the next change of P(option) on P(option) now: can the next change be predicted? Any real number; 0 is
+    ideal. Negative: high probabilities fall again, a sign of over-confidence. Positive: they keep rising.
 
     Least squares with an intercept over all users, sets and options. The value belongs to the stage before the change;
-    None at the last stage. Any real number; 0 is ideal, because a Bayesian's beliefs are a martingale under their own
-    model. Negative: high probabilities fall again, a sign of over-confidence. Positive: they keep rising. After arXiv
-    2512.02914.
+    None at the last stage. A Bayesian's beliefs are a martingale under their own model. After arXiv 2512.02914.
 
     >>> probs = np.array([[[[0.8, 0.1, 0.1]], [[0.6, 0.2, 0.2]]]] * 2)
     >>> choice = np.zeros((2, 2, 1), int)

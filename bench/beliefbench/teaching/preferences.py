@@ -1,25 +1,48 @@
 """Direct preference optimisation, the paper's ablation: the teacher's answer over each other one (Rafailov et al.).
 
-TRL computes the loss, the reference model and the tokens. This module chooses the preferred and rejected answers.
+TRL computes the loss and the reference model. This module chooses the preferred and rejected answers, and makes the
+tokens, so that both answers follow exactly the prompt that the model is asked with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 from beliefbench.errors import UsageError
+from beliefbench.language.chat_format import ChatFormat
+from beliefbench.language.dialogue import Message
 from beliefbench.language.loading import quietly
 from beliefbench.language.words import answer
 from beliefbench.teaching.reading import OPTIONS, Conversation
+from beliefbench.teaching.trainer import WholeBatchLoss
 
 BETA = 0.1
 """The strength of the pull towards the base model; TRL's default."""
 
 
-def pairs(conversations: Iterable[Conversation]) -> Iterator[dict[str, Any]]:
-    """Yield TRL's records: the conversation, the teacher's answer, and one of the other answers, once for each of them.
+@dataclass(frozen=True)
+class Preference:
+    """A conversation that ends with a question, the teacher's answer, and one of the other answers."""
+
+    chat: tuple[Message, ...]
+    chosen: str
+    rejected: str
+
+    def tokens(self, speech: ChatFormat) -> dict[str, list[int]]:
+        """Return the tokens that the answers share, and the others of each answer, as TRL names them."""
+        chat, both = list(self.chat), (self.chosen, self.rejected)
+        start, coded = speech.answered(chat, both)
+        chosen, rejected = (
+            speech.ended(chat, one, tokens, start)[start:] for one, tokens in zip(both, coded, strict=True)
+        )
+        return {"prompt_ids": coded[0][:start], "chosen_ids": chosen, "rejected_ids": rejected}
+
+
+def pairs(conversations: Iterable[Conversation]) -> Iterator[Preference]:
+    """Yield the teacher's preferences: one for each other answer.
 
     Raises
     ------
@@ -29,7 +52,7 @@ def pairs(conversations: Iterable[Conversation]) -> Iterator[dict[str, Any]]:
     >>> from beliefbench.teaching.reading import TaughtTurn
     >>> said = ({"role": "user", "content": "Which?"}, {"role": "assistant", "content": answer("Flight", 1)})
     >>> for pair in pairs([Conversation(said, (TaughtTurn(1, (answer("Flight", 1),), (1.0,)),))]):
-    ...     print(pair["chosen"][0]["content"], pair["rejected"][0]["content"])
+    ...     print(pair.chosen, pair.rejected)
     The best option is Flight 2. The best option is Flight 1.
     The best option is Flight 2. The best option is Flight 3.
     """
@@ -45,43 +68,41 @@ def pairs(conversations: Iterable[Conversation]) -> Iterator[dict[str, Any]]:
                 raise UsageError(f"--dpo takes answers such as '{answer('Flight', 0)}'; not '{taught.answers[0]}'.")
             for other in every:
                 if other != taught.answers[0]:
-                    yield {
-                        "prompt": list(conversation.messages[: taught.at]),
-                        "chosen": [{"role": "assistant", "content": taught.answers[0]}],
-                        "rejected": [{"role": "assistant", "content": other}],
-                    }
+                    yield Preference(conversation.messages[: taught.at], taught.answers[0], other)
 
 
 def preference_trainer(
-    model: Any, tokenizer: Any, found: list[dict[str, Any]], longest: int, arguments: dict[str, Any], **more: Any
+    model: Any, tokenizer: Any, found: Sequence[dict[str, list[int]]], arguments: dict[str, Any], **more: Any
 ) -> Any:
-    """Return TRL's trainer on some pairs; ``arguments`` as for `transformers.TrainingArguments`.
-
-    Raises
-    ------
-    UsageError
-        If the model has no chat template.
-    """
-    if tokenizer.chat_template is None:
-        raise UsageError("--dpo takes a model with a chat template; teach this one without --dpo.")
+    """Return TRL's trainer on the tokens of some preferences; ``arguments`` as for `transformers.TrainingArguments`."""
     tokenizer = deepcopy(tokenizer)
-    tokenizer.pad_token = tokenizer.eos_token  # masked; a padding token of its own may have no embedding
+    # Masked, so any token will do; a padding token of the tokenizer may have no embedding.
+    tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     with quietly():
         from datasets import Dataset, disable_progress_bars
         from trl.trainer.dpo_config import DPOConfig
         from trl.trainer.dpo_trainer import DPOTrainer
 
+        class Trainer(WholeBatchLoss, DPOTrainer):
+            """TRL's trainer on tokens that are made already."""
+
+            def _prepare_dataset(self, dataset: Any, *others: Any) -> Any:
+                return dataset
+
+            def items(self, batch: dict[str, Any]) -> Any:
+                return batch["input_ids"].new_tensor(len(batch["input_ids"]) // 2)  # each pair is two rows
+
         disable_progress_bars()
         config = DPOConfig(
             **arguments,
             beta=BETA,
-            max_length=longest,
+            max_length=None,  # what is too long was refused
             precompute_ref_log_probs=True,  # no second model in memory
         )
-        return DPOTrainer(
+        return Trainer(
             model=model,
             args=config,
-            train_dataset=Dataset.from_list(found),
+            train_dataset=Dataset.from_list(list(found)),
             processing_class=tokenizer,
             **more,
         )

@@ -27,22 +27,63 @@ class Progress:
     validation: dict[str, float] | None = None
 
 
-class TargetTrainer(Trainer):
-    """The mean cross-entropy, in nats, of the targets in a batch: hard ones and distributions alike."""
+class WholeBatchLoss:
+    """A mixin of trainers: the loss is the mean over the items of a step's whole batch, over all processes, however
+    many conversations are in memory at the same time.
+    """
 
-    loss_is_scaled_for_ga = False
+    loss_is_scaled_for_ga: bool | None = True
+    accelerator: Any
+
+    def items(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Return the number of items of a batch in memory over which `compute_loss` takes the mean."""
+        raise NotImplementedError
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
+        """Return the batches of a step, and the number of items of all of them, over all processes."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)  # type: ignore[misc]
+        own = sum(self.items(batch).to(device) for batch in batches)
+        return batches, self.accelerator.reduce(own, "sum")
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Return the loss of a batch as `collate` makes it."""
-        places, tokens, probs = (inputs.pop(name) for name in ("places", "target_tokens", "target_probs"))
-        read, at = torch.unique(places, return_inverse=True)  # logits of no other place are worked out
-        outputs = model(**inputs, logits_to_keep=read, use_cache=False)
-        rows = torch.arange(len(places), device=places.device)[:, None]
-        log_probs = torch.log_softmax(outputs.logits[rows, at].float(), dim=-1)
-        loss = -(probs * log_probs.gather(-1, tokens)).sum() / probs.sum()
+        """Return a batch's share of the loss of the whole batch; without ``num_items_in_batch``, its own loss."""
+        share = 1.0
+        if num_items_in_batch is not None:  # gradients are then averaged over processes
+            share = self.items(inputs) / num_items_in_batch * self.accelerator.num_processes
+        found = super().compute_loss(model, inputs, return_outputs)  # type: ignore[misc]
+        return (found[0] * share, found[1]) if return_outputs else found * share
+
+
+def cross_entropy(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Any]:
+    """Return the mean cross-entropy, in nats, of the targets in a batch as `collate` makes it, hard ones and
+    distributions alike; and the model's outputs.
+    """
+    places, tokens, probs = (batch[name] for name in ("places", "target_tokens", "target_probs"))
+    read, at = torch.unique(places, return_inverse=True)  # logits of no other place are worked out
+    seen = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    outputs = model(**seen, logits_to_keep=read, use_cache=False)
+    rows = torch.arange(len(places), device=places.device)[:, None]
+    log_probs = torch.log_softmax(outputs.logits[rows, at].float(), dim=-1)
+    return -(probs * log_probs.gather(-1, tokens)).sum() / probs.sum(), outputs
+
+
+class _CrossEntropyTrainer(Trainer):
+    """Hugging Face's Trainer with the loss of one batch in memory."""
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = cross_entropy(model, inputs)
         return (loss, outputs) if return_outputs else loss
+
+
+class TargetTrainer(WholeBatchLoss, _CrossEntropyTrainer):
+    """The mean cross-entropy, in nats, of the targets in the whole batch."""
+
+    def items(self, batch: dict[str, Any]) -> torch.Tensor:
+        return batch["target_probs"].sum()
 
 
 def collate(rows: Sequence[TokenizedConversation]) -> dict[str, torch.Tensor]:

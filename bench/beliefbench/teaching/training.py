@@ -28,7 +28,8 @@ from transformers.trainer_utils import SchedulerType
 
 from beliefbench.errors import UsageError, first_line
 from beliefbench.language.chat_format import chat_format_of
-from beliefbench.language.huggingface import Weights, computes_in_bfloat16
+from beliefbench.language.checkpoints import Weights
+from beliefbench.language.huggingface import computes_in_bfloat16
 from beliefbench.language.loading import ends_of, read_model, read_tokenizer
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import write_atomically
@@ -117,16 +118,16 @@ def teach(
     tokenizer, model = _student(base)
     speech = chat_format_of(tokenizer, ends_of(model, tokenizer))
     said = list(conversations(data, every_turn))
-    lines = [tokenize_conversation(one, speech) for one in said]
+    lines = [line for one in said for line in tokenize_conversation(one, speech)]
     _within(lines, settings, data)
     if settings.lora:
         model = _with_adapter(model, settings.lora)
     measure = None if validation is None else partial(validation.measure, speech=speech)
     watching: list[TrainerCallback] = [ProgressCallback(out / VALIDATIONS, measure, on_progress)]
     if settings.dpo:
-        found = list(pairs(said))
+        found = [pair.tokens(speech) for pair in pairs(said)]
         arguments = _arguments(len(found), out, settings)
-        trainer = preference_trainer(model, tokenizer, found, settings.longest, arguments, callbacks=watching)
+        trainer = preference_trainer(model, tokenizer, found, arguments, callbacks=watching)
     else:
         trainer = TargetTrainer(
             model=model,

@@ -12,10 +12,8 @@ import numpy as np
 
 from beliefbench.errors import UsageError
 from beliefbench.language.alternatives import options_of
+from beliefbench.language.architectures import Scorer, scorer_of
 from beliefbench.language.chat_format import ChatFormat
-from beliefbench.language.full_pass import WholeTextScorer
-from beliefbench.language.scoring import SharedPrefixScorer
-from beliefbench.language.shared_attention import can_share_prefix
 from beliefbench.plugins.names import load_domain
 from beliefbench.scoring import metrics
 from beliefbench.teaching.interactions import Lesson, TeachingTask, validation_batch
@@ -78,7 +76,7 @@ class Validation:
         found = {name: getattr(metrics, name)(probs, choice, choice, exact) for name in ("agreement", "kl_exact")}
         return {name: float(np.mean(values)) for name, values in found.items()}
 
-    def _probs(self, scorer: SharedPrefixScorer | WholeTextScorer) -> np.ndarray:
+    def _probs(self, scorer: Scorer) -> np.ndarray:
         """Return a model's answers, float64[users, stages, sets, 3]."""
         sentences = options_of(self.course.domain.item).sentences
         shape = (len(self.lesson.users), self.course.rounds + 1, SETS)
@@ -94,7 +92,7 @@ class Validation:
 
 
 @contextmanager
-def _scorer(model: Any, speech: ChatFormat) -> Iterator[SharedPrefixScorer | WholeTextScorer]:
+def _scorer(model: Any, speech: ChatFormat) -> Iterator[Scorer]:
     """Yield a scorer of a model in training; afterwards the model is in its previous state.
 
     The scorer computes in the weights' own type, without the wrappers that a training puts around the forward pass.
@@ -102,7 +100,7 @@ def _scorer(model: Any, speech: ChatFormat) -> Iterator[SharedPrefixScorer | Who
     model = model.get_base_model() if hasattr(model, "get_base_model") else model
     wrapped, own = model.__dict__.pop("forward", None), model.config._attn_implementation
     try:
-        yield SharedPrefixScorer(model, speech) if can_share_prefix(model) else WholeTextScorer(model, speech)
+        yield scorer_of(model, speech)
     finally:
         model.set_attn_implementation(own)
         if wrapped is not None:

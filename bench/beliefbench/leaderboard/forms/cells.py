@@ -1,4 +1,4 @@
-"""What stands in the cells of the tables for terminals, Markdown and LaTeX, and in the notes below them."""
+"""The cells of the tables for terminals, Markdown and LaTeX, and the notes below them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE
 from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, UNVERIFIED, Row, split_verified
 
 PRIVILEGED_MARK, VERIFIED_MARK = "*", " ✓"
+SAMPLE_NOTE = (
+    "N of M users: the agent was asked about a random sample of the users. Accuracies of different users have no "
+    "order, so a row with fewer users than others has no rank."
+)
 REFERENCE_HEADERS = ("model", "taught", "acc 1", "acc last")
 REFERENCE_NOTE = f"Published, %: {SOURCE}; {CAVEAT}."
 SCORE_HEADERS = ("agree, %", "log score", "Brier", "KL exact", "coverage, %")
 
 
 def title_of(group: list[Row]) -> str:
-    """Return what a group of comparable rows is of, in a line."""
+    """Return the title of a group of comparable rows, one line."""
     row = group[0].fields
     sets = _count(row["heldout"], "held-out set")
     return (
@@ -40,8 +44,14 @@ def _count(number: int, what: str) -> str:
 
 
 def agent_of(row: Row) -> str:
-    """Return a row's agent, with a mark if it is given the users' true preferences."""
+    """Return a row's agent, with a mark if it sees the users' true preferences."""
     return row.fields["agent"] + PRIVILEGED_MARK * row.fields["privileged"]
+
+
+def rank_of(row: Row) -> str:
+    """Return a row's rank, or `NONE`."""
+    rank = row.fields["rank"]
+    return NONE if rank is None else str(rank)
 
 
 def accuracies(row: Row) -> list[str]:
@@ -67,7 +77,7 @@ def scores(row: Row) -> list[str]:
 
 
 def cost_headers(group: list[Row]) -> list[str]:
-    """Return the headers of `costs`; none where nobody counts tokens."""
+    """Return the headers of `costs`; none if no agent counts tokens."""
     return ["tokens", "time"] if any(row.tokens is not None for row in group) else []
 
 
@@ -93,9 +103,9 @@ def _belief(name: str, row: Row) -> list[str]:
 
 
 BELIEF_TABLES: tuple[tuple[str, str, Callable[[Row], list[str]]], ...] = (
-    ("beliefs", "Stated beliefs: distance to the exact ones, % after round", partial(_belief, "distance")),
-    ("implied acc", "Accuracy of what stated beliefs imply, % after round", partial(_belief, "accuracy")),
-    ("consistent", "Choices that stated beliefs imply, % after round", partial(_belief, "consistency")),
+    ("beliefs", "Stated beliefs: distance from the exact beliefs, % after round", partial(_belief, "distance")),
+    ("implied acc", "Accuracy that the stated beliefs imply, % after round", partial(_belief, "accuracy")),
+    ("consistent", "Share of choices that the stated beliefs imply, % after round", partial(_belief, "consistency")),
     ("stated", "Questions about the user with a usable answer, % after round", partial(_belief, "coverage")),
 )
 """A short name, a title and the cells of each table of stated beliefs (`beliefbench.scoring.beliefs`)."""
@@ -119,35 +129,38 @@ def cells_of(columns: Sequence[Column], row: Row) -> list[str]:
 
 
 def footnotes(group: list[Row]) -> list[str]:
-    """Return what is to be known of the tables of a group, a note each."""
+    """Return the notes below the tables of a group."""
     notes = [
-        f"95%: interval of the accuracy after the last round, clustered by user. "
-        f"agree: share of answers that are the exact answer's (rule: {group[0].fields['agreement_rule']}). "
-        "log score and KL exact in nats an answer, lower is better. With few answers, ECE is mostly noise. The ECE of "
-        "the exact answer shows how large the noise is: if the users choose as its model says, it is calibrated."
+        "95%: confidence interval of the accuracy after the last round, clustered by user.",
+        f"agree: share of answers that name the exact answer's option (rule: {group[0].fields['agreement_rule']}).",
+        "log score and KL exact: nats per answer, lower is better.",
+        "ECE: with few answers it is mostly noise. Compare it with the ECE of `bayesian`, which is calibrated if the "
+        "users choose as the exact answer assumes.",
     ]
     if diagnostic_columns(group):
         notes += [UPDATING_NOTE, SKILL_NOTE]
     if group[0].exact_answer:
         notes.append(f"The exact answer: {group[0].exact_answer}.")
     if any(row.fields["privileged"] for row in group):
-        notes.append(f"{PRIVILEGED_MARK} is given the users' true preferences.")
+        notes.append(f"{PRIVILEGED_MARK}: the agent sees the users' true preferences.")
     if any(row.verified for row in group):
-        notes.append(f"{VERIFIED_MARK.strip()} is published, and its files are unchanged since (`beliefbench verify`).")
+        mark = VERIFIED_MARK.strip()
+        notes.append(f"{mark}: the run is published, and its files are unchanged since then (`beliefbench verify`).")
     if len(split_verified(group)) > 1:
         notes.append(f"Ranks count all rows, also those that are {UNVERIFIED}.")
     if not all(row.fields["probabilistic"] for row in group) or diagnostic_columns(group):
-        notes.append(f"{NONE}: not available, such as scores of probabilities for an agent that only chooses.")
+        notes.append(f"{NONE}: not available. An agent that only chooses has no probabilities.")
     if any(one["coverage"] < 1 for row in group for one in row.rounds):
         notes.append("An unusable answer (coverage below 100%) counts as wrong, with probability 1/3 for each option.")
     if any(row.fields["users"] < row.population for row in group):
-        notes.append("N of M users: a random sample of the users was asked.")
+        notes.append(SAMPLE_NOTE)
     if any(BOUNDED in (row.note or "") for row in group):
         notes.append(BOUNDED_NOTE)
     if cost_headers(group):
         notes.append(
-            "tokens: read and written. A server counts the conversation again for each question. A model on this "
-            "machine reads it once, and it is not counted. time: spent on answers, in all sessions."
+            "tokens: read and written. A server counts the whole conversation with each question. A model on this "
+            "machine reads the conversation once, and only the tokens of questions and answers are counted. time: "
+            "that all answers took, in all sessions."
         )
     if any(row.beliefs for row in group):
         notes.append("Stated beliefs: usable answers to the questionnaire about the user. distance: total variation.")

@@ -85,17 +85,18 @@ SKILL = (
     Column("sound", _skill(lambda skill: f"{FLAG} {'; '.join(skill.problems)}" if skill.problems else "yes")),
 )
 UPDATING_NOTE = (
-    "gap closed: share of the way from chance to the exact answer. update slope: below 1 the agent changes its "
-    "probabilities too little, above 1 too much. martingale: below 0, its high probabilities fall again later. In "
-    "brackets: 95% intervals. ECE null: a calibrated agent has a smaller ECE 95 times in 100. The Brier score of the "
-    "chosen option is miscalibration - discrimination + uncertainty (CORP)."
+    "gap closed: share of the gap between chance and the exact answer that the agent closes. update slope: below 1 "
+    "the agent changes its probabilities too little in the last round, above 1 too much. martingale: below 0, "
+    "probabilities that were high before the last round fall in it. In brackets: 95% intervals. ECE null: a "
+    "calibrated agent has a smaller ECE 95 times in 100. The Brier score of the chosen option is miscalibration - "
+    "discrimination + uncertainty (CORP)."
 )
 SKILL_NOTE = (
-    "Skill model: it estimates the accuracy after the last round from all runs together. rank: 95% interval. P(best): "
-    "the probability that no other agent is better, without agents that are given the users' true preferences. gain: "
-    "from the first round to the last, in points. P(plateau): the probability that the gain is below 2. sound: R-hat < "
-    "1.01, bulk and tail ESS > 400, no divergences, Pareto k < 0.7, by ArviZ. ESS is the smaller of the two. Runs of "
-    "fewer than 8 users are left out."
+    "Skill model: it estimates the accuracy after the last round from all runs together. rank: 95% interval. "
+    "P(best): the probability that the agent is the best of those that do not see the users' true preferences. gain: "
+    "accuracy after the last round minus accuracy after the first, in points. P(plateau): the probability that the "
+    "gain is below 2. sound: R-hat < 1.01, bulk and tail ESS > 400, no divergences, Pareto k < 0.7, by ArviZ. ESS is "
+    "the smaller of the two. Runs with fewer than 8 users are left out."
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from io import StringIO
+from itertools import groupby
 from textwrap import wrap
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beliefbench.leaderboard.forms.cells import PRIVILEGED_MARK, VERIFIED_MARK, agent_of, title_of
+from beliefbench.errors import counted
+from beliefbench.leaderboard.forms.cells import PRIVILEGED_MARK, VERIFIED_MARK, agent_of, rank_of, title_of
 from beliefbench.leaderboard.forms.columns import NONE, number, percent
 from beliefbench.leaderboard.overview import AgentOverview, overview_of
 from beliefbench.leaderboard.ranking import Leaderboard
@@ -23,6 +25,7 @@ LINES, WIDTH = 25, 80
 NAME = 26  # a longer name is cut
 ROUND = 5  # the columns that the accuracy after a round takes, with the space before it
 OTHERS = 24  # those of rank, interval, ECE and KL
+FEW_USERS = 100  # below, the numbers change so much from user to user that the table says so
 
 
 class Line(NamedTuple):
@@ -37,7 +40,8 @@ def to_compact(board: Leaderboard, console: Console) -> None:
     """Print one table: rank, agent, accuracy by round with its interval, ECE and KL.
 
     For one domain, it is that of the runs with the most answers. For several, it holds means over the domains, and
-    ranks the agents that ran on all of them. It has 25 lines of 80 columns at most.
+    ranks the agents that ran on all of them. Agents that were asked about fewer users have no rank, and are below the
+    others. It has 25 lines of 80 columns at most.
     """
     groups = _largest(board.groups())
     if not groups:
@@ -72,18 +76,40 @@ def _answers(group: list[Row]) -> int:
 def _of_one(group: list[Row], width: int, hidden: int) -> RenderableType:
     stages = _fitting(len(group[0].rounds) - 1, [_name(row) for row in group], width)
     lines: list[Line] = []
-    for heading, rows in split_verified(group):
+    for heading, rows in split_verified([row for row in group if row.fields["rank"] is not None]):
         lines += [Line("", heading)] if heading else []
         lines += [_line(row, stages) for row in rows]
+    unranked = sorted((row for row in group if row.fields["rank"] is None), key=_users, reverse=True)
+    for asked, some in groupby(unranked, _users):
+        lines.append(Line("", f"{asked} of {group[0].population} users: no rank"))
+        lines += [_line(row, stages) for row in some]
     last = str(group[0].final["round"])
     about = wrap(f"The exact answer: {group[0].exact_answer}.", width) if group[0].exact_answer else []
     about += [f"{row.fields['agent']}: {row.note}" for row in group if row.note]
     notes = [
         f"Columns 0 to {last}: accuracy (%) after that round. 95%: its interval after round {last}.",
         f"ECE (%) and KL(exact || agent) (nats) after round {last}: lower is better.",
+        *_few_users(group),
         *_marks(group, hidden),
     ]
     return _screen(title_of(group), [*map(str, stages), last], lines, about, notes, width)
+
+
+def _users(row: Row) -> int:
+    return int(row.fields["users"])
+
+
+def _few_users(group: Sequence[Row]) -> list[str]:
+    """Return what so few users cannot show."""
+    users = max(map(_users, group))
+    if users >= FEW_USERS:
+        return []
+    few = f"{counted(users, 'user')}: too few to compare agents."
+    known = [row for row in group if _users(row) == users and row.diagnostics[-1]["ece_null"] is not None]
+    if not known:
+        return [few]
+    nearest = min(known, key=lambda row: row.final["kl_exact"])  # the exact answer itself, if it is there
+    return [f"{few} Chance alone gives an ECE of up to {_percent(nearest.diagnostics[-1]['ece_null'])}."]
 
 
 def _line(row: Row, stages: Sequence[int]) -> Line:
@@ -91,7 +117,7 @@ def _line(row: Row, stages: Sequence[int]) -> Line:
     accuracies = [_percent(row.rounds[stage]["accuracy"]) for stage in stages]
     interval = _interval(final["accuracy_lo"], final["accuracy_hi"])
     scores = (_percent(final["ece"]), number(final["kl_exact"], 2))
-    return Line(str(row.fields["rank"]), _name(row), (*accuracies, _percent(final["accuracy"]), interval, *scores))
+    return Line(rank_of(row), _name(row), (*accuracies, _percent(final["accuracy"]), interval, *scores))
 
 
 def _of_all(groups: Sequence[list[Row]], width: int, hidden: int) -> RenderableType:
@@ -101,20 +127,29 @@ def _of_all(groups: Sequence[list[Row]], width: int, hidden: int) -> RenderableT
     stages = _fitting(
         min(rounds) if len(rounds) == 1 else min(1, min(rounds)), [one.agent + VERIFIED_MARK for one in agents], width
     )
-    finals = [_final(one) for one in agents if one.everywhere]
+    finals = [_final(one) for one in agents if not _why_unranked(one)]
+    users = max(_users(row) for group in groups for row in group)
     lines: list[Line] = []
-    for one in sorted(agents, key=lambda one: (not one.everywhere, -_final(one), one.agent)):
-        if not one.everywhere and all(line.cells for line in lines):
-            lines.append(Line("", "on some domains only"))
-        rank = str(1 + sum(other > _final(one) for other in finals)) if one.everywhere else NONE
-        lines.append(_mean_line(rank, one, stages))
+    agents.sort(key=lambda one: (_why_unranked(one), -_final(one), one.agent))
+    for why, some in groupby(agents, _why_unranked):
+        lines += [Line("", f"{why}: no rank")] if why else []
+        for one in some:
+            rank = NONE if why else str(1 + sum(other > _final(one) for other in finals))
+            lines.append(_mean_line(rank, one, stages))
     notes = [
         f"Columns 0 to {last}: accuracy (%) after that round. 95%: interval of the last one.",
         "ECE (%) and KL(exact || agent) (nats) after the last round: lower is better.",
+        *([f"{counted(users, 'user')} on a domain: ECE is mostly noise."] if users < FEW_USERS else []),
         *_marks([row for one in agents for row in one.rows], hidden),
     ]
     title = f"Means over {len(groups)} domains, each of the same weight"
     return _screen(title, [*map(str, stages), last], lines, [], notes, width)
+
+
+def _why_unranked(agent: AgentOverview) -> str:
+    if not agent.everywhere:
+        return "some domains"
+    return "fewer users" if any(row.fields["rank"] is None for row in agent.rows) else ""
 
 
 def _mean_line(rank: str, agent: AgentOverview, stages: Sequence[int]) -> Line:
@@ -163,9 +198,11 @@ def _marks(rows: Sequence[Row], hidden: int) -> list[str]:
     """Return what the marks of rows mean, and where to see more."""
     marks = []
     if any(row.fields["privileged"] for row in rows):
-        marks.append(f"{PRIVILEGED_MARK} is given the users' true preferences.")
+        marks.append(f"{PRIVILEGED_MARK}: sees the users' true preferences.")
     if any(row.verified for row in rows):
-        marks.append(f"{VERIFIED_MARK.strip()} is published and unchanged since.")
+        marks.append(f"{VERIFIED_MARK.strip()}: published, unchanged.")
+    if not all(row.fields["probabilistic"] for row in rows):
+        marks.append(f"{NONE}: only chooses.")
     more = "--full shows all metrics"
     if hidden:
         more += f", and {hidden} more {'group' if hidden == 1 else 'groups'} of other users, sets or seeds"

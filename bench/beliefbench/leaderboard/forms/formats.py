@@ -47,7 +47,7 @@ def writer(form: str, reference: bool = False, full: bool = False) -> Callable[[
     form
         One of `FOR_PEOPLE` or `FOR_PROGRAMS`.
     reference
-        Whether figures that others published on its domains stand beside it. The table is then the full one.
+        Whether to add the figures that others published on its domains. The table is then the full one.
     full
         Whether the table holds all metrics. The other forms always do.
 

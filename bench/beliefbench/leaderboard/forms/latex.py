@@ -35,11 +35,11 @@ def _table(group: list[Row]) -> str:
     headers = ["agent", *stages, "95%", "rank", "gap closed", "ECE", "KL"]
     caption = (
         f"{_escaped(title_of(group))}. Accuracy (\\%) after each round, with its 95\\% interval after the last, "
-        "clustered by user; rank: 95\\% interval by the skill model; gap closed: share of the way from chance to the "
-        "exact answer; ECE (\\%) and KL(exact $\\Vert$ agent) (nats an answer) after the last round."
+        "clustered by user; rank: 95\\% interval by the skill model; gap closed: share of the gap between chance and "
+        "the exact answer; ECE (\\%) and KL(exact $\\Vert$ agent) (nats an answer) after the last round."
     )
     if any(row.fields["privileged"] for row in group):
-        caption += f" {PRIVILEGED_MARK}: is given the users' true preferences."
+        caption += f" {PRIVILEGED_MARK}: sees the users' true preferences."
     if len(split_verified(group)) > 1:
         caption += f" Above ``{UNVERIFIED}'': published, and its files are unchanged since; ranks count all rows."
     lines = []

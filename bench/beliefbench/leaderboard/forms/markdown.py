@@ -22,6 +22,7 @@ from beliefbench.leaderboard.forms.cells import (
     diagnostic_columns,
     eces,
     footnotes,
+    rank_of,
     scores,
     title_of,
 )
@@ -50,8 +51,8 @@ def to_markdown(board: Leaderboard, reference: bool = False) -> str:
 def _literal(note: str) -> str:
     r"""Return a note whose first character begins no list of its own.
 
-    >>> print(_literal("* is given the users' true preferences."))
-    \* is given the users' true preferences.
+    >>> print(_literal("*: the agent sees the users' true preferences."))
+    \*: the agent sees the users' true preferences.
     """
     return f"\\{note}" if note[0] in "*-" else note
 
@@ -97,7 +98,7 @@ def _table(group: list[Row], headers: Sequence[str], cells: Cells, name: Callabl
     for heading, rows in split_verified(group):
         if heading:
             lines.append(["", f"*{heading}:*", *[""] * len(headers)])
-        lines += [[str(row.fields["rank"]), name(row), *cells(row)] for row in rows]
+        lines += [[rank_of(row), name(row), *cells(row)] for row in rows]
     return _github(["#", "agent", *headers], lines)
 
 

@@ -26,6 +26,7 @@ from beliefbench.leaderboard.forms.cells import (
     diagnostic_columns,
     eces,
     footnotes,
+    rank_of,
     scores,
     title_of,
 )
@@ -33,6 +34,8 @@ from beliefbench.leaderboard.forms.columns import Column
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import published
 from beliefbench.leaderboard.row import UNVERIFIED, Row, split_verified
+
+CONTINUED = " (continued: this terminal is too narrow for one table)"
 
 
 def to_terminal(board: Leaderboard, console: Console, reference: bool = False) -> None:
@@ -69,19 +72,21 @@ def _group(group: list[Row], width: int) -> RenderableType:
         for first in range(0, len(stages), fitting):
             shown = slice(first, first + fitting)
             last = title.startswith("Accuracy") and first + fitting >= len(stages)
-            parts.append(_table(group, title, stages[shown] + ["95%"] * last, partial(_shown, cells, shown, last)))
+            headers, shown_cells = stages[shown] + ["95%"] * last, partial(_shown, cells, shown, last)
+            parts.append(_table(group, title + CONTINUED * (first > 0), headers, shown_cells))
     scored = [Column(header, partial(_score, at)) for at, header in enumerate(SCORE_HEADERS)]
     parts += _tables(group, f"After round {stages[-1]}", scored, width - names - 8)
     stating = [row for row in group if row.beliefs]
     for _, title, beliefs in BELIEF_TABLES if stating else ():
         for first in range(0, len(stages), fitting):
             shown = slice(first, first + fitting)
-            parts.append(_table(stating, title, stages[shown], partial(_shown, beliefs, shown, False)))
+            continued = title + CONTINUED * (first > 0)
+            parts.append(_table(stating, continued, stages[shown], partial(_shown, beliefs, shown, False)))
     for title, columns in diagnostic_columns(group):
         parts += _tables(group, title, columns, width - names - 8)
     if cost_headers(group):
         counted = [row for row in group if row.tokens is not None]
-        parts.append(_table(counted, "What all answers took", cost_headers(group), costs))
+        parts.append(_table(counted, "Tokens and time of all answers", cost_headers(group), costs))
     about = [f"{row.fields['agent']}: {row.note}" for row in group if row.note]
     return Group(*parts, *[Text(note, style="dim") for note in (*about, *footnotes(group))])
 
@@ -101,7 +106,10 @@ def _tables(group: list[Row], title: str, columns: Sequence[Column], width: int)
             used = 0
         parts[-1].append(column)
         used += wide
-    return [_table(group, title, [column.header for column in part], partial(cells_of, part)) for part in parts]
+    return [
+        _table(group, title + CONTINUED * (at > 0), [column.header for column in part], partial(cells_of, part))
+        for at, part in enumerate(parts)
+    ]
 
 
 def _shown(cells: Callable[[Row], list[str]], shown: slice, interval: bool, row: Row) -> list[str]:
@@ -124,4 +132,4 @@ def _table(group: list[Row], title: str, headers: Sequence[str], cells: Callable
 
 def _named(row: Row) -> list[str]:
     """Return the rank and the name of a row."""
-    return [str(row.fields["rank"]), agent_of(row) + VERIFIED_MARK * row.verified]
+    return [rank_of(row), agent_of(row) + VERIFIED_MARK * row.verified]

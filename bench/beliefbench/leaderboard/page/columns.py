@@ -1,4 +1,4 @@
-"""The columns of the page's ranking: what stands in them, by what they are sorted, and what they mean."""
+"""The columns of the page's ranking: their cells, how they are sorted, and what they mean."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from beliefbench.skill.summary import ESS, PARETO_K, RHAT, SMALL_GAIN
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell, smaller text below it, what it is sorted by, and whether it is a warning."""
+    """The text of a cell, smaller text below it, the number that it is sorted by, and whether it is a warning."""
 
     text: str
     order: float | None = None
@@ -36,12 +36,12 @@ class Column:
     meaning: str
     source: str = ""
     better: str = ""
-    """``"low"`` or ``"high"``: which end stands first when it is first sorted."""
+    """``"low"`` or ``"high"``: which end comes first at the first click."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """Columns under a common head; ``more``: those that are shown where they are asked for."""
+    """Columns under a common head; ``more``: columns that *More columns* shows."""
 
     head: str
     columns: list[Column]
@@ -72,8 +72,7 @@ def sections(group: list[Row]) -> list[Section]:
                         f"{percent(row.final['accuracy_lo'])}{TO}{percent(row.final['accuracy_hi'])}",
                         row.final["accuracy_lo"],
                     ),
-                    "Where the accuracy after the last round lies, were other users drawn: in 95 of 100 draws the "
-                    "interval holds it. By Student's t over users, whose answers belong together.",
+                    "95% confidence interval of the accuracy after the last round, by Student's t over users.",
                     "",
                     "high",
                 ),
@@ -85,22 +84,24 @@ def sections(group: list[Row]) -> list[Section]:
                 Column(
                     "gap closed, %",
                     lambda row: _estimate(row.diagnostics[-1], "gap_closed", percent),
-                    "How much of the way from guessing to the exact answer it has gone, on the same questions.",
+                    "Share of the gap between chance and the exact answer that the agent closes, on the same "
+                    "questions. Below it: the 95% interval.",
                     updating["gap_closed"],
                     "high",
                 ),
                 Column(
                     "ECE, %",
                     _ece,
-                    "How far its probabilities are from how often it is right. Below it: what a calibrated agent that "
-                    "is as sure would stay below, 95 times in 100; more than that is marked.",
-                    f"{metrics['ece']} The null: {definition(ece_null)}",
+                    "Expected calibration error: the difference between the agent's probabilities and the share of its "
+                    "right answers. Below it: the ECE that a calibrated agent with the same probabilities stays below, "
+                    "95 times in 100. A larger ECE is marked.",
+                    f"{metrics['ece']} ECE null: {definition(ece_null)}",
                     "low",
                 ),
                 Column(
                     "KL exact",
                     _final("kl_exact"),
-                    "How far its probabilities are from the exact ones, in nats an answer.",
+                    "KL divergence from the exact probabilities to the agent's, in nats per answer.",
                     metrics["kl_exact"],
                     "low",
                 ),
@@ -110,28 +111,30 @@ def sections(group: list[Row]) -> list[Section]:
         Section(
             "Probabilities",
             [
-                Column("log score", _final("log_score"), "How surprised it is by what users want.",
+                Column("log score", _final("log_score"), "-ln P(the option that the user wants), in nats per answer.",
                        metrics["log_score"], "low"),
-                Column("Brier", _final("brier"), "Squared distance of its probabilities from what users want.",
+                Column("Brier", _final("brier"), "Squared distance between the probabilities and the truth.",
                        metrics["brier"], "low"),
-                Column("miscal.", _further("miscalibration"), "Miscalibration: what it would gain if its "
-                       "probabilities were relabelled as well as can be, in no worse an order.", corp, "low"),
-                Column("discrim.", _further("discrimination"), "Discrimination: how well its probabilities tell "
-                       "questions that it answers right from others.", corp, "high"),
+                Column("miscal.", _further("miscalibration"), "Miscalibration: how much recalibration would lower the "
+                       "Brier score of the chosen option.", corp, "low"),
+                Column("discrim.", _further("discrimination"), "Discrimination: how much the Brier score of the chosen "
+                       "option gains because the agent tells easy questions from hard ones.", corp, "high"),
             ],
             more=True,
         ),
         Section(
             "Against the exact answer",
             [
-                Column("agree, %", _final("agreement", percent), "How often it names what the exact answer names.",
+                Column("agree, %", _final("agreement", percent), "Share of answers that name an option with the "
+                       "largest exact probability.",
                        metrics["agreement"], "high"),
                 Column("update slope", lambda row: _estimate(row.diagnostics[-1], "update_slope", number),
-                       "How far it moves with the last round where the exact answer moves by 1. Below 1 it learns too "
-                       "little from a choice, above 1 too much.", updating["update_slope"], "high"),
-                Column("martingale", _martingale, "Whether its next move can be foretold from where it stands, before "
-                       "the last round: 0 where beliefs are coherent, negative where they are too sure.",
-                       updating["martingale_score"], "high"),
+                       "The agent's change in the last round, regressed on the exact answer's change. 1 is ideal. "
+                       "Below 1 the agent changes its probabilities too little, above 1 too much.",
+                       updating["update_slope"], "high"),
+                Column("martingale", _martingale, "The change of a probability in the last round, regressed on the "
+                       "probability before it. 0 is ideal. Below 0, high probabilities fall again: the agent is "
+                       "over-confident.", updating["martingale_score"], "high"),
             ],
             more=True,
         ),
@@ -145,17 +148,17 @@ def _best_and_fit() -> list[Column]:
         Column(
             "P(best), %",
             _skill("best", percent),
-            "How likely it is that no other agent here is better, by the skill model. Agents that are given the true "
-            "preferences do not count.",
+            "Skill model: the probability that this agent is the best of all agents that do not see the users' true "
+            "preferences.",
             "",
             "high",
         ),
         Column(
             "fit",
             _fit,
-            f"Whether the skill model's fit can be trusted for this agent: every R-hat below {RHAT}, every "
-            f"effective sample size above {ESS}, no divergences, every Pareto k below {PARETO_K}. "
-            f"Runs of fewer than {MIN_USERS} users are left out of the model.",
+            f"Skill model: sound if every R-hat of this row is below {RHAT} and every effective sample size above "
+            f"{ESS}, there are no divergences, and every Pareto k is below {PARETO_K}. Runs with fewer than "
+            f"{MIN_USERS} users are left out of the model.",
         ),
     ]
 
@@ -165,11 +168,12 @@ def _skill_sections() -> list[Section]:
         Section(
             "Learning",
             [
-                Column("gain after 1, points", _gain, "Accuracy gained from round 1 to the last, by the skill model.",
+                Column("gain after 1, points", _gain,
+                       "Skill model: accuracy after the last round minus accuracy after round 1.",
                        "", "high"),
                 Column("P(plateau), %", _skill("plateau", percent),
-                       f"How likely it is that it gains less than {100 * SMALL_GAIN:.0f} points after round 1: "
-                       "that it stays on a plateau.", "", "low"),
+                       f"Skill model: the probability that this gain is below {100 * SMALL_GAIN:.0f} points.", "",
+                       "low"),
             ],
             more=True,
         ),
@@ -177,14 +181,15 @@ def _skill_sections() -> list[Section]:
             "Diagnostics of the fit",
             [
                 Column("R-hat", _skill("rhat", number),
-                       "How well four chains of the sampler agree: the largest over rounds, 1 is ideal.", "", "low"),
-                Column("ESS bulk", _skill("ess_bulk", _whole),
-                       "How many independent draws the posterior mean rests on: the smallest over rounds.", "", "high"),
-                Column("ESS tail", _skill("ess_tail", _whole),
-                       "The same for the ends of the interval.", "", "high"),
-                Column("Pareto k", _skill("pareto_k", number),
-                       "Whether leaving one user out could be reckoned without fitting anew: the largest over users.",
+                       "Agreement of the four chains of the sampler: the largest value over rounds. 1 is ideal.",
                        "", "low"),
+                Column("ESS bulk", _skill("ess_bulk", _whole),
+                       "Effective sample size of the posterior mean: the smallest over rounds.", "", "high"),
+                Column("ESS tail", _skill("ess_tail", _whole),
+                       "Effective sample size of the ends of the interval: the smallest over rounds.", "", "high"),
+                Column("Pareto k", _skill("pareto_k", number),
+                       "Reliability of the leave-one-user-out comparison (PSIS): the largest value over users. Below "
+                       f"{PARETO_K} is reliable.", "", "low"),
             ],
             more=True,
         ),
@@ -203,17 +208,17 @@ def definition(about: Any) -> str:
 
 def _cost(group: list[Row], metrics: dict[str, str]) -> list[Column]:
     found = [
-        Column("usable, %", _final("coverage", percent), "Coverage: how many answers could be used.",
+        Column("usable, %", _final("coverage", percent), "Coverage: share of answers that can be used.",
                metrics["coverage"], "high"),
         Column("time", lambda row: Cell(NONE if row.seconds is None else duration(row.seconds), row.seconds),
-               "Time spent in answers, in all sittings.", "", "low"),
+               "Time that all answers took, in all sessions.", "", "low"),
     ]  # fmt: skip
     if any(row.tokens is not None for row in group):
         tokens = Column(
             "tokens",
             lambda row: Cell(NONE if row.tokens is None else f"{row.tokens:,}", row.tokens),
-            "Tokens read and written; a server counts the conversation with each question, a model on this machine "
-            "reads it once and does not count it.",
+            "Tokens read and written. A server counts the whole conversation with each question. A model on this "
+            "machine reads the conversation once, and only the tokens of questions and answers are counted.",
             "",
             "low",
         )
@@ -224,10 +229,11 @@ def _cost(group: list[Row], metrics: dict[str, str]) -> list[Column]:
 def rank(row: Row) -> Cell:
     """Return a row's rank, with its 95% interval where the skill model has one."""
     place = row.fields["rank"]
+    shown = NONE if place is None else str(place)
     if row.skill is None:
-        return Cell(str(place), place)
+        return Cell(shown, place)
     low, high = row.skill.rank
-    return Cell(str(place), place, f"{low}" if low == high else f"{low}{TO}{high}")
+    return Cell(shown, place, f"{low}" if low == high else f"{low}{TO}{high}")
 
 
 def _accuracy(stage: int) -> Callable[[Row], Cell]:

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from beliefbench.leaderboard.forms.cells import BELIEF_TABLES
+from beliefbench.leaderboard.forms.cells import BELIEF_TABLES, SAMPLE_NOTE
 from beliefbench.leaderboard.overview import gap_closed, overview_of
 from beliefbench.leaderboard.page.columns import Column, rank, sections
 from beliefbench.leaderboard.page.pictures import PICTURES, exact_curve
@@ -28,24 +28,26 @@ TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
     "learning-curves": (
         "Learning curves",
-        "Accuracy after each round with its 95% interval. The broad line is the exact Bayesian answer on the same "
-        "questions: nobody who knows only the choices can be better in the long run.",
+        "Accuracy after each round with its 95% interval. The broad line is the exact Bayesian answer to the same "
+        "questions. On average over users, no agent that knows only the choices can be more accurate.",
     ),
     "reliability": (
-        "Can its probabilities be trusted?",
-        "How often the chosen option is right, at each probability that the agent gave it, with a 95% band; on the "
-        "diagonal it is as often right as it says. The bars below show where its answers lie. ECE is compared with "
-        "what a calibrated agent that is as sure would stay below, 95 times in 100.",
+        "Calibration",
+        "The share of right answers at each probability that the agent gave to its chosen option, with a 95% band. A "
+        "calibrated agent is on the diagonal. The bars show how many answers have each probability. The second number "
+        "after ECE is the ECE that a calibrated agent with the same probabilities stays below, 95 times in 100.",
     ),
     "agreement-and-kl": (
-        "How near to the exact answer?",
-        "How often an agent names what the exact answer names, and how far its probabilities are from the exact ones.",
+        "Distance to the exact answer",
+        "Left: the share of answers that name the same option as the exact answer. Right: the KL divergence from the "
+        "exact probabilities to the agent's.",
     ),
     "updates": (
-        "Does it move enough?",
-        "How the probability of what the user wants changes from round to round, against the exact answer's change: "
-        "some answers as dots, means of twelfths of them as larger ones, the middle 80% shaded, and the least-squares "
-        "line over all rounds. On the diagonal, an agent moves as far as it should.",
+        "Size of updates",
+        "The change of P(the option that the user wants) from round to round, against the same change in the exact "
+        "answer. Small dots: some of the answers. Large dots: means of twelve groups of answers. Shaded: the middle "
+        "80%. Line: least squares over all rounds. On the diagonal, the agent changes its probabilities as much as "
+        "the exact answer does. A flatter line: too little. A steeper line: too much.",
     ),
 }
 
@@ -92,6 +94,7 @@ class _Page:
             "columns": _meanings(self.groups),
             "problems": self.board.problems,
             "source": f"{SOURCE}; {CAVEAT}.",
+            "different_domains": len(self.domains),
             "runs": len(rows),
             "finished": max((row.record.finished or "" for row in rows), default=""),
             "versions": sorted({row.record.versions.get("beliefbench", "") for row in rows} - {""}),
@@ -120,7 +123,7 @@ class _Page:
             "privileged": any(row.fields["privileged"] for row in group),
             "fitted": bool(known),
             "bounded": BOUNDED_NOTE if any(BOUNDED in (row.note or "") for row in group) else "",
-            "partial": any(row.fields["users"] < row.population for row in group),
+            "partial": SAMPLE_NOTE if any(row.fields["users"] < row.population for row in group) else "",
             "verified": any(row.verified for row in group),
             "beats": [(label, skill.beats) for label, skill in known],
             "curves": [(label, _curves(skill.curves)) for label, skill in known if skill.curves],
@@ -165,7 +168,7 @@ class _Page:
             whole = [line for line in some if line["everywhere"]]
             partial = [line for line in some if not line["everywhere"]]
             blocks += [(heading, whole)] if whole or heading else []
-            blocks += [("ran on some of the domains only", partial)] if partial else []
+            blocks += [("on some domains only", partial)] if partial else []
         return {
             "domains": list(zip(self.titles, self.tabs, strict=True)),
             "exact": [curve[-1] for curve in self.exact],
@@ -182,7 +185,7 @@ class _Page:
                 "title": title,
                 "tab": tab,
                 "rank": rank(row),
-                "of": len(group),
+                "of": sum(other.fields["rank"] is not None for other in group),
                 "verified": row.verified,
                 **_provenance(row),
             }
@@ -247,7 +250,7 @@ def _described(name: str, title: str, group: list[Row], labels: list[str]) -> st
 
 
 def _curves(curves: dict[str, Curve]) -> list[tuple[str, Curve, bool]]:
-    """Return curves with their names, and which of them foretells best."""
+    """Return curves with their names, and which of them predicts best."""
     best = max(curves, key=lambda name: curves[name].elpd_difference)
     return [(name, curve, name == best) for name, curve in curves.items()]
 
@@ -274,7 +277,7 @@ def _provenance(row: Row) -> dict[str, Any]:
             ("key", record.key),
             ("started", record.started),
             ("finished", record.finished or ""),
-            ("sittings", str(1 + len(record.resumed))),
+            ("sessions", str(1 + len(record.resumed))),
             ("machine", ", ".join(f"{name} {value}" for name, value in record.machine.items())),
             ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),
         ],

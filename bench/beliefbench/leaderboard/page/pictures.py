@@ -1,7 +1,7 @@
 """The leaderboard's pictures, one set for rows that can be compared: PNG and SVG, readable in grey.
 
 `learning_curves` and `agreement_and_kl` are here; the small multiples, `reliability` and `update_scatter`, are in
-`beliefbench.leaderboard.page.panels`. All take the rows of a group, and give a Matplotlib figure; None where there is
+`beliefbench.leaderboard.page.panels`. All take the rows of a group, and give a Matplotlib figure; None if there is
 nothing to draw.
 """
 

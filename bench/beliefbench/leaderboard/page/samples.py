@@ -22,7 +22,7 @@ from beliefbench.protocol.stopping import order_of_users
 from beliefbench.running.store import OWN_SET, RunIdentity, RunStore
 
 EACH = 3
-"""Conversations an agent; on as many domains, where it ran on more than one."""
+"""Conversations of an agent, each on another domain if it ran on several."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Option:
 @dataclass(frozen=True)
 class Sample:
     """A conversation: messages as a model reads them, the last of them a held-out question; its options; what the agent
-    answered to it in its own words, where it has any."""
+    answered to it in its own words, if it writes any."""
 
     domain: str
     user: int
@@ -52,7 +52,7 @@ class Sample:
 
 
 def domains_of(names: Iterable[str]) -> dict[str, Domain | BeliefBenchError]:
-    """Return domains by name, or why one cannot be had: to look for them anew for each run would take long."""
+    """Return domains by name, or the error of loading one. Loading them for each run would take long."""
     found: dict[str, Domain | BeliefBenchError] = {}
     for name in dict.fromkeys(names):
         try:
@@ -65,8 +65,8 @@ def domains_of(names: Iterable[str]) -> dict[str, Domain | BeliefBenchError]:
 def samples_of(rows: list[Row], domains: Mapping[str, Domain | BeliefBenchError]) -> tuple[list[Sample], list[str]]:
     """Return sample conversations of an agent's runs, and why some could not be rebuilt, each in a sentence.
 
-    ``domains``: those of the runs, by `domains_of`. The users are the first that the seed draws, so that all agents
-    show the same.
+    ``domains``: those of the runs, by `domains_of`. The users are the first of the seed, so that all agents
+    show the same ones.
     """
     found: list[Sample] = []
     problems: list[str] = []
@@ -136,5 +136,5 @@ def _episodes(domain: Domain, protocol: Protocol) -> Episodes:
 
 
 def _asking(agent: Mapping[str, Any]) -> PromptStyle:
-    """Return the way of asking that a run's agent has; the paper's, where it has none."""
+    """Return the way of asking of a run's agent; the paper's, if it has none."""
     return PromptStyle(**{name: agent[name] for name in PromptStyle.__dataclass_fields__ if name in agent})

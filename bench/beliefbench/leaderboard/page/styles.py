@@ -1,4 +1,4 @@
-"""How agents are told apart in pictures, in grey too: each by a colour, a dash pattern and a mark of its own."""
+"""Styles of agents in pictures: each has its own colour, dash pattern and marker, so that they differ in grey too."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def styles_of(names: Iterable[str]) -> dict[str, Style]:
 
 
 def labels_of(group: Sequence[Row]) -> list[str]:
-    """Return what rows are called where they stand together: the agent's name, numbered where it is there again."""
+    """Return the labels of rows in one table: the agent's name, with a number if another row has it too."""
     return unique_labels([row.fields["agent"] for row in group])
 
 
 def marked(row: Row, label: str) -> str:
-    """Return a row's label, with the mark of those that are told the truth."""
+    """Return a row's label, with a mark if its agent sees the true preferences."""
     return f"{label}{PRIVILEGED_MARK}" if row.fields["privileged"] else label
 
 
 def slugs_of(names: Sequence[str]) -> list[str]:
-    """Return names as they may stand in an address or a file's name, no two alike.
+    """Return names in characters for addresses and file names, no two alike.
 
     >>> slugs_of(["webshop-hats", "prompted:A/b", "prompted:a-b", "<>"])
     ['webshop-hats', 'prompted-a-b', 'prompted-a-b-2', 'x']
@@ -68,7 +68,7 @@ def slugs_of(names: Sequence[str]) -> list[str]:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Return a share in percent, a dash where there is none.
+    """Return a share in percent; a dash for None.
 
     >>> percent(0.1234), percent(None) == NONE
     ('12.3', True)
@@ -77,7 +77,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number, a dash where there is none; no negative zero.
+    """Return a number, without a negative zero; a dash for None.
 
     >>> number(-0.0001), number(1.5, 2), number(-1.5, 1) == f"{MINUS}1.5"
     ('0.000', '1.50', True)

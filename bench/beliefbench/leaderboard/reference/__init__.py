@@ -1,1 +1,1 @@
-"""Figures that others published, to read beside a leaderboard; they are data, and no run of ours stands behind them."""
+"""Figures that others published, to show beside a leaderboard. They are data, and not from runs of ours."""

@@ -11,7 +11,7 @@ CAVEAT = "as printed; other users, option sets and, for models, prompts than abo
 
 
 class Published(NamedTuple):
-    """A model of a paper: how it was taught ("" where it was not), accuracy after the first and last round, in %."""
+    """A model of a paper: how it was taught ("" if it was not), accuracy after the first and last round, in %."""
 
     model: str
     taught: str

@@ -1,0 +1,117 @@
+"""A step of training: the same whatever is in memory at once, on templates that write earlier turns anew too."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from transformers import TrainerCallback, TrainingArguments
+
+from beliefbench.language.chat_format import chat_format_of
+from beliefbench.teaching.preferences import pairs, preference_trainer
+from beliefbench.teaching.reading import Conversation, TaughtTurn
+from beliefbench.teaching.targets import tokenize_conversation
+from beliefbench.teaching.trainer import Rows, TargetTrainer, collate
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+ANSWERS = tuple(f"The best option is Flight {number}." for number in (1, 2, 3))
+SAID = (
+    {"role": "user", "content": "Which?"},
+    {"role": "assistant", "content": ANSWERS[1]},
+    {"role": "user", "content": "No. Which?"},
+    {"role": "assistant", "content": ANSWERS[0]},
+)
+LONGER = ({"role": "user", "content": "Which? " * 9}, SAID[1])
+HARD = [
+    Conversation(SAID, (TaughtTurn(1, ANSWERS[1:2], (1.0,)), TaughtTurn(3, ANSWERS[2:], (1.0,)))),
+    *(
+        Conversation(talk, (TaughtTurn(1, (one,), (1.0,)),))
+        for talk, one in ((SAID[:2], ANSWERS[0]), (LONGER, ANSWERS[1]))
+    ),
+]
+SOFT = [
+    Conversation(talk.messages, (*talk.taught[:-1], TaughtTurn(talk.taught[-1].at, ANSWERS, (0.5, 0.3, 0.2))))
+    for talk in HARD
+]
+QWEN3 = """{% for m in messages %}{{ '[' + m.role + ']' }}
+{%- if m.role == 'assistant' and loop.last %}{{ '<think></think>' }}{% endif %}
+{{- m.content + eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant]<think></think>{% endif %}"""
+"""As that of Qwen3: an empty thought before the last answer alone."""
+BATCH = 4
+
+
+class Gradients(TrainerCallback):
+    """Keeps the gradient and the loss of each step."""
+
+    def __init__(self) -> None:
+        self.gradients, self.losses = [], []
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **more):
+        self.gradients.append(np.concatenate([one.grad.flatten().numpy().copy() for one in model.parameters()]))
+
+    def on_log(self, args, state, control, logs=None, **more):
+        if "loss" in logs:
+            self.losses.append(logs["loss"])
+
+
+def steps_of(folder, out, at_once: int, make_trainer) -> Gradients:
+    """Train for an epoch in steps of four, without a change of the weights."""
+    arguments = {
+        "output_dir": str(out),
+        "per_device_train_batch_size": at_once,
+        "gradient_accumulation_steps": BATCH // at_once,
+        "learning_rate": 0.0,
+        "max_grad_norm": 0.0,
+        "num_train_epochs": 1,
+        "logging_steps": 1,
+        "use_cpu": True,
+        "bf16": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model, watch = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), Gradients()
+    make_trainer(model, tokenizer, chat_format_of(tokenizer, frozenset([1])), arguments, [watch]).train()
+    return watch
+
+
+def target_trainer(model, tokenizer, speech, arguments, callbacks):
+    lines = [line for talk in (*SOFT, *HARD) for line in tokenize_conversation(talk, speech)][:7]
+    arguments = TrainingArguments(**arguments, remove_unused_columns=False, label_names=[])
+    return TargetTrainer(
+        model=model, args=arguments, train_dataset=Rows(lines), data_collator=collate, callbacks=callbacks
+    )
+
+
+def dpo_trainer(model, tokenizer, speech, arguments, callbacks):
+    found = [pair.tokens(speech) for pair in pairs(HARD)][:7]
+    return preference_trainer(model, tokenizer, found, arguments, callbacks=callbacks)
+
+
+@pytest.mark.parametrize("make_trainer", [target_trainer, pytest.param(dpo_trainer, marks=pytest.mark.slow)])
+def test_a_step_is_the_same_however_many_conversations_are_in_memory(make_model, tmp_path, make_trainer):
+    """Conversations of different lengths; the last step of the epoch has fewer of them than the first."""
+    folder = make_model(QWEN3)
+    steps = {at_once: steps_of(folder, tmp_path / "out", at_once, make_trainer) for at_once in (1, 2, 4)}
+    assert len(steps[1].gradients) > 1
+    for other in (steps[2], steps[4]):
+        np.testing.assert_allclose(other.losses, steps[1].losses, atol=1e-5)
+        np.testing.assert_allclose(other.gradients, steps[1].gradients, atol=1e-5)
+    assert max(map(np.max, steps[1].gradients)) > 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [["--validate", "1"], ["--validate", "0", "--dpo"]])
+def test_a_template_that_writes_earlier_turns_anew_is_taught(call, make_model, make_data, tmp_path, more):
+    base, out = make_model(QWEN3), tmp_path / "out"
+    data = make_data("bayesian", whole=True)
+    command = ["--base", str(base), "--data", str(data), "--out", str(out), "--batch", "4", "--at-once", "2"]
+    status, _, said = call("teach", "run", *command, "--learning-rate", "0.01", *more)
+    assert status == 0, said
+    assert json.loads((out / "teaching.json").read_text())["steps"] == (4 * 2 * 2 * (2 if "--dpo" in more else 1)) // 4
+    assert (out / "chat_template.jinja").read_text() == QWEN3
