@@ -10,7 +10,7 @@ from rich.console import Console
 
 import beliefbench as bb
 from beliefbench.agent import Cost
-from beliefbench.cli.estimate import estimates, print_estimates
+from beliefbench.cli.estimate import Prices, estimates, print_estimates
 from beliefbench.protocol.protocol import Protocol
 from beliefbench.protocol.stopping import UntilWidth
 from beliefbench.running.answering import Job
@@ -42,7 +42,7 @@ class Paid:
 
     def cost(self, state, options) -> Cost:
         answers = int(np.prod(options.shape[:2]))
-        return Cost(answers, answers * (10 + 100 * state), 0.5 * answers)
+        return Cost(answers, answers * (10 + 100 * state), 0.5 * answers, written=4 * answers)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_it_adds_up_what_the_agent_tells_and_asks_nothing(job, tmp_path):
     agent = Paid()
     (one,) = estimates([job(agent)], tmp_path)
     assert one.answers == ANSWERS
-    assert one.cost == Cost(ANSWERS, 10 * (6 * 10 + 6 * 110 + 5 * 210), 0.5 * ANSWERS)
+    assert one.cost == Cost(ANSWERS, 10 * (6 * 10 + 6 * 110 + 5 * 210), 0.5 * ANSWERS, 4 * ANSWERS)
     assert agent.asked == 0
     assert not list(tmp_path.iterdir())
 
@@ -94,6 +94,27 @@ def test_a_rule_that_may_stop_it_makes_it_a_bound(job, tmp_path):
     assert "What is left to do, at most" in said
     assert f"{2 * ANSWERS:,}" in said
     assert "2 min 50 s" in said  # 340 answers at half a second
+
+
+def test_tokens_read_and_written_have_their_prices(job, tmp_path):
+    page = io.StringIO()
+    print_estimates(estimates([job(Paid())], tmp_path), Console(file=page, width=100), Prices(read=1000.0, written=2e6))
+    read, written = 17_700 - 4 * ANSWERS, 4 * ANSWERS
+    assert 10 * (6 * 10 + 6 * 110 + 5 * 210) == 17_700
+    for number in (f"{read:,}", f"{written:,}", f"{read / 1000 + written * 2:,.2f}"):
+        assert f" {number} " in page.getvalue()
+
+
+def test_where_a_rule_may_stop_it_the_expected_number_of_users_is_that_of_the_exact_answer(flights, tmp_path):
+    agent, protocol, rule = Paid(), Protocol(users=100, rounds=2, heldout=5), UntilWidth(0.12)
+    (one,) = estimates([Job(flights, agent, protocol, stopping=rule)], tmp_path)
+    done = bb.run(
+        flights, bb.load_agent("bayesian", flights), users=100, rounds=2, heldout=5, until_width=0.12, results=tmp_path
+    )
+    assert one.expected == done.record.asked < 100
+    page = io.StringIO()
+    print_estimates([one], Console(file=page, width=200))
+    assert f"expected to stop after {one.expected} of 100 users, with {one.expected}% of that" in page.getvalue()
 
 
 def test_a_path_is_broken_after_a_slash_and_nothing_is_left_out(job, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.language.answers_cache import AnswersCache
 from beliefbench.language.completions import Request, chat
+from beliefbench.language.limits import ServerLimits
 
 WRITER = """
 import sys
@@ -66,17 +68,26 @@ def test_threads_share_one_cache_and_the_first_answer_stays(tmp_path):
 def test_keys_tell_apart_all_that_answers_depend_on():
     said = chat([{"role": "user", "content": "Which?"}], temperature=0.0, answer_tokens=8)
     other = chat([{"role": "user", "content": "Which one?"}], temperature=0.0, answer_tokens=8)
-    requests = [
-        Request("chat", "a", None, said),
-        Request("chat", "b", None, said),
-        Request("chat", "a", "2", said),
-        Request("chat", "a", None, said, sample=1),
-        Request("decision", "a", None, said),
-        Request("chat", "a", None, other),
-        *(Request("chat", "a", None, said | change) for change in ({"temperature": 1.0}, {"logprobs": True})),
+
+    def key(kind="chat", model="a", revision=None, parameters=said, server="http://one/v1", sample=0, **sent):
+        request = Request(kind, model, revision, parameters)
+        return request.answer_key(server, {**ServerLimits().body(request), **sent}, sample)
+
+    changes = [
+        {},
+        {"model": "b"},
+        {"revision": "2"},
+        {"sample": 1},
+        {"kind": "decision"},
+        {"parameters": other},
+        {"parameters": said | {"temperature": 1.0}},
+        {"parameters": said | {"logprobs": True}},
+        {"server": "http://another/v1"},
+        {"top_logprobs": 5},  # what the server is sent in place of what was asked
     ]
-    assert len({request.key for request in requests}) == len(requests)
-    assert Request("chat", "a", None, dict(reversed(said.items()))).key == requests[0].key
+    assert len({key(**change) for change in changes}) == len(changes)
+    assert key(parameters=dict(reversed(said.items()))) == key()
+    assert key(n=8) == key()  # how many are asked at a time decides none of them
 
 
 def test_a_damaged_file_and_a_folder_that_cannot_be_are_said(tmp_path):
@@ -86,3 +97,14 @@ def test_a_damaged_file_and_a_folder_that_cannot_be_are_said(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cache=DIR"):
         AnswersCache(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("stored", [b"\xff\xfe\x00", 3, 2.5])
+def test_what_is_no_text_is_no_answer_and_can_be_replaced(tmp_path, stored):
+    cache = AnswersCache(tmp_path)
+    with sqlite3.connect(cache.file) as raw:
+        raw.execute("INSERT INTO answers VALUES ('one', CAST(? AS BLOB))", (stored,))
+        raw.execute("INSERT INTO answers VALUES ('two', ?)", ("\xff",))
+    cache.drop("one")
+    cache.put("one", "answer")
+    assert (cache.get("one"), cache.get("two")) == ("answer", "\xff")

@@ -28,17 +28,37 @@ from beliefbench.running.store import RunStore, run_folder, run_key
 
 USERS, SETS = 3, 4  # of a sample
 AGENT = 1  # the column of the agent
-HEADERS = ("answers", "requests", "tokens", "written", "time")
+HEADERS = ("answers", "requests", "read", "written", "time")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left to do of a run: ``answers``, and what they take; ``at_most``, where a rule may stop it before."""
+    """What is left to do of a run: ``answers``, and what they take.
+
+    If a rule may stop the run before, ``expected`` is the number of users after which it is expected to stop; otherwise
+    None.
+    """
 
     job: Job
     answers: int
     cost: Cost
-    at_most: bool
+    expected: int | None = None
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Prices of a million tokens, read and written, in any currency.
+
+    >>> Prices(read=2.5, written=10.0).of(Cost(tokens=1_200_000, written=200_000))
+    4.5
+    """
+
+    read: float
+    written: float
+
+    def of(self, cost: Cost) -> float:
+        """Return the price of answers."""
+        return ((cost.tokens - cost.written) * self.read + cost.written * self.written) / 1e6
 
 
 def estimates(jobs: Iterable[Job], results: Path, echo: Callable[[str], None] = lambda said: None) -> list[Estimate]:
@@ -47,18 +67,18 @@ def estimates(jobs: Iterable[Job], results: Path, echo: Callable[[str], None] = 
     return [_estimate(job, results, echo) for job in jobs]
 
 
-def print_estimates(found: list[Estimate], console: Console) -> None:
-    """Print estimates as a table, with the sum of all."""
-    most = any(one.at_most for one in found)
+def print_estimates(found: list[Estimate], console: Console, prices: Prices | None = None) -> None:
+    """Print estimates as a table, with the sum of all, and what it costs if prices are given."""
+    most = any(one.expected is not None for one in found)
     title = f"What is left to do, {'at most' if most else 'about'}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("domain")
     table.add_column("agent")
-    for name in HEADERS:
+    for name in (*HEADERS, *(["price"] if prices else [])):
         table.add_column(name, justify="right", no_wrap=True)
     total = sum((one.cost for one in found), Cost())
-    sums = [("all", "", *_cells(sum(one.answers for one in found), total))] if len(found) > 1 else []
-    lines = [(one.job.domain.name, _spec(one.job), *_cells(one.answers, one.cost)) for one in found]
+    sums = [("all", "", *_cells(sum(one.answers for one in found), total, prices))] if len(found) > 1 else []
+    lines = [(one.job.domain.name, _spec(one.job), *_cells(one.answers, one.cost, prices)) for one in found]
     others = [column for at, column in enumerate(zip(*lines, *sums, strict=True)) if at != AGENT]
     taken = sum(3 + max(map(len, (*column, HEADERS[1]))) for column in others)
     for line in lines:
@@ -67,11 +87,15 @@ def print_estimates(found: list[Estimate], console: Console) -> None:
         table.add_section()
         table.add_row(*line)
     console.print(table)
+    for one in found:
+        if one.expected is not None and one.answers:
+            console.print(_expectation(one), markup=False)
     if total.requests:
         console.print(
             "For a server, this assumes 1 second per request, as many requests at once as the agent has workers, 4 "
-            "characters per token, and answers of the greatest length. Answers that are stored from before cost "
-            "nothing. written: of the tokens, those that the model writes; multiply by the server's prices."
+            "characters per token, answers and thoughts of the greatest length, and all samples of a question in one "
+            "response. Answers that are stored from before cost nothing. read, written: tokens; --price-in and "
+            "--price-out compute their price."
         )
     if any(one.answers and not one.cost.requests for one in found):
         console.print(
@@ -98,13 +122,24 @@ def _spec(job: Job) -> str:
     return job.specs[1] if job.specs else job.agent.name
 
 
-def _cells(answers: int, cost: Cost) -> list[str]:
+def _expectation(one: Estimate) -> str:
+    users, all_users = one.expected, one.job.protocol.users
+    return (
+        f"{_spec(one.job)} on {one.job.domain.name}: expected to stop after {users} of {all_users:,} users, with "
+        f"{users / all_users:.0%} of that, if accuracies differ between users as those of the exact answer do."
+        if users is not None
+        else ""
+    )
+
+
+def _cells(answers: int, cost: Cost, prices: Prices | None) -> list[str]:
     return [
         f"{answers:,}",
         f"{cost.requests:,}" if cost.requests else "-",
-        f"{cost.tokens:,}" if cost.tokens else "-",
+        f"{cost.tokens - cost.written:,}" if cost.tokens else "-",
         f"{cost.written:,}" if cost.written else "-",
         duration(cost.seconds),
+        *([f"{prices.of(cost):,.2f}" if cost.requests else "-"] if prices else []),
     ]
 
 
@@ -114,7 +149,7 @@ def _estimate(job: Job, results: Path, echo: Callable[[str], None]) -> Estimate:
     store = RunStore(run_folder(results, job.domain.name, job.agent.name, key))
     record = store.record()
     if record and record.finished:
-        return Estimate(job, 0, Cost(), False)
+        return Estimate(job, 0, Cost())
     episodes = episodes_of(job.domain, protocol)
     answered, _ = answered_so_far(episodes, store.rows())
     wanted = np.ones(protocol.users, bool)
@@ -129,7 +164,15 @@ def _estimate(job: Job, results: Path, echo: Callable[[str], None]) -> Estimate:
     else:
         echo(f"timing {_spec(job)} on {job.domain.name}, at {SETS} questions ...")
         cost = _timed(job, episodes, int(answered.size and waiting.max())).times(answers)
-    return Estimate(job, answers, cost, isinstance(job.stopping, UntilWidth))
+    rule = job.stopping
+    return Estimate(job, answers, cost, _expected(job, rule, episodes) if isinstance(rule, UntilWidth) else None)
+
+
+def _expected(job: Job, rule: UntilWidth, episodes: Episodes) -> int:
+    """Return the number of users after which a rule would stop a run of the exact answer."""
+    accuracy = (episodes.exact[:, -1].argmax(axis=-1) == episodes.truth).mean(axis=-1)
+    order = order_of_users(job.protocol.seed, job.domain.name, job.protocol.users)
+    return next((look for look in job.looks if rule.enough(accuracy[order[:look]])), job.protocol.users)
 
 
 def _told(job: Job, episodes: Episodes) -> list[Cost]:

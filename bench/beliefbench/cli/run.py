@@ -11,6 +11,7 @@ from rich.console import Console
 
 from beliefbench.cli.console import echo, report_errors
 from beliefbench.cli.options import RESULTS, Full, Plugins, Results, add_plugins
+from beliefbench.errors import UsageError
 
 if TYPE_CHECKING:
     from beliefbench.running.harness import Run
@@ -89,6 +90,14 @@ def run(
             "--estimate", help="Run nothing; show how many answers, requests and tokens the run takes, and how long."
         ),
     ] = False,
+    price_in: Annotated[
+        float | None,
+        typer.Option(metavar="P", min=0, help="With --estimate: the price of a million tokens that are read."),
+    ] = None,
+    price_out: Annotated[
+        float | None,
+        typer.Option(metavar="P", min=0, help="With --estimate: the price of a million tokens that are written."),
+    ] = None,
     full: Full = False,
     plugins: Plugins = None,
 ) -> None:
@@ -106,13 +115,16 @@ def run(
         progress.print("\nLanguage models are asked next. Their rows join the table.")
 
     add_plugins(plugins)
+    if (price_in is not None or price_out is not None) and not estimate:
+        raise UsageError("--price-in and --price-out need --estimate.")
     settings = (users, rounds, heldout, seed, results, executor.value, until_width, sample)
     plan = Plan(preset.value, domain, agent, *settings)
     progress = Console(file=sys.stderr)
     if estimate:
-        from beliefbench.cli.estimate import estimates, print_estimates
+        from beliefbench.cli.estimate import Prices, estimates, print_estimates
 
-        print_estimates(estimates(planned(plan, echo), results, echo), Console())
+        prices = None if price_in is None and price_out is None else Prices(price_in or 0.0, price_out or 0.0)
+        print_estimates(estimates(planned(plan, echo), results, echo), Console(), prices)
         return
     runs, failures = run_plan(plan, progress, echo, show_first)
     board = read_leaderboard(results, only=[done.folder for done in runs])

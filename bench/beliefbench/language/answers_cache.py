@@ -46,6 +46,7 @@ class AnswersCache:
                 self._connection = sqlite3.connect(
                     self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
                 )
+                self._connection.text_factory = bytes  # a damaged text is no UTF-8
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 # Under WAL this can lose the last answers if the machine goes down, none if the process does.
                 self._connection.execute("PRAGMA synchronous=NORMAL")
@@ -58,15 +59,23 @@ class AnswersCache:
             ) from error
 
     def get(self, key: str) -> str | None:
-        """Return the text of a key, or None."""
+        """Return the text of a key; None if there is none, or if what is stored is no text."""
         with self._one_at_a_time, self._sentences():
             row = self._connection.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        try:
+            return None if row is None else row[0].decode()
+        except (AttributeError, UnicodeDecodeError):
+            return None
 
     def put(self, key: str, answer: str) -> None:
         """Store an answer; an existing one is not replaced."""
         with self._one_at_a_time, self._sentences():
             self._connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, answer))
+
+    def drop(self, key: str) -> None:
+        """Remove an answer that is damaged, so that another can be stored."""
+        with self._one_at_a_time, self._sentences():
+            self._connection.execute("DELETE FROM answers WHERE key = ?", (key,))
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:

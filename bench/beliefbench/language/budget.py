@@ -26,8 +26,8 @@ class Budget:
     cost replaces the reservation.
     """
 
-    def __init__(self, max_requests: int | None = None, max_tokens: int | None = None) -> None:
-        self.max_requests, self.max_tokens = max_requests, max_tokens
+    def __init__(self, max_requests: int | None = None, token_budget: int | None = None) -> None:
+        self.max_requests, self.token_budget = max_requests, token_budget
         self.requests = 0
         self.tokens = 0
         self._in_flight = 0
@@ -47,8 +47,8 @@ class Budget:
             expected = round(rate * characters) + answer_tokens
             if self.max_requests is not None and self.requests + 1 > self.max_requests:
                 raise BudgetSpentError("max_requests", self.max_requests)
-            if self.max_tokens is not None and self.tokens + self._in_flight + expected > self.max_tokens:
-                raise BudgetSpentError("max_tokens", self.max_tokens)
+            if self.token_budget is not None and self.tokens + self._in_flight + expected > self.token_budget:
+                raise BudgetSpentError("token_budget", self.token_budget)
             self.requests += 1
             self._in_flight += expected
             return expected
@@ -63,6 +63,6 @@ class Budget:
 
 
 @cache
-def process_budget(max_requests: int | None, max_tokens: int | None) -> Budget:
+def process_budget(max_requests: int | None, token_budget: int | None) -> Budget:
     """Return the budget of this process with these limits. The agents of all domains of a suite share it."""
-    return Budget(max_requests, max_tokens)
+    return Budget(max_requests, token_budget)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from beliefbench.agent import Brief, Prediction
 from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, UsageError, in_short
 from beliefbench.language.alternatives import options_of
-from beliefbench.language.completions import NoLogprobsError, places_of
 from beliefbench.language.conversations import Conversations, PromptStyle
 from beliefbench.language.dialogue import Message
+from beliefbench.language.logprobs import NoLogprobsError, places_of
 from beliefbench.language.option_probs import option_probabilities
 
 ChatFunction = Callable[[list[Message]], str | Mapping[str, Any]]
@@ -110,7 +109,7 @@ class ChatAgent:
             return text, np.full(len(alternatives.labels), np.nan) if chosen is None else chosen
         try:
             found = option_probabilities(text, alternatives, places_of(text, logprobs))
-        except (ValidationError, NoLogprobsError) as error:
+        except NoLogprobsError as error:
             raise BeliefBenchError(
                 f"agent '{self.name}' returned no log-probabilities that can be read ({in_short(error)}); "
                 "return them as beliefbench.chat_agent describes, or use probabilities='none'."

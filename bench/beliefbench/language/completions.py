@@ -1,4 +1,4 @@
-"""Requests to an OpenAI-compatible server, and its responses, in which many servers leave parts out.
+"""Requests to an OpenAI-compatible server, and its responses, in which servers leave out, add and rename parts.
 
 Besides chat completions, `transformers serve` has decisions (``/systemone``): it returns the probability of each
 option's letter, and the model writes nothing.
@@ -7,38 +7,50 @@ option's letter, and the model writes nothing.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from beliefbench.language.dialogue import Message
+from beliefbench.language.logprobs import ROUNDING, OtherTextError, places_of
 from beliefbench.language.option_probs import Place
 from beliefbench.running.store import run_key
 
 TOP_LOGPROBS = 20
+MOST_TOKENS = 10_000_000  # of one answer; a larger count is a fault of the server
+LONGEST_TEXT = 1_000_000
+
+Ended = Literal["stop", "length", "refusal", "tool call"]
+Count = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
+
+CUT = ("length", "max_tokens", "model_length", "max_output_tokens")
+BROKEN = ("error", "abort", "aborted", "cancelled", "canceled", "timeout", "insufficient_system_resource")
+FILTERED = ("content_filter", "refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A question to a model, and everything that its answer depends on; ``parameters`` are sent unchanged.
-
-    ``sample`` is the number of the sample, if a question is asked several times.
-    """
+    """A question to a model, asked ``samples`` times; ``parameters`` are sent as `language.limits` allows."""
 
     kind: Literal["chat", "decision"]
     model: str
     revision: str | None
     parameters: Mapping[str, Any]
-    sample: int = 0
+    samples: int = 1
 
     @cached_property
     def key(self) -> str:
-        """The SHA-256 of its canonical JSON, without the server's address, which no run's identity contains either."""
-        return run_key({name: getattr(self, name) for name in self.__dataclass_fields__})
+        """The SHA-256 of what is asked, wherever it is asked."""
+        return run_key({name: getattr(self, name) for name in ("kind", "model", "revision", "parameters")})
+
+    def answer_key(self, server: str, body: Mapping[str, Any], sample: int) -> str:
+        """Return the SHA-256 of everything that an answer depends on: the server, what is sent to it, the sample."""
+        sent = {name: value for name, value in body.items() if name != "n"}  # which decides how many, not which
+        asked = {"kind": self.kind, "revision": self.revision, "server": server, "body": sent}
+        return run_key(asked | {"sample": sample})
 
     @property
     def path(self) -> str:
@@ -58,15 +70,29 @@ class Request:
 
 
 class Reply(BaseModel):
-    """A stored answer: the text, the tokens read and written if the server counts them, and the time that it took;
-    ``places`` if log-probabilities were requested.
+    """A stored answer: the text, how it ended, and the tokens read and written if the server counts them.
+
+    ``thought`` if the server showed or counted thoughts before the text, and ``thought_tokens`` if it counted them;
+    they are among ``completion_tokens``. ``places`` if log-probabilities were requested and belong to the text.
     """
 
-    text: str
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    seconds: float
+    text: str = Field(max_length=LONGEST_TEXT)
+    prompt_tokens: Count | None
+    completion_tokens: Count | None
+    seconds: float = Field(ge=0, le=1e6)
+    ended: Ended = "stop"
+    thought: bool = False
+    thought_tokens: Count | None = None
     places: list[Place] | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Reply:
+        for place in self.places or ():
+            if not (
+                0 <= place.at <= len(self.text.encode()) and all(-1e4 < one <= ROUNDING for _, one in place.listed)
+            ):
+                raise ValueError("its log-probabilities are none")
+        return self
 
     @property
     def tokens(self) -> int | None:
@@ -75,8 +101,16 @@ class Reply(BaseModel):
         return self.prompt_tokens + self.completion_tokens
 
 
-class NoLogprobsError(Exception):
-    """An answer has no log-probabilities, or log-probabilities of another text."""
+class BrokenReplyError(ValueError):
+    """A response that holds no finished answer; the text says what it holds instead."""
+
+
+class ErrorInsideError(Exception):
+    """A response with status 200 that holds an error: ``sent``, as the server wrote it."""
+
+    def __init__(self, sent: Any) -> None:
+        super().__init__()
+        self.sent = sent
 
 
 def chat(messages: Sequence[Message], *, temperature: float, answer_tokens: int) -> dict[str, Any]:
@@ -93,98 +127,134 @@ def decision(messages: Sequence[Message], question: str, labels: Sequence[str]) 
     }
 
 
-def read_reply(sent: Any, request: Request, seconds: float) -> Reply:
-    """Return the reply in a server's JSON; the text of a decision is its probabilities in JSON.
+def read_replies(sent: Any, request: Request, seconds: float) -> list[Reply]:
+    """Return the replies in a server's JSON, one for each choice; the text of a decision is its probabilities in JSON.
+
+    The tokens of all choices are counted with the first.
 
     Raises
     ------
-    ValueError
-        If it does not answer the request.
+    ErrorInsideError
+        If it is an error.
+    BrokenReplyError
+        If it holds no finished answer.
     NoLogprobsError
-        If log-probabilities were requested and it has none that can be used.
+        If log-probabilities were requested, and there are none at all.
     """
+    if isinstance(sent, str):
+        try:
+            sent = json.loads(sent)
+        except ValueError:
+            raise BrokenReplyError("its response is not JSON") from None
+    if not isinstance(sent, Mapping):
+        raise BrokenReplyError("its response is not a chat completion")
+    if sent.get("error") or sent.get("object") == "error" or not (sent.keys() & {"choices", "answers"}):
+        if sent.keys() & {"error", "message", "detail"}:
+            raise ErrorInsideError(sent)
+        raise BrokenReplyError("its response is not a chat completion")
     if request.kind == "decision":
-        decided = _Decided.model_validate(sent)
-        text, read = json.dumps(decided.answers.best.probabilities), decided.usage.input_tokens
-        return Reply(text=text, prompt_tokens=read, completion_tokens=0, seconds=seconds)
-    completion = _Completion.model_validate(sent)
-    choice, usage = completion.choices[0], completion.usage
-    text = (choice.message.content or "").strip().encode(errors="replace").decode()  # no lone surrogates
+        return [_decided(sent, seconds)]
+    choices = sent.get("choices")
+    if not isinstance(choices, list) or not all(isinstance(one, Mapping) for one in choices):
+        raise BrokenReplyError("its response is not a chat completion")
+    if not choices:
+        raise BrokenReplyError("its response holds no answer")
+    read, written, thought = _usage(sent.get("usage"))
+    replies = [_reply(choice, request, written) for choice in choices]
+    for reply in replies[1:]:
+        reply.prompt_tokens = reply.completion_tokens = None if read is None or written is None else 0
+    first = replies[0]
+    first.prompt_tokens, first.completion_tokens, first.thought_tokens = read, written, thought
+    first.thought |= bool(thought)
+    for reply in replies:
+        reply.seconds = seconds / len(replies)
+    return replies
+
+
+def _reply(choice: Mapping[str, Any], request: Request, written: int | None) -> Reply:
+    if choice.get("error"):
+        raise ErrorInsideError(choice)
+    reason = str(choice.get("finish_reason") or "").lower()
+    if reason in BROKEN:
+        raise BrokenReplyError(f"its answer broke off, finish_reason '{reason}'")
+    message = choice.get("message")
+    if not isinstance(message, Mapping):
+        raise BrokenReplyError("its response is not a chat completion")
+    text, thought, refused = _content(message.get("content"))
+    thought = thought or any(message.get(name) for name in ("reasoning", "reasoning_content", "reasoning_details"))
+    refused = refused or _text(message.get("refusal"))
+    ended: Ended = "length" if reason in CUT else "stop"
+    if refused or reason in FILTERED:
+        text, ended = refused or text, "refusal"
+    elif not text and (calls := message.get("tool_calls") or message.get("function_call")):
+        text, ended = json.dumps(calls)[:LONGEST_TEXT], "tool call"
+    elif not text and ended == "stop" and not thought and not written:
+        raise BrokenReplyError("its answer is empty")
+    if len(text) > LONGEST_TEXT:
+        raise BrokenReplyError(f"its answer has {len(text):,} characters")
+    places = None
+    if request.wants_logprobs and text and ended in ("stop", "length"):
+        places = _places(text, choice.get("logprobs"))
     return Reply(
-        text=text,
-        prompt_tokens=usage.prompt_tokens if usage else None,
-        completion_tokens=usage.completion_tokens if usage else None,
-        seconds=seconds,
-        places=places_of(text, (choice.logprobs and choice.logprobs.content) or []) if request.wants_logprobs else None,
+        text=text, prompt_tokens=None, completion_tokens=None, seconds=0, ended=ended, thought=thought, places=places
     )
 
 
-def places_of(text: str, tokens: Sequence[Any]) -> list[Place]:
-    """Return the places of the tokens of a text that hold a digit, given tokens as ``logprobs.content`` has them.
-
-    Raises
-    ------
-    pydantic.ValidationError
-        If a token does not have the format of the API.
-    NoLogprobsError
-        If the tokens do not belong to the text, or list no alternatives.
-    """
-    written = [_Written.model_validate(token) for token in tokens]
-    # What was thought before, and the token that ends the answer, are among the tokens of some servers.
-    begin = b"".join(token.spelled for token in written).rfind(text.encode())
-    if begin < 0 or (text and not any(token.top_logprobs for token in written)):
-        raise NoLogprobsError
-    places, at = [], -begin
-    for token in written:
-        spelled = token.spelled
-        if re.search(rb"\d", spelled):
-            listed = [(one.text, one.logprob) for one in token.top_logprobs]
-            if token.text not in {other for other, _ in listed}:
-                listed.append((token.text, token.logprob))
-            places.append(Place(at=at, token=token.text, listed=listed))
-        at += len(spelled)
-    return places
+def _places(text: str, logprobs: Any) -> list[Place] | None:
+    """Return the places of a text; None if this answer's log-probabilities belong to another text."""
+    try:
+        return places_of(text, logprobs)
+    except OtherTextError:
+        return None
 
 
-class _Listed(BaseModel):
-    token: str
-    logprob: Annotated[float, Field(le=0.01)]  # some round up a little; NaN is refused
-    codes: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(None, alias="bytes")
-
-    @property
-    def spelled(self) -> bytes:
-        return self.token.encode(errors="replace") if self.codes is None else bytes(self.codes)
-
-    @property
-    def text(self) -> str:
-        return self.spelled.decode(errors="replace")
-
-
-class _Written(_Listed):
-    top_logprobs: list[_Listed] = []
-
-
-class _Logprobs(BaseModel):
-    content: list[_Written] | None = None
+def _content(content: Any) -> tuple[str, bool, str]:
+    """Return the text of a message, whether there are thoughts beside it, and a refusal in it."""
+    parts = content if isinstance(content, list) else [content]
+    text, thought, refused = "", False, ""
+    for part in parts:
+        if isinstance(part, str):
+            text += part
+        elif isinstance(part, Mapping):
+            kind = str(part.get("type") or "text")
+            if kind in ("text", "output_text"):
+                text += _text(part.get("text"))
+            elif kind == "refusal":
+                refused += _text(part.get("refusal"))
+            else:
+                thought |= "think" in kind or "reason" in kind
+    return text.strip().encode(errors="replace").decode(), thought, refused.strip()  # no lone surrogates
 
 
-class _Message(BaseModel):
-    content: str | None = None
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = value.get("value")
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
-class _Choice(BaseModel):
-    message: _Message
-    logprobs: _Logprobs | None = None
+def _usage(usage: Any) -> tuple[int | None, int | None, int | None]:
+    """Return the tokens that were read, written, and thought."""
+    if not isinstance(usage, Mapping):
+        return None, None, None
+    details = usage.get("completion_tokens_details")
+    thought = _count((details if isinstance(details, Mapping) else usage).get("reasoning_tokens"))
+    read, written, total = (_count(usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
+    if read is not None and written is not None and total is not None and total > read + written:
+        thought = thought or total - read - written  # Google's counts thoughts in the total alone
+        written = total - read
+    return read, written, thought
 
 
-class _Usage(BaseModel):
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
+def _count(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
+        return None
+    return int(value)
 
 
-class _Completion(BaseModel):
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
+def _decided(sent: Mapping[str, Any], seconds: float) -> Reply:
+    decided = _Decided.model_validate(sent)
+    text, read = json.dumps(decided.answers.best.probabilities), decided.usage.input_tokens
+    return Reply(text=text, prompt_tokens=read, completion_tokens=0, seconds=seconds)
 
 
 class _Decision(BaseModel):
@@ -196,7 +266,7 @@ class _Answers(BaseModel):
 
 
 class _Read(BaseModel):
-    input_tokens: int = Field(ge=0)
+    input_tokens: Count
 
 
 class _Decided(BaseModel):

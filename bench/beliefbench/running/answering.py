@@ -105,11 +105,13 @@ class Shard:
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers of a shard at one stage: the columns `ANSWERS`, by user and set, and the time that they took."""
+    """The answers of a shard at one stage: the columns `ANSWERS`, by user and set, and the time that they took; and the
+    agent's ``note`` after them."""
 
     stage: int
     columns: pa.Table
     seconds: float
+    note: str | None = None
 
     def choice(self, users: int) -> np.ndarray:
         """Return the choices, int[users, sets]."""
@@ -180,7 +182,8 @@ def ask(job: Job, shard: Shard) -> Iterator[Answers]:
                 check_answers(answers, shape, agent)
                 recommended = answers.choice[:, -1].copy()
                 implied = _implied(job.domain, shard, stage, questions, answers.beliefs)
-                yield Answers(stage, pa.table({**_columns(answers), **implied}, schema=ANSWERS), seconds)
+                columns = pa.table({**_columns(answers), **implied}, schema=ANSWERS)
+                yield Answers(stage, columns, seconds, getattr(agent, "note", None))
             if stage + 1 < stages:
                 options, chosen = shard.options[:, stage].copy(), shard.chosen[:, stage].copy()
                 state = agent.observe(state, options, recommended, chosen)

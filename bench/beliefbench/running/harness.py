@@ -159,11 +159,10 @@ def execute(job: Job, executor: Executor, results: Path, progress: Progress | No
         record = _resumed(begun, executor) if begun else _new_record(identity, job, executor)
         store.write_record(record)
         if not store.rows_file.exists():
-            _ask_all(job, executor, store, progress or (lambda done, total: None))
+            note = _ask_all(job, executor, store, progress or (lambda done, total: None))
+            record = _with_note(record, note)
         asked = len(pa.compute.unique(store.rows()["user"])) if job.stopping else None
-        # A model on this machine knows only once it is loaded how it can be read.
-        agent = record.agent.model_copy(update={"note": getattr(job.agent, "note", None)})
-        record = store.finish(record.model_copy(update={"agent": agent, "finished": now(), "asked": asked}))
+        record = store.finish(record.model_copy(update={"finished": now(), "asked": asked}))
     return Run(store.folder, record, reused=False, damaged=tuple(damaged))
 
 
@@ -173,33 +172,48 @@ def episodes_of(domain: Domain, protocol: Protocol) -> Episodes:
     return Episodes(domain, protocol)
 
 
-def _ask_all(job: Job, executor: Executor, store: RunStore, progress: Progress) -> None:
-    """Ask users up to each check of the stopping rule, until it is satisfied or all users are asked."""
+def _ask_all(job: Job, executor: Executor, store: RunStore, progress: Progress) -> str | None:
+    """Ask users up to each check of the stopping rule, until it is satisfied or all are asked; return the last note."""
     episodes = episodes_of(job.domain, job.protocol)
     users = job.protocol.users
     order = order_of_users(job.protocol.seed, job.domain.name, users) if job.stopping else np.arange(users)
+    note = None
     for look in job.looks:
-        _ask_some(job, executor, store, progress, episodes, order[:look])
+        note = _ask_some(job, executor, store, progress, episodes, order[:look]) or note
         if job.stopping and job.stopping.enough(_final_accuracy(episodes, store.rows())):
-            return
+            break
+    return note
 
 
 def _ask_some(
     job: Job, executor: Executor, store: RunStore, progress: Progress, episodes: Episodes, places: np.ndarray
-) -> None:
-    """Ask about the users at some positions in the episodes, as far as stages are unanswered."""
+) -> str | None:
+    """Ask about the users at some positions in the episodes, as far as stages are unanswered; return the agent's last
+    note."""
     answered, recommended = answered_so_far(episodes, store.rows())
     wanted = np.isin(np.arange(len(answered)), places)
     done, total = int(answered[wanted].sum()), answered[wanted].size
     progress(done, total)
     if done == total:
-        return
+        return None
+    note = None
     shards = shards_of(job, episodes, answered | ~wanted[:, None], recommended, executor.slots())
     for shard, answers in executor.ask(job, shards):
         name = f"{answers.stage:03d}-{shard.users[0]:07d}"
         store.write_part(name, _rows(episodes, shard.places, answers), answers.seconds)
+        if answers.note != note and (record := store.record()):
+            store.write_record(_with_note(record, answers.note))  # so that a stopped run has it too
+        note = answers.note
         done += len(shard.users)
         progress(done, total)
+    return note
+
+
+def _with_note(record: RunRecord, note: str | None) -> RunRecord:
+    """Return a record with an agent's last note: some agents know only after answers how they could be asked."""
+    if note is None:
+        return record
+    return record.model_copy(update={"agent": record.agent.model_copy(update={"note": note})})
 
 
 def _final_accuracy(episodes: Episodes, rows: pa.Table) -> np.ndarray:

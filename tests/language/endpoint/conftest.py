@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,6 +26,7 @@ from beliefbench.language.answers_cache import AnswersCache
 from beliefbench.language.budget import Budget
 from beliefbench.language.completions import Request, chat
 from beliefbench.language.endpoint import ChatServer, RetryPolicy
+from beliefbench.language.limits import limits_of
 
 KEY = "sk-secret-0123456789"
 HASTE = RetryPolicy(tries=4, first=0.02, longest=0.1)
@@ -33,7 +35,9 @@ HASTE = RetryPolicy(tries=4, first=0.02, longest=0.1)
 class Server(ThreadingHTTPServer):
     """Acts on each request as ``script(question, nth)`` says, nth from 1: "answer", or what is wrong.
 
-    A question is known by the hash of what is asked and, for samples, is one however often it is asked.
+    A question is known by the hash of what is asked; for samples it is one however often it is asked. ``refuse(body)``
+    returns a status and an error for a body that the server does not take, and ``change(sent, nth)`` returns what is
+    sent in place of a good completion, to the nth request that was not refused.
     """
 
     daemon_threads = True
@@ -42,6 +46,9 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: Callable[[str, int], str] = lambda question, nth: "answer"
+        self.refuse: Callable[[dict], tuple[int, Any] | None] = lambda body: None
+        self.change: Callable[[dict, int], Any] = lambda sent, nth: sent
+        self.taken = 0
         self.says: Callable[[str], str] = lambda question: f"The best option is Flight {int(question, 16) % 3 + 1}."
         self.asked, self.answered = Counter(), Counter()
         self.bodies: list[dict] = []
@@ -55,11 +62,15 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/v1"
 
     def completion(self, question: str, body: dict) -> dict:
-        text = self.says(question)
-        choice: dict = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        if body.get("logprobs"):
-            choice["logprobs"] = {"content": written(text)}
-        return {"id": "1", "choices": [choice], "usage": {"prompt_tokens": 50, "completion_tokens": 7}}
+        choices = []
+        for number in range(body.get("n", 1)):
+            text = self.says(question)
+            message = {"role": "assistant", "content": text}
+            choices.append({"index": number, "message": message, "finish_reason": "stop"})
+            if body.get("logprobs"):
+                choices[-1]["logprobs"] = {"content": written(text)}
+        usage = {"prompt_tokens": 50, "completion_tokens": 7 * len(choices)}
+        return {"id": "1", "choices": choices, "usage": usage}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -75,8 +86,13 @@ class Handler(BaseHTTPRequestHandler):
             self.server.times.append(time.monotonic())
             self.server.keys.add(self.headers["Authorization"])
             act = self.server.script(question, self.server.asked[question])
-        good = self.server.completion(question, body)
-        if act == "answer":
+            refused = self.server.refuse(body)
+            self.server.taken += refused is None
+            good = self.server.completion(question, body)
+            good = self.server.change(good, self.server.taken)
+        if refused:
+            self.send(*refused)
+        elif act == "answer":
             with self.server.lock:
                 self.server.answered[question] += 1
             self.send(200, good)
@@ -89,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         elif act == "half":
             self.send(200, good, cut=True)
         elif act == "wrong JSON":
-            self.send(200, {"error": {"message": "upstream"}})
+            self.send(200, {"error": {"message": "upstream failed"}})
         elif act == "no JSON":
             self.send(200, None)
         else:
@@ -97,8 +113,8 @@ class Handler(BaseHTTPRequestHandler):
             said = ERRORS.get(status, "try again") + f" Your key is {KEY}."
             self.send(int(status), {"error": {"message": said, "code": None}}, retry_after)
 
-    def send(self, status: int, sent: dict | None, retry_after: str = "", cut: bool = False) -> None:
-        content = b"<html>" if sent is None else json.dumps(sent).encode()
+    def send(self, status: int, sent: Any, retry_after: str = "", cut: bool = False) -> None:
+        content = b"<html>" if sent is None else sent if isinstance(sent, bytes) else json.dumps(sent).encode()
         self.send_response(status)
         self.send_header("Content-Type", "text/html" if sent is None else "application/json")
         self.send_header("Content-Length", str(len(content)))
@@ -133,6 +149,7 @@ def written(text: str) -> list[dict]:
 
 @pytest.fixture
 def server(monkeypatch, tmp_path) -> Iterator[Server]:
+    limits_of.cache_clear()  # a port may be used twice
     made = Server()
     thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -150,7 +167,7 @@ def make(flights, server, tmp_path):
     """Makes agents as the SPEC does, with less patience."""
 
     def made(patience=HASTE, **settings):
-        agent = endpoint(flights, "test", **{"cache": str(tmp_path / "cache"), "timeout": "1", **settings})
+        agent = endpoint(flights, "test", **{"cache": str(tmp_path / "cache"), "timeout": "5", **settings})
         agent.model.server.patience = patience
         return agent
 
@@ -211,8 +228,8 @@ def chat_server(tmp_path):
     """Makes what asks the server that the environment names."""
 
     def made(patience: RetryPolicy = HASTE, **settings) -> ChatServer:
-        budget = Budget(settings.pop("max_requests", None), settings.pop("max_tokens", None))
-        return ChatServer(AnswersCache(tmp_path / "cache"), budget, patience=patience, **{"timeout": 1.0, **settings})
+        budget = Budget(settings.pop("max_requests", None), settings.pop("token_budget", None))
+        return ChatServer(AnswersCache(tmp_path / "cache"), budget, patience=patience, **{"timeout": 5.0, **settings})
 
     return made
 

@@ -77,7 +77,7 @@ def test_an_option_that_is_not_listed_gets_its_bound_and_is_counted(make, server
 def test_no_option_named_is_no_usable_answer(make, server, sets, predict):
     server.says = lambda question: "Flight 1 and Flight 2 are both good."
     for way in ("logprobs", "samples", "stated", "none"):
-        answers = predict(make(probabilities=way), sets[:1, :1])
+        answers = predict(make(probabilities=way, unusable="count"), sets[:1, :1])
         assert answers.choice.tolist() == [[-1]]
         assert server.says("")[:20] in answers.text[0, 0]
 
@@ -89,11 +89,11 @@ def test_samples_are_counted(make, server, sets, predict):
     answers = predict(agent, sets[:1, :1])
     np.testing.assert_allclose(answers.probs[0, 0], np.array([1.5, 0.5, 4.5]) / 6.5)
     assert answers.choice.tolist() == [[2]]
-    assert answers.tokens.tolist() == [[6 * 57]]
-    assert list(server.asked.values()) == [6]
-    assert server.bodies[0]["temperature"] == 1.0
+    assert answers.tokens.tolist() == [[50 + 6 * 7]]  # the question is read once
+    assert list(server.asked.values()) == [1]
+    assert (server.bodies[0]["temperature"], server.bodies[0]["n"]) == (1.0, 6)
     assert predict(agent, sets[:1, :1]).probs.tolist() == answers.probs.tolist()
-    assert list(server.asked.values()) == [6]
+    assert list(server.asked.values()) == [1]
 
 
 def test_stated_probabilities_are_asked_for_at_the_end(make, flights, server, sets, keys):
@@ -152,11 +152,12 @@ def test_what_it_would_cost_is_told_without_asking(make, flights, server, sets, 
     state = agent.begin(bb.Brief.of(flights), keys(2))
     cost = agent.cost(state, sets)
     assert not server.asked
-    assert cost.requests == 5 * 2 * (3 + 4)
+    assert cost.requests == 2 * (3 + 4)
+    assert cost.written == 5 * 32 * cost.requests
     assert cost.seconds == cost.requests / 4
     agent.predict(state, sets)
-    read = sum(len(json.dumps(body["messages"])) for body in server.bodies)
-    assert 0.8 < cost.tokens / (read / 4 + 32 * len(server.bodies)) * len(server.bodies) / cost.requests < 1.25
+    read = sum(len(json.dumps(body["messages"])) for body in server.bodies) * cost.requests / len(server.bodies)
+    assert 0.8 < (cost.tokens - cost.written) / (read / 4) < 1.25
 
 
 def test_an_agent_that_only_chooses_gives_no_probabilities(make, server, sets, predict):
@@ -170,13 +171,18 @@ def test_an_agent_that_only_chooses_gives_no_probabilities(make, server, sets, p
 
 def test_identity_is_what_answers_depend_on_and_not_how_they_travel(make, key):
     plain = dict(make().identity())
-    assert plain == dict(make(workers="3", timeout="9", max_requests="5", max_tokens="7", cache="/tmp").identity())
+    assert plain == dict(make(workers="3", timeout="9", max_requests="5", token_budget="7", cache="/tmp").identity())
     for change in (
         {"probabilities": "none"},
         {"probabilities": "samples"},
         {"revision": "2"},
         {"temperature": "0.5"},
         {"answer_tokens": "64"},
+        {"top_logprobs": "5"},
+        {"think": "2048"},
+        {"reasoning_effort": "low"},
+        {"chat_template_kwargs": '{"enable_thinking": false}'},
+        {"extra_body": '{"top_k": 5}'},
     ):
         assert dict(make(**change).identity()) != plain
     assert key not in json.dumps(plain)
@@ -192,7 +198,19 @@ def test_identity_is_what_answers_depend_on_and_not_how_they_travel(make, key):
         {"temperature": "-1"},
         {"temperature": "nan"},
         {"timeout": "0"},
-        {"max_tokens": "1e6"},
+        {"token_budget": "1e6"},
+        {"max_tokens": "1000000"},
+        {"top_logprobs": "0"},
+        {"top_logprobs": "5", "probabilities": "none"},
+        {"think": "0"},
+        {"think": "much"},
+        {"extra_body": "top_k"},
+        {"extra_body": "[1]"},
+        {"extra_body": '{"temperature": 1}'},
+        {"extra_body": '{"stream": true}'},
+        {"chat_template_kwargs": "no"},
+        {"probabilities": "decision", "think": "100"},
+        {"unusable": "ignore"},
         {"probabilities": "decision", "temperature": "1"},
         {"probabilities": "stated", "think": "yes"},
         {"history": "none"},

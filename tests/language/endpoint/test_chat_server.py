@@ -19,7 +19,7 @@ import pytest
 import beliefbench as bb
 from beliefbench.language.answers_cache import AnswersCache
 from beliefbench.language.completions import Request
-from beliefbench.language.endpoint import RetryPolicy
+from beliefbench.language.endpoint import ChatServer, RetryPolicy
 
 
 @pytest.mark.slow
@@ -65,9 +65,10 @@ def test_every_question_is_answered_once_whatever_goes_wrong(make, flights, serv
 @pytest.mark.parametrize(
     ("act", "sentence"),
     [
-        ("no logprobs", "no usable log-probabilities; use probabilities=samples or probabilities=stated"),
+        ("no logprobs", "no usable log-probabilities of .test. .the answer has none.; use probabilities=samples"),
         ("401", "refused the key .* set OPENAI_API_KEY"),
-        ("403", "refused the key .* set OPENAI_API_KEY"),
+        ("402", "has no money left"),
+        ("403", "refused access .* set OPENAI_API_KEY"),
         ("404", "has no model 'test'"),
         ("400", "too long for 'test'"),
         ("422", "refused a question"),
@@ -118,10 +119,10 @@ def test_the_wait_is_within_its_bound_and_as_asked(server, questions, chat_serve
 
 def test_one_failure_does_not_keep_the_others_waiting(server, questions, chat_server):
     """Workers that pause are woken by a failure that will not pass."""
-    server.script = lambda question, nth: "401" if server.asked.total() == 4 else "429 30"
+    server.script = lambda question, nth: {1: "answer", 4: "401"}.get(server.asked.total(), "429 30")
     began = time.monotonic()
     with pytest.raises(bb.BeliefBenchError, match="refused the key"):
-        chat_server(RetryPolicy(longest=60), workers=4).ask(questions(4))
+        chat_server(RetryPolicy(longest=60), workers=4).ask(questions(5))
     assert time.monotonic() - began < 10
 
 
@@ -135,8 +136,8 @@ def test_requests_are_bounded_and_a_second_run_goes_on(server, questions, chat_s
 
 def test_tokens_are_bounded(server, questions, chat_server):
     """The server counts 57 tokens an answer: 17 answers are 969 tokens, and an 18th would be more than 1,000."""
-    asker = chat_server(max_tokens=1000, workers=1)
-    with pytest.raises(bb.BeliefBenchError, match=r"969 tokens were spent, .* would pass max_tokens=1000"):
+    asker = chat_server(token_budget=1000, workers=1)
+    with pytest.raises(bb.BeliefBenchError, match=r"969 tokens were spent, .* would pass token_budget=1000"):
         asker.ask(questions(40))
     assert server.answered.total() == 17
 
@@ -154,7 +155,6 @@ from pathlib import Path
 from beliefbench.language.answers_cache import AnswersCache
 from beliefbench.language.budget import Budget
 from beliefbench.language.completions import Request, chat
-from beliefbench.language.completions import Request
 from beliefbench.language.endpoint import ChatServer
 said = [[{"role": "user", "content": f"Which? {number}"}] for number in range(60)]
 requests = [Request("chat", "test", None, chat(one, temperature=0, answer_tokens=8)) for one in said]
@@ -162,19 +162,19 @@ print(len(ChatServer(AnswersCache(Path(sys.argv[1])), Budget(), workers=4).ask(r
 """
 
 
-def kept(folder: Path, requests: list[Request]) -> int:
+def kept(folder: Path, server: ChatServer, requests: list[Request]) -> int:
     cache = AnswersCache(folder)
-    return sum(cache.get(request.key) is not None for request in requests)
+    return sum(cache.get(server.answer_key(request)) is not None for request in requests)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_process_leaves_what_was_answered(server, tmp_path, stop, questions):
+def test_a_stopped_process_leaves_what_was_answered(server, tmp_path, stop, questions, chat_server):
     """It is stopped when 30 questions were answered, and the server is silent; nothing of the 30 is asked again."""
     server.script = lambda question, nth: "answer" if server.answered.total() < 30 else "hang"
     command = [sys.executable, "-c", CHILD, str(tmp_path)]
     child = subprocess.Popen(command, env=os.environ, stderr=subprocess.PIPE)
     until = time.monotonic() + 60
-    while kept(tmp_path, questions(60)) < 30:
+    while kept(tmp_path, chat_server(), questions(60)) < 30:
         assert time.monotonic() < until
         assert child.poll() is None, child.stderr.read()
         time.sleep(0.05)

@@ -1,6 +1,6 @@
 """Option probabilities from the log-probabilities of a real server, llama.cpp's, with a real model.
 
-Compiling it takes many minutes, so it is no part of what is installed: ``pip install 'llama-cpp-python[server]'``.
+It is no part of what is installed: ``pip install xllamacpp``, a wheel of 34 MB that holds the server.
 """
 
 from __future__ import annotations
@@ -23,8 +23,19 @@ from beliefbench.language.alternatives import options_of
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed"),
+    pytest.mark.skipif(find_spec("xllamacpp") is None, reason="xllamacpp is not installed"),
 ]
+
+SERVER = """
+import sys, threading, xllamacpp
+settings = xllamacpp.CommonParams()
+settings.model.path, settings.port = sys.argv[1], int(sys.argv[3])  # after --port
+settings.n_ctx, settings.n_parallel, settings.warmup = 4096, 1, False
+server = xllamacpp.Server(settings)
+threading.Event().wait()
+"""
+# The model is too small to keep to a form by itself. The server's log-probabilities are those without the grammar.
+GRAMMAR = r'{"grammar": "root ::= \"The best option is Flight \" [1-3] \".\""}'
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +46,7 @@ def file() -> Path:
 
 @pytest.fixture(scope="module")
 def address(file, serving) -> Iterator[str]:
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(file), "--n_ctx", "4096"]
-    with serving([*command, "--logits_all", "true"], "/v1/models") as found:
+    with serving([sys.executable, "-c", SERVER, str(file)], "/health") as found:
         yield found
 
 
@@ -44,7 +54,7 @@ def test_they_are_the_models_own(address, file, flights, monkeypatch, tmp_path):
     """Beside the same weights in this process. llama.cpp multiplies in 8 bits, which changes them a little."""
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    agent = endpoint(flights, "smollm2", cache=str(tmp_path / "cache"), workers="1")
+    agent = endpoint(flights, "smollm2", cache=str(tmp_path / "cache"), workers="1", extra_body=GRAMMAR)
     sets = np.asarray(flights.draw(jax.random.key(0), 4))[None]
     state = agent.begin(bb.Brief.of(flights), jax.random.split(jax.random.key(0), 1))
     state = agent.observe(state, sets[:, 0], np.array([1]), np.array([2]))

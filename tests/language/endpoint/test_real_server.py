@@ -151,7 +151,7 @@ def test_beliefs_are_decisions_too(make, flights, asked):
 
 
 def test_it_says_that_this_server_gives_no_log_probabilities(make, flights, asked):
-    with pytest.raises(bb.BeliefBenchError, match="no usable log-probabilities; use probabilities=samples"):
+    with pytest.raises(bb.BeliefBenchError, match=r"no usable log-probabilities .*; use probabilities=samples"):
         predict(make(answer_tokens="2"), flights, asked)
 
 
