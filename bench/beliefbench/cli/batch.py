@@ -13,12 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from beliefbench.agent import Agent
 from beliefbench.domain import Domain
-from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.errors import BeliefBenchError, UsageError, printable
 from beliefbench.language.assistant import Assistant
 from beliefbench.language.chat_function import ChatAgent
-from beliefbench.plugins.names import load_agent, load_suite, names, stands_alone
-from beliefbench.plugins.settings import parse_spec
-from beliefbench.plugins.sources import source_of
+from beliefbench.plugins.names import agent_source, load_agent, load_suite, names, stands_alone
 from beliefbench.protocol.protocol import Protocol
 from beliefbench.running.answering import Job, run_identity
 from beliefbench.running.executors.base import ExecutorError
@@ -81,7 +79,7 @@ def run_plan(
             if runs and not shown and _is_model(job) and not _finished(job, plan.results):
                 before_models(runs)
                 shown = True
-            bar = bars.add_task(f"{job.domain.name}  {job.agent.name}", total=None, state="")
+            bar = bars.add_task(printable(f"{job.domain.name}  {job.agent.name}"), total=None, state="")
             try:
                 done = execute(job, executor, plan.results, progress=partial(_advance, bars, bar))
             except ExecutorError:
@@ -101,7 +99,7 @@ def run_plan(
 def planned(plan: Plan, echo: Callable[[str], None]) -> list[Job]:
     """Return the runs of a plan, or raise `UsageError` where any part of the call is wrong."""
     for spec in plan.agents or []:  # a misspelt name is told before any domain is loaded
-        source_of("agent", parse_spec(spec)[0])
+        agent_source(spec)
     work: list[Job] = []
     domains: list[Domain] = []
     refused: dict[str, list[tuple[Domain, BeliefBenchError]]] = {}

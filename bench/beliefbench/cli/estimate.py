@@ -16,8 +16,10 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from beliefbench.agent import Brief, Cost
+from beliefbench.errors import printable
 from beliefbench.leaderboard.forms.cells import duration
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.stopping import UntilWidth, order_of_users
@@ -53,7 +55,7 @@ def print_estimates(found: list[Estimate], console: Console) -> None:
     for name in ("answers", "requests", "tokens", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found:
-        table.add_row(one.job.domain.name, _spec(one.job), *_cells(one.answers, one.cost))
+        table.add_row(*_named(one.job), *_cells(one.answers, one.cost))
     total = sum((one.cost for one in found), Cost())
     if len(found) > 1:
         table.add_section()
@@ -71,8 +73,10 @@ def print_estimates(found: list[Estimate], console: Console) -> None:
         )
 
 
-def _spec(job: Job) -> str:
-    return job.specs[1] if job.specs else job.agent.name
+def _named(job: Job) -> tuple[Text, Text]:
+    """Return the domain and the SPEC of a job, as text without markup."""
+    spec = job.specs[1] if job.specs else job.agent.name
+    return Text(printable(job.domain.name)), Text(printable(spec))
 
 
 def _cells(answers: int, cost: Cost) -> list[str]:
@@ -103,7 +107,7 @@ def _estimate(job: Job, results: Path, echo: Callable[[str], None]) -> Estimate:
     if getattr(job.agent, "cost", None):
         cost = sum((one.times(left) for one, left in zip(_told(job, episodes), waiting, strict=True)), Cost())
     else:
-        echo(f"timing {_spec(job)} on {job.domain.name}, at {SETS} questions ...")
+        echo(f"timing {_named(job)[1]} on {job.domain.name}, at {SETS} questions ...")
         cost = _timed(job, episodes, int(answered.size and waiting.max())).times(answers)
     return Estimate(job, answers, cost, isinstance(job.stopping, UntilWidth))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beliefbench.leaderboard.naming import group_names, told_apart
 from beliefbench.leaderboard.ranking import Leaderboard, read_leaderboard
 from beliefbench.leaderboard.row import Row
 
@@ -21,7 +22,7 @@ def datatree(results: str | Path = "results/local") -> DataTree:
     ``posterior``, ``sample_stats`` and ``learning`` at its root are those of the skill model
     (`beliefbench.skill.storage`), where runs have users enough, among them accuracy[chain, draw, run, round]; runs of
     another number of rounds are in ``rounds_<R>``. Below, a node for the runs that can be compared, named by their
-    domain, with
+    domain, and where it has several by what differs, such as ``flights_seed_1``, with
 
     - ``predictions``: probability[agent, user, round, item, option], NaN where the agent states none or the answer
       cannot be used, and choice[agent, user, round, item], -1 where it cannot, -2 where the user was not asked;
@@ -53,17 +54,13 @@ def tree_of(board: Leaderboard, results: Path) -> DataTree:
     for number, tree in board.posteriors(results).items():
         at = "" if not nodes else f"rounds_{number}/"
         nodes |= {f"{at}{name}": node.to_dataset() for name, node in tree.children.items()}
-    for group in board.groups():
-        name = _free(group[0].fields["domain"], nodes)
+    taken = {node.partition("/")[0] for node in nodes}
+    groups = board.groups()
+    names = group_names(groups)
+    plain = [re.sub(r"[^\w.-]+", "_", name).strip(".") or "_" for name in names]
+    for group, name in zip(groups, told_apart(names, plain, taken), strict=True):
         nodes |= {f"{name}/{part}": dataset for part, dataset in _datasets(group).items()}
     return DataTree.from_dict(nodes)
-
-
-def _free(domain: str, nodes: dict[str, Any]) -> str:
-    """Return a node's name for a domain: no slash, and not one that is there."""
-    name = re.sub(r"[^\w.-]", "_", domain)
-    taken = {node.partition("/")[0] for node in nodes}
-    return next(one for one in (name, *(f"{name}_{number}" for number in range(2, 10**6))) if one not in taken)
 
 
 def _datasets(group: list[Row]) -> dict[str, Dataset]:
@@ -82,7 +79,7 @@ def _datasets(group: list[Row]) -> dict[str, Dataset]:
             probability[number, at] = one.probs
     fields = group[0].fields
     coords = {"user": users, "round": np.arange(stages), "item": np.arange(items), "option": np.arange(3)}
-    names = {"agent": [row.fields["agent"] for row in group], "run": ("agent", [row.folder.name for row in group])}
+    names = {"agent": [row.label for row in group], "run": ("agent", [row.folder.name for row in group])}
     answered = ("agent", "user", "round", "item")
     told = {name: str(fields[name]) for name in ("domain", "domain_version", "seed", "agreement_rule")}
     return {

@@ -40,8 +40,8 @@ def _count(number: int, what: str) -> str:
 
 
 def agent_of(row: Row) -> str:
-    """Return a row's agent, with a mark if it is given the users' true preferences."""
-    return row.fields["agent"] + PRIVILEGED_MARK * row.fields["privileged"]
+    """Return what a row is called, with a mark if its agent is given the users' true preferences."""
+    return row.label + PRIVILEGED_MARK * row.fields["privileged"]
 
 
 def accuracies(row: Row) -> list[str]:

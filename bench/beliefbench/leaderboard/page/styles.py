@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from beliefbench.leaderboard.row import Row, unique_labels
+from beliefbench.leaderboard.naming import shortened
+from beliefbench.leaderboard.row import Row
 
 INK, RULE, SHADE = "#1c2024", "#c9ced4", "#9aa3ad"
 COLOURS = ("#0b62a8", "#c1440e", "#117733", "#8a3fa0", "#8a6a00", "#a3195b", "#0f7f78", "#4b4fc4")
@@ -40,31 +40,10 @@ def styles_of(names: Iterable[str]) -> dict[str, Style]:
     }
 
 
-def labels_of(group: Sequence[Row]) -> list[str]:
-    """Return what rows are called where they stand together: the agent's name, numbered where it is there again."""
-    return unique_labels([row.fields["agent"] for row in group])
-
-
-def marked(row: Row, label: str) -> str:
-    """Return a row's label, with the mark of those that are told the truth."""
-    return f"{label}{PRIVILEGED_MARK}" if row.fields["privileged"] else label
-
-
-def slugs_of(names: Sequence[str]) -> list[str]:
-    """Return names as they may stand in an address or a file's name, no two alike.
-
-    >>> slugs_of(["webshop-hats", "prompted:A/b", "prompted:a-b", "<>"])
-    ['webshop-hats', 'prompted-a-b', 'prompted-a-b-2', 'x']
-    """
-    found: list[str] = []
-    for name in names:
-        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "x"
-        free, number = slug, 1
-        while free in found:
-            number += 1
-            free = f"{slug}-{number}"
-        found.append(free)
-    return found
+def legend_labels(group: Sequence[Row], width: int) -> list[str]:
+    """Return rows' labels in so many columns, no two alike, and then the mark of those that are told the truth."""
+    short = shortened([row.label for row in group], width)
+    return [short[row.label] + PRIVILEGED_MARK * row.fields["privileged"] for row in group]
 
 
 def percent(value: float | None, digits: int = 1) -> str:
