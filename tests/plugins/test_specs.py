@@ -128,3 +128,40 @@ def test_the_commands_say_so_too(call):
     for command in (("run", "--agent", "openai:gpt-4o"), ("check", "openai:gpt-4o")):
         status, _, said = call(*command)
         assert (status, "write 'endpoint:gpt-4o'" in said) == (2, True), said
+
+
+def test_a_misspelt_agent_is_no_model(flights):
+    with pytest.raises(bb.UsageError, match="did you mean 'prompted'"):
+        load_agent("promptd:gpt2", flights)
+
+
+@pytest.mark.parametrize("path", [r"C:\models\llama", r"models\llama", r"\\server\models\llama", "/models/not, there"])
+def test_a_path_that_is_not_there_is_not_looked_for_on_hugging_face(flights, path):
+    with pytest.raises(bb.UsageError, match="there is no model folder or GGUF file"):
+        load_agent(format_spec("prompted", path), flights)
+
+
+def test_two_checkpoints_of_one_name_are_told_apart_while_they_run(plugin_folder, call):
+    (plugin_folder / "echo.py").write_text(ECHO)
+    agents = [argument for spec in ("echo:a/m", 'echo:"b,c/m"') for argument in ("--agent", spec)]
+    size = ("--domain", "flights-2", "--users", "3", "--rounds", "2", "--heldout", "4")
+    status, out, said = call("run", *size, *agents, "--plugins", str(plugin_folder))
+    assert status == 0, said
+    assert "flights-2  echo:a/m" in said
+    assert "echo:m (a/m)" in out
+    assert "echo:m (b,c/m)" in out
+
+
+ECHO = """
+import hashlib
+from beliefbench.agents.first import First
+
+class Echo(First):
+    name = "echo:m"
+    def __init__(self, domain, model):
+        self.model = model
+    def identity(self):
+        return {"weights": hashlib.sha256(self.model.encode()).hexdigest()}
+
+AGENTS = {"echo": Echo}
+"""

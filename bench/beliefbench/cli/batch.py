@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -71,6 +72,7 @@ def run_plan(
     """
     work = planned(plan, echo)
     prepare_results(plan.results)
+    agents = Counter((job.domain.name, job.agent.name) for job in work)  # two checkpoints may have one name
     runs: list[Run] = []
     failures: list[BeliefBenchError] = []
     with open_executor(plan.executor) as executor, _bars(console) as bars:
@@ -79,7 +81,9 @@ def run_plan(
             if runs and not shown and _is_model(job) and not _finished(job, plan.results):
                 before_models(runs)
                 shown = True
-            bar = bars.add_task(printable(f"{job.domain.name}  {job.agent.name}"), total=None, state="")
+            alone = agents[job.domain.name, job.agent.name] == 1
+            name = job.specs[1] if job.specs and not alone else job.agent.name
+            bar = bars.add_task(printable(f"{job.domain.name}  {name}"), total=None, state="")
             try:
                 done = execute(job, executor, plan.results, progress=partial(_advance, bars, bar))
             except ExecutorError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from inspect import Parameter, getdoc, signature
 from typing import Any, cast
 
@@ -247,7 +248,9 @@ def agent_source(spec: str) -> Source:
         If more than one plugin provides it.
     """
     name, model, options = parse_spec(spec)
-    if name not in names("agent") and (error := model_meant(name, model, options)):
+    known = names("agent")
+    misspelt = name in known or get_close_matches(name, known, n=1, cutoff=0.8)
+    if not misspelt and (error := model_meant(name, model, options)):
         raise error
     return source_of("agent", name)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from beliefbench.agent import Agent
 from beliefbench.domain import OPTIONS, Domain
-from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.errors import BeliefBenchError, UsageError, printable
 from beliefbench.folders import well_formed
 from beliefbench.plugins.names import load_agent, load_domain, wrong_domain
 from beliefbench.protocol.episodes import Episodes
@@ -58,7 +58,7 @@ class Run:
         one = self.record.identity
         users = f"{one.users} users" if self.record.asked is None else f"{self.record.asked} of {one.users} users"
         sizes = f"{users}, {one.rounds} rounds, {one.heldout} held-out sets, seed {one.seed}"
-        return f"<Run of {self.record.agent.name} on {one.domain.name}: {sizes}, in {self.folder}>"
+        return printable(f"<Run of {self.record.agent.name} on {one.domain.name}: {sizes}, in {self.folder}>")
 
     @property
     def units(self) -> int:
