@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 import beliefbench as bb
@@ -96,14 +97,15 @@ def test_a_rule_that_may_stop_it_makes_it_a_bound(job, tmp_path):
     assert "2 min 50 s" in said  # 340 answers at half a second
 
 
-def test_a_path_is_broken_after_a_slash_and_nothing_is_left_out(job, tmp_path):
-    path = f"/home/somebody/{'models/' * 5}final"
+@pytest.mark.parametrize("folder", ["models/", "[bold]模型/"])
+def test_a_path_is_broken_after_a_slash_and_nothing_is_left_out(job, tmp_path, folder):
+    path = f"/home/somebody/{folder * 5}final"
     page = io.StringIO()
     (one,) = estimates([job(Paid(), specs=("flights", f"prompted:{path}"))], tmp_path)
     print_estimates([one], Console(file=page, width=80))
     lines = page.getvalue().splitlines()
     parts = [word for line in lines for word in line.split() if "/" in word or word in ("prompted:", "final")]
-    assert max(map(len, lines)) <= 80
+    assert max(map(cell_len, lines)) <= 80
     assert len(parts) > 1
     assert "".join(parts) == f"prompted:{path}"
 

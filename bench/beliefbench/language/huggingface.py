@@ -163,7 +163,7 @@ def _loaded(weights: Weights, dtype: str, budget: int | None) -> SharedPrefixSco
 
 def _is_local(model: str) -> bool:
     """Return True for a path, False for a Hugging Face name, which is NAME or OWNER/NAME."""
-    return model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith((".gguf", "/"))
+    return model.startswith((".", "/", "~")) or model.count("/") > 1 or "\\" in model or model.endswith((".gguf", "/"))
 
 
 def computes_in_bfloat16() -> bool:
