@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from beliefbench import Domain, UsageError
-from beliefbench.language.answers_cache import AnswersCache
 from beliefbench.language.assistant import Assistant
-from beliefbench.language.budget import process_budget
-from beliefbench.language.conversations import PromptStyle
-from beliefbench.language.endpoint import ChatServer
-from beliefbench.language.served_model import ServedModel, named, ways
+from beliefbench.language.questions.conversations import PromptStyle
+from beliefbench.language.servers.answers_cache import AnswersCache
+from beliefbench.language.servers.budget import process_budget
+from beliefbench.language.servers.endpoint import ChatServer
+from beliefbench.language.servers.served_model import ServedModel, named, ways
 from beliefbench.language.settings import number
 
 OWN_SETTINGS = {
@@ -70,9 +70,9 @@ def endpoint(
 
     think=TOKENS: the model may write so many tokens of its own thoughts before an answer. think=yes: the question asks
     it to think. reasoning_effort, chat_template_kwargs (JSON) and extra_body (JSON: further parameters) are sent as
-    they are. Other ways of asking (`beliefbench.language.conversations.PromptStyle`): history=whole, show=numbers,
-    given=preferences|posterior, beliefs=yes|only. The question says the form of the answer; form=paper leaves the
-    paper's words as they are.
+    they are. Other ways of asking (`beliefbench.language.questions.conversations.PromptStyle`): history=whole,
+    show=numbers, given=preferences|posterior, beliefs=yes|only. The question says the form of
+    the answer; form=paper leaves the paper's words as they are.
 
     workers=8 questions run at the same time, each try for at most timeout=120 seconds. Answers are stored in the folder
     cache (default: the user's cache folder), and no question is asked twice. max_requests and token_budget limit what

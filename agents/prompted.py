@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from beliefbench import BeliefBenchError, Domain, UsageError
-from beliefbench.language.alternatives import Alternatives
 from beliefbench.language.assistant import Assistant, Responses
-from beliefbench.language.checkpoints import locate
-from beliefbench.language.conversations import PromptStyle
-from beliefbench.language.dialogue import Dialogue
-from beliefbench.language.huggingface import HuggingFaceModel
+from beliefbench.language.local.checkpoints import locate
+from beliefbench.language.local.huggingface import HuggingFaceModel
+from beliefbench.language.questions.conversations import PromptStyle
+from beliefbench.language.questions.dialogue import Dialogue
+from beliefbench.language.replies.alternatives import Alternatives
 from beliefbench.language.settings import number
 
 EMBEDDED = "smollm2"
@@ -35,7 +35,7 @@ ANSWERS = {
 
 
 class LanguageModel(Protocol):
-    """A language model that scores and writes, such as `beliefbench.language.huggingface.HuggingFaceModel`."""
+    """A language model that scores and writes, such as `beliefbench.language.local.huggingface.HuggingFaceModel`."""
 
     @property
     def note(self) -> str:
@@ -87,7 +87,7 @@ class Writing:
 
     def identity(self) -> Mapping[str, Any]:
         asks = "states probabilities" if self.probabilistic else "writes its choice"
-        # The version of the words that answers are read by: `beliefbench.language.parsing`.
+        # The version of the words that answers are read by: `beliefbench.language.replies.parsing`.
         return {"model": dict(self.model.identity()), "asks": asks, "answer_tokens": self.answer_tokens, "words": "2"}
 
     def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Responses:
@@ -124,8 +124,8 @@ def prompted(
     ``probabilities=scores``: from the likelihoods of the paper's answers; ``=stated``: the model writes them as JSON;
     ``=none``: the model writes its choice, at most ``answer_tokens`` long, and with ``think=yes`` after it has thought.
     The question then says the form of the answer; ``form=paper`` leaves the paper's words as they are.
-    Other ways of asking (`beliefbench.language.conversations.PromptStyle`): ``history=whole``, ``show=numbers``,
-    ``given=preferences|posterior``, ``beliefs=yes|only``.
+    Other ways of asking (`beliefbench.language.questions.conversations.PromptStyle`): ``history=whole``,
+    ``show=numbers``, ``given=preferences|posterior``, ``beliefs=yes|only``.
     """
     if trust_remote_code not in ("yes", "no"):
         raise UsageError(f"trust_remote_code '{trust_remote_code}' is not known; use yes or no.")

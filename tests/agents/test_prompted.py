@@ -11,10 +11,10 @@ import pytest
 
 import beliefbench as bb
 from beliefbench.agents.prompted import Scoring
-from beliefbench.language import words
 from beliefbench.language.assistant import Assistant
-from beliefbench.language.conversations import PromptStyle
-from beliefbench.language.dialogue import Dialogue
+from beliefbench.language.questions import words
+from beliefbench.language.questions.conversations import PromptStyle
+from beliefbench.language.questions.dialogue import Dialogue
 
 
 @dataclass

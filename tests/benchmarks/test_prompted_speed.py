@@ -20,8 +20,8 @@ import torch
 from transformers import AutoTokenizer
 
 import beliefbench as bb
-from beliefbench.language.alternatives import options_of
-from beliefbench.language.memory import PrefixCache
+from beliefbench.language.local.memory import PrefixCache
+from beliefbench.language.replies.alternatives import options_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -13,9 +13,9 @@ import beliefbench as bb
 from beliefbench.agents.prompted import Scoring, Writing
 from beliefbench.checking.agent_contract import check_agent_contract
 from beliefbench.exact.questionnaire import choices_of_levels
-from beliefbench.language.alternatives import levels_of, options_of
 from beliefbench.language.assistant import Assistant
-from beliefbench.language.conversations import PromptStyle
+from beliefbench.language.questions.conversations import PromptStyle
+from beliefbench.language.replies.alternatives import levels_of, options_of
 from beliefbench.leaderboard.forms.markdown import to_markdown
 from beliefbench.leaderboard.forms.terminal import to_full_text
 from beliefbench.leaderboard.ranking import read_leaderboard

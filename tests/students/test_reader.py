@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from beliefbench.language import words
+from beliefbench.language.questions import words
 from beliefbench.students.reader import examination, teaching
 from beliefbench.students.reader.conversations import EQUAL, HIGHER, IGNORED, LOWER, MAX_LINES, OTHER, annotate
 from beliefbench.students.reader.curriculum import Curriculum, Lessons

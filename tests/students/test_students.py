@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 import beliefbench as bb
 from beliefbench.errors import UsageError
-from beliefbench.language.chat_format import chat_format_of
-from beliefbench.language.conversations import Conversations, PromptStyle
+from beliefbench.language.local.chat_format import chat_format_of
+from beliefbench.language.questions.conversations import Conversations, PromptStyle
 from beliefbench.students import student as students
 from beliefbench.students.auxiliary_heads import Lesson
 from beliefbench.students.interactions import Source
@@ -207,7 +207,7 @@ def test_a_student_is_a_model_as_any_other_and_a_killed_teaching_ends_with_the_s
 
 
 def _options():
-    from beliefbench.language.alternatives import options_of
+    from beliefbench.language.replies.alternatives import options_of
 
     return options_of("Flight")
 

@@ -8,8 +8,8 @@ import torch
 import transformers
 
 import beliefbench as bb
-from beliefbench.language.chat_format import chat_format_of
-from beliefbench.language.checkpoints import locate
+from beliefbench.language.local.chat_format import chat_format_of
+from beliefbench.language.local.checkpoints import locate
 from beliefbench.teaching.interactions import TeachingTask
 from beliefbench.teaching.preferences import pairs
 from beliefbench.teaching.reading import conversations

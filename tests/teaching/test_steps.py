@@ -10,7 +10,7 @@ import torch
 import transformers
 from transformers import TrainerCallback, TrainingArguments
 
-from beliefbench.language.chat_format import chat_format_of
+from beliefbench.language.local.chat_format import chat_format_of
 from beliefbench.teaching.preferences import pairs, preference_trainer
 from beliefbench.teaching.reading import Conversation, TaughtTurn
 from beliefbench.teaching.targets import tokenize_conversation

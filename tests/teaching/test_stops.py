@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from beliefbench.language.checkpoints import locate
+from beliefbench.language.local.checkpoints import locate
 from beliefbench.teaching.folder import latest_checkpoint
 from beliefbench.teaching.training import Settings, teach
 

@@ -13,8 +13,8 @@ import transformers
 
 import beliefbench as bb
 from beliefbench.errors import BeliefBenchError, UsageError
-from beliefbench.language.chat_format import chat_format_of
-from beliefbench.language.checkpoints import locate
+from beliefbench.language.local.chat_format import chat_format_of
+from beliefbench.language.local.checkpoints import locate
 from beliefbench.teaching.folder import claimed, is_finished
 from beliefbench.teaching.interactions import TeachingTask
 from beliefbench.teaching.reading import Conversation, TaughtTurn, conversations

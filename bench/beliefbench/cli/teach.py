@@ -149,7 +149,7 @@ def run(
     The defaults are the paper's. The taught model is the agent `prompted:DIR`, or `prompted:MODEL,adapter=DIR` with
     --lora.
     """
-    from beliefbench.language.checkpoints import locate, require
+    from beliefbench.language.local.checkpoints import locate, require
     from beliefbench.teaching.validation import Validation
 
     require("torch", "transformers", "accelerate", *(["peft"] if lora else []), *(["trl"] if dpo else []))
@@ -196,7 +196,7 @@ def student(
 
     The student is the agent `prompted:DIR`. The package's own taught agents were made in this way.
     """
-    from beliefbench.language.checkpoints import require
+    from beliefbench.language.local.checkpoints import require
     from beliefbench.plugins.names import load_domain
 
     require("torch", "transformers", "accelerate")
@@ -227,7 +227,7 @@ def reader(
     Each interaction is on a domain of its own, with random items, features, units, layouts and users. A GPU is used if
     there is one. The reader is the agent `prompted:DIR`.
     """
-    from beliefbench.language.checkpoints import require
+    from beliefbench.language.local.checkpoints import require
 
     require("torch", "transformers", "accelerate")
     from beliefbench.students.reader.teaching import Settings, teach_reader
@@ -255,7 +255,7 @@ def curves(
 
     It writes each student's answers, curves.csv, differences.csv with 95% intervals over the seeds, and pictures.
     """
-    from beliefbench.language.checkpoints import require
+    from beliefbench.language.local.checkpoints import require
 
     require("torch", "transformers", "accelerate")
     from beliefbench.students.curves import teach_curves

@@ -14,9 +14,9 @@ import numpy as np
 from beliefbench.agent import Brief, Cost, Prediction
 from beliefbench.domain import Domain
 from beliefbench.exact.questionnaire import questionnaire_of
-from beliefbench.language.alternatives import Alternatives, levels_of, options_of
-from beliefbench.language.conversations import Conversations, PromptStyle
-from beliefbench.language.dialogue import Dialogue
+from beliefbench.language.questions.conversations import Conversations, PromptStyle
+from beliefbench.language.questions.dialogue import Dialogue
+from beliefbench.language.replies.alternatives import Alternatives, levels_of, options_of
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import numpy as np
 from beliefbench.agent import Brief, Prediction
 from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, UsageError, in_short
-from beliefbench.language.alternatives import options_of
-from beliefbench.language.conversations import Conversations, PromptStyle
-from beliefbench.language.dialogue import Message
-from beliefbench.language.logprobs import NoLogprobsError, places_of
-from beliefbench.language.option_probs import option_probabilities
+from beliefbench.language.questions.conversations import Conversations, PromptStyle
+from beliefbench.language.questions.dialogue import Message
+from beliefbench.language.replies.alternatives import options_of
+from beliefbench.language.replies.option_probs import option_probabilities
+from beliefbench.language.servers.logprobs import NoLogprobsError, places_of
 
 ChatFunction = Callable[[list[Message]], str | Mapping[str, Any]]
 OPTIONAL = ("none", "logprobs")

@@ -29,7 +29,7 @@ from transformers import (
 )
 
 from beliefbench.errors import UsageError
-from beliefbench.language.huggingface import computes_in_bfloat16
+from beliefbench.language.local.huggingface import computes_in_bfloat16
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import write_atomically
 from beliefbench.scoring import metrics

@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from beliefbench.domain import OPTIONS, Domain
-from beliefbench.language import words
+from beliefbench.language.questions import words
 
 ANSWER, END = "<assistant>", "<end>"
 TEMPLATE = (

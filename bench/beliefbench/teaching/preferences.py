@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from beliefbench.errors import UsageError
-from beliefbench.language.chat_format import ChatFormat
-from beliefbench.language.dialogue import Message
-from beliefbench.language.loading import quietly
-from beliefbench.language.words import answer
+from beliefbench.language.local.chat_format import ChatFormat
+from beliefbench.language.local.loading import quietly
+from beliefbench.language.questions.dialogue import Message
+from beliefbench.language.questions.words import answer
 from beliefbench.teaching.reading import OPTIONS, Conversation
 from beliefbench.teaching.trainer import WholeBatchLoss
 

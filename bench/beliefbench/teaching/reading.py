@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from beliefbench.errors import UsageError
-from beliefbench.language.dialogue import Message
-from beliefbench.language.words import answer
+from beliefbench.language.questions.dialogue import Message
+from beliefbench.language.questions.words import answer
 
 OPTIONS = 3
 ABOUT = ".about.json"

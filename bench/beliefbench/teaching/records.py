@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from beliefbench.errors import UsageError
-from beliefbench.language import words
-from beliefbench.language.conversations import Conversations, PromptStyle
-from beliefbench.language.dialogue import Dialogue
+from beliefbench.language.questions import words
+from beliefbench.language.questions.conversations import Conversations, PromptStyle
+from beliefbench.language.questions.dialogue import Dialogue
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import write_atomically
 from beliefbench.teaching.interactions import Lesson, TeachingTask, lessons

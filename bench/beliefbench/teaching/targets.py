@@ -4,9 +4,9 @@ Each token of a taught answer is a target, and so are the tokens that end it. At
 differ, the target is a distribution over their next tokens; a hard answer has one token with probability 1. The tokens
 after it are those of the answer in the conversation.
 
-An answer is taught after exactly the tokens that it is asked with (`beliefbench.language.chat_format`). Several answers
-of a conversation are taught in one sequence if each is a continuation of the one before. If the chat template writes
-earlier turns anew as a conversation grows, each answer has a sequence of its own.
+An answer is taught after exactly the tokens that it is asked with (`beliefbench.language.local.chat_format`). Several
+answers of a conversation are taught in one sequence if each is a continuation of the one before. If the chat template
+writes earlier turns anew as a conversation grows, each answer has a sequence of its own.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from beliefbench.errors import BeliefBenchError
-from beliefbench.language.branches import common_prefix
-from beliefbench.language.chat_format import ChatFormat
+from beliefbench.language.local.branches import common_prefix
+from beliefbench.language.local.chat_format import ChatFormat
 from beliefbench.teaching.reading import Conversation, TaughtTurn
 
 

@@ -27,10 +27,10 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import SchedulerType
 
 from beliefbench.errors import UsageError, first_line
-from beliefbench.language.chat_format import chat_format_of
-from beliefbench.language.checkpoints import Weights
-from beliefbench.language.huggingface import computes_in_bfloat16
-from beliefbench.language.loading import ends_of, read_model, read_tokenizer
+from beliefbench.language.local.chat_format import chat_format_of
+from beliefbench.language.local.checkpoints import Weights
+from beliefbench.language.local.huggingface import computes_in_bfloat16
+from beliefbench.language.local.loading import ends_of, read_model, read_tokenizer
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import write_atomically
 from beliefbench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from beliefbench.errors import UsageError
-from beliefbench.language.alternatives import options_of
-from beliefbench.language.architectures import Scorer, scorer_of
-from beliefbench.language.chat_format import ChatFormat
+from beliefbench.language.local.architectures import Scorer, scorer_of
+from beliefbench.language.local.chat_format import ChatFormat
+from beliefbench.language.replies.alternatives import options_of
 from beliefbench.plugins.names import load_domain
 from beliefbench.scoring import metrics
 from beliefbench.teaching.interactions import Lesson, TeachingTask, validation_batch

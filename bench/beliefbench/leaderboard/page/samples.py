@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError
-from beliefbench.language import words
-from beliefbench.language.conversations import Conversations, PromptStyle
+from beliefbench.language.questions import words
+from beliefbench.language.questions.conversations import Conversations, PromptStyle
 from beliefbench.leaderboard.row import Row
 from beliefbench.plugins.names import load_domain
 from beliefbench.protocol.episodes import Episodes

@@ -20,7 +20,7 @@ SPACE = "▁"
 MAX_INTEGER, MINUTES_A_DAY = 999, 24 * 60
 MAX_COUNT = 12
 """The integers up to this one have a feature each."""
-# Fixed parts of the suite's words (beliefbench.language.words), one token each.
+# Fixed parts of the suite's words (beliefbench.language.questions.words), one token each.
 PHRASES = (
     "I have specific preferences for what I like and dislike in a",
     "and these preferences remain the same. You need to figure out my preferences and select the best",

@@ -1,0 +1,153 @@
+"""Text for language models: what a model reads of a conversation, and where the answers that it writes end.
+
+A model with a chat template reads what its template writes (`beliefbench.language.local.chat_template`). A model
+without one (a base model) reads plain text: the turns in order, each followed by a blank line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+from beliefbench.errors import BeliefBenchError
+from beliefbench.language.local.branches import common_prefix
+from beliefbench.language.local.chat_template import ChatTemplate
+from beliefbench.language.questions.dialogue import Message
+
+GAP = "\n\n"
+PROBES = ("A", "0")
+"""Two texts with nothing in common: tokens shared by two texts that continue with them do not depend on them."""
+
+
+@dataclass(frozen=True)
+class ChatFormat:
+    """A tokenizer's side of a conversation.
+
+    Parameters
+    ----------
+    render
+        ``render(chat) -> str``: the text before the assistant's answer to a chat that ends with the user's question.
+    encode, decode
+        Texts to tokens, and tokens to a text without special tokens.
+    ends, gap
+        The tokens, and the text, that end an answer.
+    opening
+        ``opening(chat) -> str``: the text that a written answer continues; None: as ``render``. It may lack spaces at
+        its end, which the model then writes.
+    endings
+        ``endings(chat, answer)``: texts that may follow the finished answer, the best first.
+    note
+        What a row should say; empty if the template's own prompt is used.
+    """
+
+    render: Callable[[list[Message]], str]
+    encode: Callable[[Sequence[str]], list[list[int]]]
+    decode: Callable[[list[int]], str]
+    ends: frozenset[int] = frozenset()
+    gap: str | None = None
+    opening: Callable[[list[Message]], str] | None = None
+    endings: Callable[[list[Message], str], Iterable[str]] = lambda chat, answer: ()
+    note: str = ""
+
+    def prompt(self, chat: list[Message]) -> str:
+        """Return the text that a written answer continues."""
+        return (self.opening or self.render)(chat)
+
+    def is_over(self, written: list[int]) -> bool:
+        """Return True if an answer has ended."""
+        if written[-1] in self.ends:
+            return True
+        text = self.decode(written) if self.gap else ""
+        return bool(self.gap) and str(self.gap) in (text.lstrip() if str(self.gap).isspace() else text)
+
+    def reply(self, written: list[int]) -> str:
+        """Return an answer as text, without what ended it."""
+        text = self.decode(list(takewhile(lambda token: token not in self.ends, written)))
+        text = text.strip() if not self.gap or self.gap.isspace() else text
+        return (text.partition(self.gap)[0] if self.gap else text).strip()
+
+    def answered(self, chat: list[Message], answers: Sequence[str]) -> tuple[int, list[list[int]]]:
+        """Return a question with each of its answers as tokens, as scoring reads them, and the number of first tokens
+        that do not depend on the answer.
+        """
+        text = self.render(chat)
+        coded = self.encode([text + answer for answer in (*answers, *PROBES)])
+        return len(common_prefix(coded)), coded[: len(answers)]
+
+    def ended(self, chat: list[Message], answer: str, tokens: list[int], start: int) -> list[int]:
+        """Return the tokens of an answered question, and then the tokens that end the answer; ``start``: where the
+        answer's tokens start.
+
+        Raises
+        ------
+        BeliefBenchError
+            If nothing ends the answer.
+        """
+        text = self.render(chat) + answer
+        for after in self.endings(chat, answer):
+            whole, alone = self.encode([text + after, after])
+            end = whole[len(tokens) :] if whole[: len(tokens)] == tokens else alone
+            for length in range(1, len(end) + 1):
+                if self.is_over([*tokens[start:], *end[:length]]):
+                    return [*tokens, *end[:length]]
+        raise BeliefBenchError(
+            f"the model's chat template does not end answers: no end follows '{answer}'; use another model, or add an "
+            "end to its template."
+        )
+
+
+def chat_format_of(tokenizer: Any, ends: frozenset[int]) -> ChatFormat:
+    """Return the chat format of a tokenizer's model; ``ends``: tokens that end what it writes in any case.
+
+    Raises
+    ------
+    BeliefBenchError
+        If its chat template refuses a conversation of user and assistant, or does not write all of its text.
+    """
+
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        return [list(tokens) for tokens in tokenizer(list(texts), add_special_tokens=False).input_ids]
+
+    def decode(tokens: list[int]) -> str:
+        return str(tokenizer.decode(tokens, skip_special_tokens=True))
+
+    if (template := ChatTemplate.of(tokenizer)) is None:
+        first = tokenizer("A").input_ids[:1]
+        start = tokenizer.bos_token if tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id] else ""
+
+        def plain(chat: list[Message]) -> str:
+            return start + "".join(message["content"].rstrip() + GAP for message in chat)
+
+        return ChatFormat(plain, encode, decode, ends, GAP, endings=lambda chat, answer: (GAP,))
+
+    marks = {*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids}
+    own_ends, gap = _turn_end(template.trial_endings(), encode, decode, marks)
+    return ChatFormat(
+        template.before,
+        encode,
+        decode,
+        ends | own_ends,
+        gap,
+        template.opening,
+        template.endings,
+        template.note(),
+    )
+
+
+def _turn_end(
+    texts: Sequence[str],
+    encode: Callable[[Sequence[str]], list[list[int]]],
+    decode: Callable[[list[int]], str],
+    marks: set[int],
+) -> tuple[frozenset[int], str | None]:
+    """Return the tokens that end a turn, of the special tokens ``marks``, given the texts that follow it. If there are
+    none, return the text that ends it.
+    """
+    coded = encode([text.lstrip() for text in texts])
+    if found := frozenset(tokens[0] for tokens in coded if tokens and tokens[0] in marks):
+        return found, None
+    text = next((text for text in texts if text.strip()), texts[-1])
+    words = decode(list(takewhile(lambda token: token not in marks, encode([text])[0])))
+    return frozenset(), words.rstrip() or words or None

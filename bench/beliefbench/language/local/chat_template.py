@@ -1,0 +1,193 @@
+"""The text that a model's own chat template writes for a conversation.
+
+What is scored, written, taught and validated is the text of the finished conversation: the turns so far, the question,
+and the answer. The template writes this conversation with a placeholder as the answer. The text before the placeholder
+is read before the answer, and the text after it ends the answer. So an answer stands where the template puts it: after
+a space, in a channel, after an empty thought. Earlier turns stand as the template writes them at that point; some
+templates drop their thoughts later.
+
+There is no system turn, and turns alternate, the user's first, so that strict templates work. If a template has the
+switch ``enable_thinking``, thinking is turned off. What a template could take from outside the conversation is fixed:
+the date is `DATE`, and Python's random numbers are seeded.
+
+Before the first question, the template writes the conversation `TRIAL`. If a text is missing, messages are sent as
+lists of parts, as templates of vision-language models need them. If this does not help, the model is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from beliefbench.errors import BeliefBenchError, first_line
+from beliefbench.language.questions.dialogue import Message
+
+DATE = datetime(2026, 1, 1)
+"""The date of every conversation, for templates that write the date: else a run would change from day to day."""
+OTHER_DATE = datetime(2001, 2, 3)
+ANSWER = "Placeholder of the answer 4c1d."
+FOLLOWING = "Placeholder of the next turn 9b7e."
+THINKING_OFF = {"enable_thinking": False}
+"""The switch by which templates of several makers turn thinking off; other templates do not read it."""
+FINISHED = "prompts end as in finished turns, without a thought"
+PROCESSOR_TEMPLATE = "chat_template.json"
+"""The file in which older processors of vision-language models store the chat template."""
+
+
+def user(text: str) -> Message:
+    """Return a user's message."""
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> Message:
+    """Return an assistant's message."""
+    return {"role": "assistant", "content": text}
+
+
+TRIAL = [
+    user("First question 51ac:\n  which?  this one & <that>"),
+    assistant("First reply e07b."),
+    user("Second question\n\n83fd."),
+    assistant(ANSWER),
+]
+"""The conversation that every template writes before the first question."""
+
+
+class ChatTemplate:
+    """A tokenizer's chat template; ``parts``: whether messages are sent as lists of parts."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        """Find how the template takes messages: in one of two ways it must write each text of `TRIAL` once, in order.
+
+        Raises
+        ------
+        BeliefBenchError
+            If it does so in neither.
+        """
+        self.tokenizer, failures = tokenizer, []
+        for self.parts in (False, True):
+            try:
+                for text, chat in ((self.finished(TRIAL), TRIAL), (self.write(TRIAL[:-1], True), TRIAL[:-1])):
+                    _hold(text, chat)
+                    for message in chat:
+                        if text.count(message["content"]) > 1:
+                            raise _changed(message["content"])
+            except BeliefBenchError as error:
+                failures.append(error)
+            else:
+                return
+        raise failures[0]
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> ChatTemplate | None:
+        """Return the template of a tokenizer, or that of the processor of its model; None if there is none."""
+        file = Path(tokenizer.name_or_path or "") / PROCESSOR_TEMPLATE
+        if not tokenizer.chat_template and tokenizer.name_or_path and file.is_file():
+            try:
+                tokenizer.chat_template = str(json.loads(file.read_text(encoding="utf-8"))["chat_template"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise BeliefBenchError(f"'{file}' is not a chat template; correct it, or remove it.") from error
+        return cls(tokenizer) if tokenizer.chat_template else None
+
+    def before(self, chat: list[Message]) -> str:
+        """Return the text before the answer of a finished conversation."""
+        said = [*chat, assistant(ANSWER)]
+        text = self.finished(said)
+        _hold(text, said)
+        return text[: text.rindex(ANSWER)]
+
+    def opening(self, chat: list[Message]) -> str:
+        """Return the text that a written answer continues."""
+        before, prompt = self.before(chat), self.write(chat, True)
+        if before.startswith(prompt) and not before[len(prompt) :].strip():
+            return prompt
+        return before.rstrip(" ")  # a model writes a word's space with the word
+
+    def endings(self, chat: list[Message], answer: str) -> Iterator[str]:
+        """Yield what follows the last answer of a conversation; then what is between it and the user's next words,
+        because some templates end a turn only there."""
+        said = [*chat, assistant(answer)]
+        text = self.finished(said)
+        yield text[text.rindex(answer) + len(answer) :].partition(FOLLOWING)[0]
+        text = self.write([*said, user(FOLLOWING)], False)
+        yield text[text.rindex(answer) + len(answer) :].partition(FOLLOWING)[0]
+
+    def trial_endings(self) -> list[str]:
+        """Return what follows an answer, at the end of a conversation and within one."""
+        return list(self.endings(TRIAL[:-1], ANSWER))
+
+    def finished(self, chat: list[Message]) -> str:
+        """Return a conversation that ends with an answer; with another turn after it if the template needs one."""
+        try:
+            text = self.write(chat, False)
+        except BeliefBenchError:
+            text = ""
+        return text if chat[-1]["content"] in text else self.write([*chat, user(FOLLOWING)], False)
+
+    def write(
+        self, chat: list[Message], prompt: bool, date: datetime = DATE, switches: Mapping[str, Any] = THINKING_OFF
+    ) -> str:
+        """Return a chat as the template writes it; ``prompt``: with the beginning of an answer at its end."""
+        given: list[Any] = list(chat)
+        if self.parts:
+            given = [one | {"content": [{"type": "text", "text": one["content"]}]} for one in chat]
+        try:
+            with _fixed(date):
+                text = self.tokenizer.apply_chat_template(
+                    given, tokenize=False, add_generation_prompt=prompt, **switches
+                )
+        except Exception as error:  # templates are programs, and raise what they like
+            raise BeliefBenchError(
+                f"the model's chat template refuses a chat of user and assistant ({first_line(error)}); "
+                "use another model, or fix its template."
+            ) from error
+        return str(text)
+
+    def note(self) -> str:
+        """Return what a row should say of the prompts."""
+        chat = TRIAL[:-1]
+        before, prompt = self.before(chat), self.write(chat, True)
+        notes = {
+            FINISHED: not before.startswith(prompt) or before[len(prompt) :].strip(),
+            "thinking off": self.write(chat, True, switches={}) != prompt,
+            f"dated {DATE:%Y-%m-%d}": self.write(chat, True, OTHER_DATE) != prompt,
+        }
+        return ", ".join(note for note, holds in notes.items() if holds)
+
+
+def _hold(text: str, chat: Sequence[Message]) -> None:
+    """Raise `BeliefBenchError` if a text lacks a message of the chat, spaces at its ends aside."""
+    at = 0
+    for message in chat:
+        said = message["content"].strip()
+        if (found := text.find(said, at)) < 0:
+            raise _changed(said)
+        at = found + len(said)
+
+
+def _changed(said: str) -> BeliefBenchError:
+    return BeliefBenchError(
+        f"the model's chat template drops, changes or repeats text of a chat ('{said.splitlines()[0][:40]}'); "
+        "use another model, or fix its template."
+    )
+
+
+@contextmanager
+def _fixed(date: datetime) -> Iterator[None]:
+    """Fix what a template may take from outside a conversation: the date, and random numbers."""
+    from transformers.utils import chat_template_utils
+
+    state = random.getstate()
+    random.seed(0)
+    try:
+        with patch.object(chat_template_utils, "datetime", SimpleNamespace(now=lambda: date)):
+            yield
+    finally:
+        random.setstate(state)

@@ -1,0 +1,1 @@
+"""What a reply says: which option it names, and which probabilities."""

@@ -1,0 +1,1 @@
+"""Language models behind a server: requests, responses, and what they cost."""
