@@ -56,6 +56,7 @@ def endpoint(
     show: str = "words",
     given: str = "nothing",
     think: str = "no",
+    form: str | None = None,
     beliefs: str = "no",
 ) -> Assistant:
     """``endpoint:MODEL[,key=value...]``: a model on the server $OPENAI_BASE_URL, with the key $OPENAI_API_KEY if it
@@ -70,7 +71,8 @@ def endpoint(
     think=TOKENS: the model may write so many tokens of its own thoughts before an answer. think=yes: the question asks
     it to think. reasoning_effort, chat_template_kwargs (JSON) and extra_body (JSON: further parameters) are sent as
     they are. Other ways of asking (`beliefbench.language.conversations.PromptStyle`): history=whole, show=numbers,
-    given=preferences|posterior, beliefs=yes|only.
+    given=preferences|posterior, beliefs=yes|only. The question says the form of the answer; form=paper leaves the
+    paper's words as they are.
 
     workers=8 questions run at the same time, each try for at most timeout=120 seconds. Answers are stored in the folder
     cache (default: the user's cache folder), and no question is asked twice. max_requests and token_budget limit what
@@ -84,7 +86,9 @@ def endpoint(
     if unusable not in ("stop", "count"):
         raise UsageError(f"unusable={unusable} is not known; use stop or count.")
     thinks = number(int, "think", think, least=1, otherwise=0) if think not in ("no", "yes") else 0
-    asking = PromptStyle.of(history=history, show=show, given=given, think="no" if thinks else think, beliefs=beliefs)
+    asked_to = "no" if thinks else think
+    written = probabilities in ("logprobs", "samples", "none")
+    asking = PromptStyle.of(written, form, history=history, show=show, given=given, think=asked_to, beliefs=beliefs)
     known = ways(512 if think == "yes" else 32)
     if probabilities not in known:
         raise UsageError(f"probabilities={probabilities} is not known; use {', '.join(known)}.")

@@ -87,7 +87,8 @@ class Writing:
 
     def identity(self) -> Mapping[str, Any]:
         asks = "states probabilities" if self.probabilistic else "writes its choice"
-        return {"model": dict(self.model.identity()), "asks": asks, "answer_tokens": self.answer_tokens}
+        # The version of the words that answers are read by: `beliefbench.language.parsing`.
+        return {"model": dict(self.model.identity()), "asks": asks, "answer_tokens": self.answer_tokens, "words": "2"}
 
     def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Responses:
         ending = alternatives.in_json if self.probabilistic else alternatives.in_words
@@ -111,6 +112,7 @@ def prompted(
     show: str = "words",
     given: str = "nothing",
     think: str = "no",
+    form: str | None = None,
     beliefs: str = "no",
 ) -> Assistant:
     """``prompted:MODEL[,key=value...]``: a language model that reads the paper's words; smollm2 by default.
@@ -121,12 +123,15 @@ def prompted(
 
     ``probabilities=scores``: from the likelihoods of the paper's answers; ``=stated``: the model writes them as JSON;
     ``=none``: the model writes its choice, at most ``answer_tokens`` long, and with ``think=yes`` after it has thought.
+    The question then says the form of the answer; ``form=paper`` leaves the paper's words as they are.
     Other ways of asking (`beliefbench.language.conversations.PromptStyle`): ``history=whole``, ``show=numbers``,
     ``given=preferences|posterior``, ``beliefs=yes|only``.
     """
     if trust_remote_code not in ("yes", "no"):
         raise UsageError(f"trust_remote_code '{trust_remote_code}' is not known; use yes or no.")
-    way = PromptStyle.of(history=history, show=show, given=given, think=think, beliefs=beliefs)
+    way = PromptStyle.of(
+        probabilities == "none", form, history=history, show=show, given=given, think=think, beliefs=beliefs
+    )
     longest = {"stated": 128, "none": 512 if way.think == "yes" else 32}
     if probabilities not in ("scores", *longest):
         raise UsageError(f"probabilities={probabilities} is not known; use scores, {', '.join(longest)}.")

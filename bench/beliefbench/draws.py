@@ -112,4 +112,4 @@ def _uniform_per_set(keys: Any, stage: Any, sets: int, width: int) -> Any:
 
 
 def _number(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "backslashreplace")).digest()[:4], "big")

@@ -1,9 +1,15 @@
-"""Errors that a person can act on: one sentence each, with what was given, what was expected, and how to fix it."""
+"""Errors that a person can act on: one sentence each, with what was given, what was expected, and how to fix it; and
+text as it may be shown."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+JOINERS = "\u200c\u200d"
+"""Invisible characters that belong to words and emoji."""
+HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 class BeliefBenchError(Exception):
@@ -67,3 +73,20 @@ def first_line(error: BaseException) -> str:
     'no weights'
     """
     return (str(error).strip() or "no message").splitlines()[0].rstrip(".")
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Return text with control characters, line breaks, changes of direction and lone surrogates as escapes.
+
+    A terminal obeys such characters, and a table breaks at them. All other characters stay, and those in ``keep``.
+
+    >>> print(printable("red \x1b[31m, two\nlines, Ä, 模型"))
+    red \x1b[31m, two\nlines, Ä, 模型
+    """
+    if text.isprintable():
+        return text
+    kept = JOINERS + keep
+    return "".join(
+        one.encode("unicode_escape").decode() if unicodedata.category(one) in HIDDEN and one not in kept else one
+        for one in text
+    )

@@ -1,16 +1,20 @@
-"""The user's own folders, for data and caches."""
+"""The user's own folders, for data and caches; and names as they may stand in a path."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import platform
+import re
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
 
 LARGEST_CACHE = 2**29
 """Bytes of compiled programs that are kept; the least recently used are removed first."""
+
+LONGEST = 255
+"""Bytes of the longest file name in most file systems."""
 
 
 def data_folder() -> Path:
@@ -41,3 +45,29 @@ def _processor() -> str:
     except OSError:
         flags = []
     return f"{platform.machine()} {platform.processor()} {flags[:1]}"
+
+
+def well_formed(text: str) -> str:
+    r"""Return text that UTF-8 can hold: lone surrogates, which stand for other bytes in a path, become escapes.
+
+    >>> print(well_formed("model-\udcff"))
+    model-\udcff
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def file_name(name: str, longest: int = LONGEST) -> str:
+    """Return a name as it may stand in a path.
+
+    Characters that file systems do not accept become hyphens. A name without any other character, and a name of more
+    than ``longest`` bytes, end with a digest of the name.
+
+    >>> file_name("prompted:smollm2"), file_name("..."), len(file_name("x" * 1000))
+    ('prompted-smollm2', 'name-ab5df625', 255)
+    """
+    name = well_formed(name)
+    plain = re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
+    if plain and len(plain.encode()) <= longest:
+        return plain
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{plain.encode()[: longest - 9].decode(errors='ignore') or 'name'}-{digest}"

@@ -134,6 +134,9 @@ def test_it_runs_through_the_harness(tmp_path):
         ("dtype=int8", "dtype 'int8' is not known; use bfloat16 or float32"),
         ("probabilities=logprobs", "probabilities=logprobs is not known; use scores, stated, none"),
         ("think=yes", "think=yes needs probabilities=none"),
+        ("form=paper", "form=paper is for a choice that is written in words; no choice is written in words here"),
+        ("probabilities=none,think=yes,form=paper", "think=yes asks for the sentence already: leave form out"),
+        ("probabilities=none,form=json", "form=json is not known; use paper or sentence"),
         ("think=perhaps", "think=perhaps is not known; use no or yes"),
         ("answer_tokens=9", "answer_tokens is for answers that are written"),
         ("probabilities=none,answer_tokens=few", "answer_tokens=few: expected a whole number, 1 or more"),
@@ -144,6 +147,25 @@ def test_settings_that_are_wrong_are_said_at_once(flights, tmp_path, setting, sa
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(bb.UsageError, match=says):
         bb.load_agent(f"prompted:{tmp_path},{setting}", flights)
+
+
+@pytest.mark.parametrize(
+    ("setting", "form"),
+    [
+        ("", "paper"),
+        (",probabilities=stated", "paper"),
+        (",probabilities=none", "sentence"),
+        (",probabilities=none,form=paper", "paper"),
+        (",probabilities=none,think=yes", "paper"),
+        (",probabilities=none,beliefs=only", "paper"),
+    ],
+)
+def test_a_choice_that_is_written_is_asked_for_in_a_form(flights, tmp_path, setting, form):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    agent = bb.load_agent(f"prompted:{tmp_path}{setting}", flights)
+    assert agent.asking.form == form
+    assert ("form" in agent.identity()) == (form == "sentence")
 
 
 def test_memory_is_no_part_of_the_identity(flights, tmp_path):

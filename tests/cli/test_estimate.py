@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 import beliefbench as bb
@@ -117,14 +118,15 @@ def test_where_a_rule_may_stop_it_the_expected_number_of_users_is_that_of_the_ex
     assert f"expected to stop after {one.expected} of 100 users, with {one.expected}% of that" in page.getvalue()
 
 
-def test_a_path_is_broken_after_a_slash_and_nothing_is_left_out(job, tmp_path):
-    path = f"/home/somebody/{'models/' * 5}final"
+@pytest.mark.parametrize("folder", ["models/", "[bold]模型/"])
+def test_a_path_is_broken_after_a_slash_and_nothing_is_left_out(job, tmp_path, folder):
+    path = f"/home/somebody/{folder * 5}final"
     page = io.StringIO()
     (one,) = estimates([job(Paid(), specs=("flights", f"prompted:{path}"))], tmp_path)
     print_estimates([one], Console(file=page, width=80))
     lines = page.getvalue().splitlines()
     parts = [word for line in lines for word in line.split() if "/" in word or word in ("prompted:", "final")]
-    assert max(map(len, lines)) <= 80
+    assert max(map(cell_len, lines)) <= 80
     assert len(parts) > 1
     assert "".join(parts) == f"prompted:{path}"
 

@@ -16,7 +16,7 @@ from beliefbench.running.answering import Job
 def states(monkeypatch, job: Job, steps: list[tuple[float, int]], total: int = 18) -> list[tuple[str, str]]:
     """Return the texts of a bar after each step: (seconds since the start, done)."""
     bars = batch._bars(Console(file=io.StringIO()))
-    bar, texts = batch._Bar(bars, job), []
+    bar, texts = batch._Bar(bars, job, job.agent.name), []
     for seconds, done in steps:
         monkeypatch.setattr(batch.time, "monotonic", lambda seconds=seconds: seconds)
         bar(done, total)

@@ -99,6 +99,15 @@ def test_only_the_question_that_is_asked_wants_thoughts(domain, options):
     assert [message["content"].endswith(wanted) for message in chat] == [False, False, True]
 
 
+def test_only_the_question_that_is_asked_says_the_form_of_the_answer(domain, options):
+    """The answers before it have this form, and the rounds stay the paper's."""
+    chat = after_a_round(domain, PromptStyle(form="sentence"), options)
+    assert chat[:2] == after_a_round(domain, PromptStyle(), options)[:2]
+    wanted = 'Answer only with the sentence "The best option is Flight N.", where N is its number.'
+    assert chat[2]["content"].endswith(f"{SET}\n\n{wanted}")
+    assert PromptStyle(form="sentence").note() == "form=sentence"
+
+
 def test_the_questionnaire_is_asked_where_the_next_question_would_be(domain, options):
     state = Conversations.begin(domain, PromptStyle(), keys(1)).observe(options, np.array([1]), np.array([0]))
     (dialogue,) = state.questionnaires()

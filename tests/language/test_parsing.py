@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beliefbench.language import words
-from beliefbench.language.parsing import named_level, named_option, stated_probabilities
+from beliefbench.language.parsing import named_level, named_option
+from beliefbench.language.stated_probs import stated_probabilities
 
 FLIGHTS = [f"Flight {number}" for number in (1, 2, 3)]
 
@@ -46,6 +47,7 @@ def test_the_papers_answer_is_read(item, option):
         ("(3)", 2),
         ("The best option is number 2", 1),
         ("The best option is: Flight 2.", 1),
+        ("The best option is not Flight 2 but Flight 3.", 2),
     ],
 )
 def test_what_is_said_in_other_words_is_read(text, option):
@@ -78,7 +80,6 @@ def test_what_is_said_in_other_words_is_read(text, option):
         "2 or 3",
         "There are 3 flights.",
         "The best option is 2.5 hours long.",
-        "The best option is not Flight 2 but Flight 3.",
         "The best option is either Flight 1 or Flight 3.",
     ],
 )
@@ -121,6 +122,15 @@ def test_stated_probabilities_come_back(weights, before):
         ("[0.5, 0.25, 0.25]", [0.5, 0.25, 0.25]),
         ('{"Flight 1": 0.33, "Flight 2": 0.33, "Flight 3": 0.33}', [1 / 3, 1 / 3, 1 / 3]),
         ('{"probabilities": {"Flight 1": 0.5, "Flight 2": 0.25, "Flight 3": 0.25}}', [0.5, 0.25, 0.25]),
+        ('{"Flight 1": "50.0 %", "Flight 2": "25%", "Flight 3": "25%", "reason": "It is cheap."}', [0.5, 0.25, 0.25]),
+        (
+            '[{"option": "Flight 2", "p": 0.25}, {"option": "Flight 1", "p": 0.5}, {"option": "Flight 3", "p": 0.25}]',
+            [0.5, 0.25, 0.25],
+        ),
+        ('{"1": 0.5, "2": 0.25, "3": 0.25} (see [1] and [2, 3, 4])', [0.5, 0.25, 0.25]),
+        ('<think>{"1": 1, "2": 0, "3": 0}</think>{"1": 0.5, "2": 0.25, "3": 0.25}', [0.5, 0.25, 0.25]),
+        ("**Flight 1:** 50%\n- Flight 2: 25 %\n- Flight 3: 25%", [0.5, 0.25, 0.25]),
+        ("{'Flight 1': 0.5, 'Flight 2': 0.25, 'Flight 3': 0.25,}", [0.5, 0.25, 0.25]),
         ('First {"Flight 1": 1, "Flight 2": 0, "Flight 3": 0}, no: {"1": 0, "2": 0, "3": 1}', [0, 0, 1]),
     ],
 )
@@ -139,6 +149,15 @@ def test_other_ways_to_state_probabilities_are_read(text, probs):
         '{"Flight 1": Infinity, "Flight 2": 0, "Flight 3": 1}',
         '{"Flight 1": 0.2, "Flight 2": 0.3, "Flight 3": 0.5, "Flight 4": 0.0}',
         '{"Flight 1": 0.2, "Flight 2": 0.3, "Hotel 3": 0.5}',
+        '{"Flight 1": 0.2, "Flight 1": 0.3, "Flight 2": 0.3, "Flight 3": 0.5}',
+        '{"Flight 1": 0.2, "1": 0.3, "Flight 2": 0.3, "Flight 3": 0.5}',
+        '{"Flight 1": "0.2%", "Flight 2": "0.3%", "Flight 3": "0.5%"}',
+        '{"Flight 1": "high", "Flight 2": "low", "Flight 3": "low"}',
+        '{"Flight 1": 1, "Flight 2": 0, "Flight 3": 0}, or rather {"Flight 1": 0.5, "Flight 2": 0.9, "Flight 3": 0.9}',
+        '<think>{"Flight 1": 0.8, "Flight 2": 0.1, "Flight 3": 0.1}? No, since',
+        "Flight 1: 50%, Flight 2: 30%, Flight 3: 20%, or Flight 1: 20%",
+        "Flight 1: 07:36 AM, Flight 2: 12:00 PM, Flight 3: 09:12 PM",
+        "Flight 1: 50%, Flight 2: 50%",
         "0.2, 0.3, 0.5",
         "[" * 100_000,
         "[1, " * 100_000,
@@ -159,6 +178,9 @@ def test_what_is_no_probability_is_none(text):
         ("2/5", 1),
         ("I would say 4 out of 5.", 3),
         ("Answer: 1", 0),
+        ("<think>Perhaps 2 or 3.</think>Your preference is 4.", 3),
+        ("Your preference is 2. No: your preference is 4.", 3),
+        ("\\boxed{4}", 3),
         ("You chose the flight at $100 and the one at $190; your preference for price is: 1", 0),
     ],
 )

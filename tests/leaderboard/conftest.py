@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from beliefbench.running import store
-from beliefbench.running.store import OWN_SET, ROWS, AgentRecord, RunRecord, RunStore, run_key
+from beliefbench.running.store import OWN_SET, ROWS, AgentRecord, RunRecord, RunStore, run_folder, run_key
 
 EXACT = np.array([0.5, 0.3, 0.2])
 """The exact predictive of every set here: option 1 is best."""
@@ -25,13 +25,15 @@ def made(
     note: str | None = None,
     finished: str | None = "2026-01-01T00:00:00+00:00",
     population: int | None = None,
+    spec: str | None = None,
+    settings: dict[str, object] | None = None,
     **identity: object,
 ) -> Path:
     """Write a finished run in which user u at stage s got ``right[u][s]`` of the sets right, and return its folder.
 
     The agent always names option 0, with ``probs``; the truth is option 0 where it is right and 1 where it is not. Each
     stage but the last has an answer to the round's own set, always right, that must count for nothing. The users are
-    a sample of ``population``, or all.
+    a sample of ``population``, or all. ``settings`` are more of the agent's identity.
     """
     lines = []
     stages = len(right[0])
@@ -45,13 +47,13 @@ def made(
     identity = {
         "schema": 1,
         "domain": {"name": "toys", "version": "1", "parameters": {}},
-        "agent": {"name": agent, "version": "1"},
+        "agent": {"name": agent, "version": "1", **(settings or {})},
         **{"users": len(right), "rounds": stages - 1, "heldout": sets, "seed": 0, "stopping": None},
         **({"users": population, "stopping": {"rule": "sample", "users": len(right)}} if population else {}),
         **identity,
     }
     key = run_key(identity)
-    run = RunStore(results / identity["domain"]["name"] / agent / key[:16])
+    run = RunStore(run_folder(results, identity["domain"]["name"], agent, key))
     run.folder.mkdir(parents=True)
     run.write_record(
         RunRecord(
@@ -66,6 +68,7 @@ def made(
             started="2026-01-01T00:00:00+00:00",
             finished=finished,
             asked=len(right) if population else None,
+            spec=spec,
         )
     )
     rng = np.random.default_rng(0)  # rows are found whatever their order

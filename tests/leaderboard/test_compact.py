@@ -77,6 +77,20 @@ def test_few_users_are_said_to_be_few_and_how_large_an_ece_is_by_chance(tmp_path
     assert not [line for line in shown(tmp_path) if "too few" in line]
 
 
+def test_of_two_agents_of_one_name_a_run_with_fewer_users_has_a_name_and_no_rank(tmp_path, make_run):
+    for dtype, last in (("float32", 8), ("bfloat16", 7)):
+        make_run(tmp_path, "hand", [[3, last], [5, 6], [4, 7]], settings={"dtype": dtype})
+    make_run(tmp_path, "hand", [[9, 9], [9, 10]], population=3, settings={"dtype": "float32"})
+    rows = {row.label: row.fields["rank"] for row in read_leaderboard(tmp_path).rows}
+    assert rows == {
+        "hand (dtype float32)": 1,
+        "hand (dtype bfloat16)": 2,
+        "hand (dtype float32) (2 of 3 users)": None,
+    }
+    lines = [line.strip() for line in shown(tmp_path)]
+    assert lines[lines.index("2 of 3 users: no rank") + 1].startswith("- hand (dtype float32) (2")
+
+
 def test_domains_weigh_the_same_and_only_agents_on_all_of_them_are_ranked(tmp_path, make_run):
     for name in ("everywhere", "half"):
         make_run(tmp_path, name, [[3, 8], [5, 6]])

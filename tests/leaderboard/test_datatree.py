@@ -92,7 +92,7 @@ def test_a_datatree_holds_what_the_runs_do(results, tmp_path, call, monkeypatch)
             assert np.isnan(told["probability"]).all()
         else:
             np.testing.assert_allclose(told["probability"], answers.probs, rtol=1e-6)
-    assert {"flights-2", "flights-2_2"} <= set(tree.children)  # 4 users, and 24 until the interval is narrow
+    assert {"flights-2_4_users", "flights-2_24_users"} <= set(tree.children)
     assert tree["posterior"]["accuracy"].sizes["run"] == 4  # all but those of 4 users
 
 

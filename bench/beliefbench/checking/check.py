@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,8 @@ from beliefbench.checking.domain_contract import check_domain_contract
 from beliefbench.checking.results import CheckResult, Evidence, evidence
 from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, in_short, unknown_name
+from beliefbench.folders import file_name
+from beliefbench.plugins.meant import model_meant
 from beliefbench.plugins.names import is_domain, known_domains, load_agent, load_suite, names
 from beliefbench.plugins.settings import parse_spec
 from beliefbench.protocol.episodes import Episodes
@@ -22,6 +23,8 @@ from beliefbench.protocol.protocol import Protocol, population
 from beliefbench.running.store import prepare_results, write_atomically
 
 Report = Callable[[str], None]
+LONGEST = 200
+"""Bytes of a name in the name of its evidence: a file system takes 255, with all endings."""
 
 
 def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
@@ -56,6 +59,8 @@ def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
     if parse_spec(name)[0] in names("agent"):
         kinds.append("agent")
     if not kinds:
+        if error := model_meant(*parse_spec(name)):
+            raise error
         raise unknown_name("domain or agent", name, sorted({*known_domains(name), *names("agent")}))
     prepare_results(evidence_folder)
     passed = True
@@ -66,8 +71,7 @@ def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
             if len(domains) > 1:
                 report(f"--    {what}")
             found = attempt(report=report)
-            plain = re.sub(r"[^\w.+=-]+", "-", what).strip("-.")
-            file = evidence_folder / f"{plain}{f'.{kind}' * (len(kinds) > 1)}.json"
+            file = evidence_folder / f"{file_name(what, LONGEST)}{f'.{kind}' * (len(kinds) > 1)}.json"
             write_atomically(file, (found.model_dump_json(indent=2) + "\n").encode())
             report(f"--    evidence: {file}")
             passed = passed and found.passed

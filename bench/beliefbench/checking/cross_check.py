@@ -19,7 +19,8 @@ from beliefbench.checking.results import CheckFailedError, Evidence, evidence, r
 from beliefbench.domain import OPTIONS, Domain
 from beliefbench.draws import key
 from beliefbench.errors import BeliefBenchError
-from beliefbench.exact.enumeration import log_weights, query_values
+from beliefbench.exact.enumeration import log_weights
+from beliefbench.exact.hypothesis import query_values
 from beliefbench.exact.inference import posterior, predictive
 from beliefbench.exact.latents import LatentSpace, latent_space
 from beliefbench.protocol.episodes import Episodes

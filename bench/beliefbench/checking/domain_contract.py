@@ -15,7 +15,8 @@ from numpyro import handlers
 from beliefbench.checking.results import CheckFailedError, CheckResult, run_check
 from beliefbench.domain import OPTIONS, Domain, Feature
 from beliefbench.draws import key
-from beliefbench.exact.enumeration import joint_terms, log_weights, query_values
+from beliefbench.exact.enumeration import log_weights
+from beliefbench.exact.hypothesis import joint_terms, query_values
 from beliefbench.exact.inference import predictive
 from beliefbench.exact.latents import latent_space
 from beliefbench.protocol.episodes import Episodes

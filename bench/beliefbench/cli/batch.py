@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from beliefbench.agent import Agent
 from beliefbench.domain import Domain
-from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.errors import BeliefBenchError, UsageError, printable
 from beliefbench.language.assistant import Assistant
 from beliefbench.language.chat_function import ChatAgent
-from beliefbench.plugins.names import load_agent, load_suite, names, stands_alone
-from beliefbench.plugins.settings import parse_spec
-from beliefbench.plugins.sources import source_of
+from beliefbench.plugins.names import agent_source, load_agent, load_suite, names, stands_alone
 from beliefbench.protocol.protocol import Protocol
 from beliefbench.protocol.stopping import UntilWidth
 from beliefbench.running.answering import Job, run_identity
@@ -74,6 +73,7 @@ def run_plan(
     """
     work = planned(plan, echo)
     prepare_results(plan.results)
+    agents = Counter((job.domain.name, job.agent.name) for job in work)  # two checkpoints may have one name
     runs: list[Run] = []
     failures: list[BeliefBenchError] = []
     with open_executor(plan.executor) as executor, _bars(console) as bars:
@@ -82,7 +82,8 @@ def run_plan(
             if runs and not shown and _is_model(job) and not _finished(job, plan.results):
                 before_models(runs)
                 shown = True
-            bar = _Bar(bars, job)
+            alone = agents[job.domain.name, job.agent.name] == 1
+            bar = _Bar(bars, job, job.specs[1] if job.specs and not alone else job.agent.name)
             try:
                 done = execute(job, executor, plan.results, progress=bar)
             except ExecutorError:
@@ -101,7 +102,7 @@ def run_plan(
 def planned(plan: Plan, echo: Callable[[str], None]) -> list[Job]:
     """Return the runs of a plan, or raise `UsageError` where any part of the call is wrong."""
     for spec in plan.agents or []:  # a misspelt name is an error before any domain is loaded
-        source_of("agent", parse_spec(spec)[0])
+        agent_source(spec)
     work: list[Job] = []
     domains: list[Domain] = []
     refused: dict[str, list[tuple[Domain, BeliefBenchError]]] = {}
@@ -174,11 +175,11 @@ class _Bar:
     """The progress bar of a run. It says how long the rest takes, as soon as the first step does not count any more:
     in that step an agent loads and compiles."""
 
-    def __init__(self, bars: Progress, job: Job) -> None:
+    def __init__(self, bars: Progress, job: Job, name: str) -> None:
         self.bars, self.local_model = bars, isinstance(job.agent, Assistant) and job.agent.cost is None
         self.grows = isinstance(job.stopping, UntilWidth)  # its total is that of the next check
         self.steps: list[tuple[int, float]] = []
-        self.bar = bars.add_task(f"{job.domain.name}  {job.agent.name}", total=None, shown="", state="")
+        self.bar = bars.add_task(printable(f"{job.domain.name}  {name}"), total=None, shown="", state="")
 
     def __call__(self, done: int, total: int) -> None:
         """Show how many of all users at all stages are done."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from beliefbench.cli.console import report_errors
+from beliefbench.cli.console import report_errors, shown
 from beliefbench.cli.options import Plugins, add_plugins
 
 CHECKS = Path("results/checks")
@@ -34,7 +34,7 @@ def check(
 
         def report(line: str) -> None:
             bars.stop()
-            print(line)
+            print(shown(line))
             bars.start()
 
         bars.add_task("")

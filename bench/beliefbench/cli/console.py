@@ -15,15 +15,20 @@ from typing import Any
 
 import typer
 
-from beliefbench.errors import BeliefBenchError
+from beliefbench.errors import BeliefBenchError, printable
 
 RESUMABLE = ("run", "student", "curves")
 """Commands that continue where they stopped."""
 
 
 def echo(sentence: str) -> None:
-    """Print a sentence to standard error."""
-    print(f"beliefbench: {sentence}", file=sys.stderr)
+    """Print a sentence to standard error; escape sequences in it, of a name for example, are shown and not obeyed."""
+    print(f"beliefbench: {shown(sentence)}", file=sys.stderr)
+
+
+def shown(text: str) -> str:
+    """Return lines as a terminal may show them."""
+    return printable(text, keep="\n\t")
 
 
 def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:

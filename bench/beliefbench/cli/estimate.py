@@ -15,10 +15,13 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from beliefbench.agent import Brief, Cost
+from beliefbench.errors import printable
 from beliefbench.leaderboard.forms.cells import duration
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.stopping import UntilWidth, order_of_users
@@ -78,11 +81,12 @@ def print_estimates(found: list[Estimate], console: Console, prices: Prices | No
         table.add_column(name, justify="right", no_wrap=True)
     total = sum((one.cost for one in found), Cost())
     sums = [("all", "", *_cells(sum(one.answers for one in found), total, prices))] if len(found) > 1 else []
-    lines = [(one.job.domain.name, _spec(one.job), *_cells(one.answers, one.cost, prices)) for one in found]
+    lines = [(*_named(one.job), *_cells(one.answers, one.cost, prices)) for one in found]
     others = [column for at, column in enumerate(zip(*lines, *sums, strict=True)) if at != AGENT]
-    taken = sum(3 + max(map(len, (*column, HEADERS[1]))) for column in others)
+    taken = sum(3 + max(map(cell_len, (*column, HEADERS[1]))) for column in others)
     for line in lines:
-        table.add_row(*line[:AGENT], broken(line[AGENT], console.width - taken), *line[AGENT + 1 :])
+        shown = (*line[:AGENT], broken(line[AGENT], console.width - taken), *line[AGENT + 1 :])
+        table.add_row(*map(Text, shown))  # a name is no markup
     for line in sums:
         table.add_section()
         table.add_row(*line)
@@ -112,20 +116,22 @@ def broken(name: str, width: int) -> str:
     """
     lines = [""]
     for part in re.findall(r"[^/,:]*[/,:]|[^/,:]+", name):
-        if lines[-1] and len(lines[-1] + part) > width:
+        if lines[-1] and cell_len(lines[-1] + part) > width:
             lines.append("")
         lines[-1] += part
     return "\n".join(lines)
 
 
-def _spec(job: Job) -> str:
-    return job.specs[1] if job.specs else job.agent.name
+def _named(job: Job) -> tuple[str, str]:
+    """Return the domain and the SPEC of a job, without control characters."""
+    return printable(job.domain.name), printable(job.specs[1] if job.specs else job.agent.name)
 
 
 def _expectation(one: Estimate) -> str:
     users, all_users = one.expected, one.job.protocol.users
+    domain, spec = _named(one.job)
     return (
-        f"{_spec(one.job)} on {one.job.domain.name}: expected to stop after {users} of {all_users:,} users, with "
+        f"{spec} on {domain}: expected to stop after {users} of {all_users:,} users, with "
         f"{users / all_users:.0%} of that, if accuracies differ between users as those of the exact answer do."
         if users is not None
         else ""
@@ -162,7 +168,7 @@ def _estimate(job: Job, results: Path, echo: Callable[[str], None]) -> Estimate:
     if getattr(job.agent, "cost", None):
         cost = sum((one.times(left) for one, left in zip(_told(job, episodes), waiting, strict=True)), Cost())
     else:
-        echo(f"timing {_spec(job)} on {job.domain.name}, at {SETS} questions ...")
+        echo(f"timing {_named(job)[1]} on {job.domain.name}, at {SETS} questions ...")
         cost = _timed(job, episodes, int(answered.size and waiting.max())).times(answers)
     rule = job.stopping
     return Estimate(job, answers, cost, _expected(job, rule, episodes) if isinstance(rule, UntilWidth) else None)

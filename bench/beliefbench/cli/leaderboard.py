@@ -93,7 +93,7 @@ def leaderboard(
         print(text, end="")
         return
     try:
-        write_atomically(out, text.encode())
+        write_atomically(out, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise UsageError(f"'{out}' cannot be written ({error.strerror}); name another file.") from error
     echo(f"the leaderboard is in {out}.")

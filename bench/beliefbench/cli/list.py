@@ -15,8 +15,9 @@ from rich.text import Text
 
 from beliefbench.cli.console import report_errors
 from beliefbench.cli.options import Plugins, add_plugins
-from beliefbench.errors import BeliefBenchError
+from beliefbench.errors import BeliefBenchError, printable
 from beliefbench.plugins.names import factory_doc, load_suite, names
+from beliefbench.plugins.settings import format_spec
 
 Rows = list[tuple[str, ...]]
 
@@ -95,7 +96,7 @@ def print_lists(console: Console, what: Sequence[str]) -> None:
         for header in headers:
             table.add_column(header)
         for row in rows():
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         console.print(table)
 
 
@@ -107,12 +108,12 @@ def _domains() -> Rows:
         try:
             domains = load_suite(name)
             if len(domains) > 1:
-                rows.append((name, "-", f"suite: {', '.join(domain.name for domain in domains)}", "-"))
+                rows.append((format_spec(name), "-", f"suite: {', '.join(domain.name for domain in domains)}", "-"))
                 continue
             features = ", ".join(feature.label for feature in domains[0].features)
-            rows.append((name, domains[0].version, features, f"{population(domains[0]):,}"))
+            rows.append((format_spec(name), domains[0].version, features, f"{population(domains[0]):,}"))
         except BeliefBenchError as error:
-            rows.append((name, "-", str(error), "-"))
+            rows.append((format_spec(name), "-", str(error), "-"))
     return rows
 
 
@@ -120,9 +121,9 @@ def _agents() -> Rows:
     rows: Rows = []
     for name in names("agent"):
         try:
-            rows.append((name, _first_paragraph(factory_doc(name))))
+            rows.append((format_spec(name), _first_paragraph(factory_doc(name))))
         except BeliefBenchError as error:
-            rows.append((name, str(error)))
+            rows.append((format_spec(name), str(error)))
     return rows
 
 

@@ -49,8 +49,9 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="SPEC",
-            help="NAME, NAME:MODEL or NAME:MODEL,key=value. Repeat it for more. The default is all agents that need no "
-            "MODEL.",
+            help="NAME, NAME:MODEL or NAME:MODEL,key=value. A MODEL or value with a comma stands in double quotes, and "
+            "the whole SPEC then in single quotes, for the shell. Repeat it for more. The default is all agents that "
+            "need no MODEL.",
         ),
     ] = None,
     users: Annotated[int | None, typer.Option(help="Users of each domain, instead of the preset's number.")] = None,

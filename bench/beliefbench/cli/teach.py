@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from beliefbench.cli.console import echo, report_errors
 from beliefbench.cli.options import Plugins, add_plugins
 from beliefbench.errors import UsageError, counted
+from beliefbench.plugins.settings import format_spec
 
 teach = typer.Typer(
     help="Make teaching data, and teach language models (section 5 of the paper).", no_args_is_help=True
@@ -161,8 +163,9 @@ def run(
     examined = Validation.of(data, validate) if validate else None
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = teach_model(weights, data, out, settings, every_turn, examined, on_progress)
-    spec = f"prompted:{base},adapter={out}" if lora else f"prompted:{out}"
-    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run --domain flights --agent {spec}")
+    spec = format_spec("prompted", base, {"adapter": str(out)}) if lora else format_spec("prompted", str(out))
+    command = shlex.join(["beliefbench", "run", "--domain", "flights", "--agent", spec])
+    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: {command}")
 
 
 Student = Annotated[
@@ -207,8 +210,7 @@ def student(
     source = Source(load_domain(domain), teacher.value, recommender, seed=seed)
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = teach_student(source, Settings(interactions, seed), out, on_progress)
-    spec = f"--domain {domain} --agent prompted:{out},dtype=float32"
-    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run {spec}")
+    _taught(anew, out, domain)
 
 
 @teach.command("reader")
@@ -235,8 +237,7 @@ def reader(
         raise UsageError(f"workers = {workers}; expected 0 to 256.")
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = teach_reader(Settings(teacher.value, interactions, seed), out, on_progress, workers)
-    spec = f"--domain hotels --agent prompted:{out},dtype=float32"
-    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: beliefbench run {spec}")
+    _taught(anew, out, "hotels")
 
 
 @teach.command("curves")
@@ -276,6 +277,12 @@ def curves(
         if bars.live.is_started:
             bars.stop()
     echo(f"{out}: curves.csv, differences.csv, curves.svg and curves.png.")
+
+
+def _taught(anew: bool, out: Path, domain: str) -> None:
+    spec = format_spec("prompted", str(out), {"dtype": "float32"})
+    command = shlex.join(["beliefbench", "run", "--domain", domain, "--agent", spec])
+    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: {command}")
 
 
 def _number_of(users: str) -> int | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from beliefbench.cli.console import echo, report_errors
+from beliefbench.cli.console import echo, report_errors, shown
 from beliefbench.cli.options import Plugins, add_plugins
 from beliefbench.errors import counted
 
@@ -32,7 +32,7 @@ def verify(
     add_plugins(plugins)
     wrong = runs = 0
     for report in verify_all(folder, rerun, seed):
-        print(*report.lines(), sep="\n", flush=True)
+        print(*map(shown, report.lines()), sep="\n", flush=True)
         runs, wrong = runs + 1, wrong + (not report.passed)
     echo(f"{runs - wrong} of {counted(runs, 'run')} passed every check that was made; -- marks the others.")
     if wrong:

@@ -17,8 +17,10 @@ from scipy import special
 from beliefbench.domain import OPTIONS, Domain
 from beliefbench.errors import ContradictionError
 from beliefbench.exact import latents
-from beliefbench.exact.enumeration import Of, Query, log_weights, sweep
+from beliefbench.exact.enumeration import log_weights, sweep
+from beliefbench.exact.hypothesis import Of
 from beliefbench.exact.latents import latent_space, too_large
+from beliefbench.exact.query import Query
 
 OnContradiction = Literal["raise", "ignore"]
 

@@ -106,13 +106,17 @@ def _check_size(domain: Domain, size: int) -> None:
 
 @lru_cache(maxsize=64)
 def _traced_space(domain: Domain) -> LatentSpace:
-    with jax.enable_x64(True):
+    found: list[tuple[str, tuple[int, ...]]] = []
+
+    def supports() -> list[Any]:
+        """Trace the model; note its latent sites in ``found``, and return the values of each."""
         one_round = jnp.zeros((1, OPTIONS, len(domain.features))), jnp.zeros(1, jnp.int64)
         try:
             traced = handlers.trace(handlers.seed(domain.model, jax.random.key(0))).get_trace(*one_round)
         except Exception as error:  # a plugin's model may raise anything
             raise BeliefBenchError(f"{domain.name}: its model raised {type(error).__name__}: {error}") from error
-        sites, size = [], 1
+        found.clear()
+        values, size = [], 1
         for name, site in traced.items():
             if site["type"] != "sample" or site["is_observed"]:
                 continue
@@ -125,9 +129,16 @@ def _traced_space(domain: Domain) -> LatentSpace:
             shape = tuple(site["fn"].batch_shape)
             size *= jax.eval_shape(enumerate_support).shape[0] ** int(np.prod(shape, dtype=int))
             _check_size(domain, size)  # before the values of a site are listed, which alone may be too many
-            sites.append(LatentSite(name, shape, np.asarray(enumerate_support()).ravel()))
+            found.append((name, shape))
+            values.append(enumerate_support().ravel())
         if "choice" not in traced or not traced["choice"]["is_observed"]:
             raise BeliefBenchError(f"{domain.name}: its model has no observed site 'choice'.")
+        return values
+
+    with jax.enable_x64(True):
+        # Compiled as one, without what the model computes besides: one by one its operations take a second to compile.
+        values = jax.jit(supports)()
+    sites = (LatentSite(*one, np.asarray(of_site)) for one, of_site in zip(found, values, strict=True))
     return LatentSpace(tuple(sites))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from beliefbench.domain import OPTIONS, Domain, Questionnaire
 from beliefbench.errors import UsageError
-from beliefbench.exact.enumeration import query_values
+from beliefbench.exact.hypothesis import query_values
 from beliefbench.exact.inference import posterior
 from beliefbench.exact.latents import latent_space
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from beliefbench.domain import OPTIONS
 from beliefbench.language import words
-from beliefbench.language.parsing import named_level, named_option, stated_probabilities
+from beliefbench.language.parsing import find_level, find_option
+from beliefbench.language.picks import Pick
+from beliefbench.language.stated_probs import stated_probabilities
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,9 @@ class Alternatives:
         The question, in a sentence.
     in_words, in_json
         The text after the question that asks for one of the sentences, and the text that asks for probabilities.
-    named
-        ``named(text) -> int``: the alternative that a text names, from 0; -1 if it is unclear.
+    find
+        ``find(text)``: the alternative that a text names, from 0, and the place of its number in the text; None if it
+        is unclear.
     """
 
     labels: tuple[str, ...]
@@ -35,7 +38,12 @@ class Alternatives:
     question: str
     in_words: str
     in_json: str
-    named: Callable[[str], int]
+    find: Callable[[str], Pick | None]
+
+    def named(self, text: str) -> int:
+        """Return the alternative that a text names, from 0; -1 if it is unclear."""
+        pick = self.find(text)
+        return pick.option if pick else -1
 
     def chosen(self, text: str) -> np.ndarray | None:
         """Return the alternative that a text names as probabilities, 1 for it and 0 for the others; None if it names
@@ -61,7 +69,7 @@ def options_of(item: str) -> Alternatives:
         f"Which {item.lower()} is the best option?",
         "",  # the paper's words end with the options
         words.state(labels, "How likely is each to be the one that I prefer?"),
-        lambda text: named_option(text, item),
+        lambda text: find_option(text, item),
     )
 
 
@@ -79,5 +87,5 @@ def levels_of(levels: int) -> Alternatives:
         "What is my preference?",
         words.level_wanted(),
         words.state(labels, "How likely is each answer?"),
-        lambda text: named_level(text, levels),
+        lambda text: find_level(text, levels),
     )

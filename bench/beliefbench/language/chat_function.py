@@ -22,7 +22,12 @@ OPTIONAL = ("none", "logprobs")
 
 
 def chat_agent(
-    function: ChatFunction, *, name: str = "chat", version: str = "1", probabilities: str = "none"
+    function: ChatFunction,
+    *,
+    name: str = "chat",
+    version: str = "1",
+    probabilities: str = "none",
+    form: str = "sentence",
 ) -> ChatAgent:
     """Return an agent that asks a function. It uses the same words and the same parser as the other language-model
     agents.
@@ -39,11 +44,13 @@ def chat_agent(
     probabilities
         ``"none"``: the agent only chooses. ``"logprobs"``: P(option) comes from the log-probabilities of the token that
         names an option.
+    form
+        ``"sentence"``: the question says the form of the answer. ``"paper"``: the paper's words, which do not.
 
     Raises
     ------
     UsageError
-        If ``probabilities`` is unknown, or ``name`` or ``version`` is empty.
+        If ``probabilities`` or ``form`` is unknown, or ``name`` or ``version`` is empty.
 
     >>> import beliefbench as bb, tempfile
     >>> agent = bb.chat_agent(lambda messages: "The best option is Flight 2.", name="second")
@@ -55,7 +62,7 @@ def chat_agent(
         raise UsageError(f"probabilities={probabilities} is not known; use {' or '.join(OPTIONAL)}.")
     if not (name.strip() and version.strip()):
         raise UsageError("a chat agent needs a name and a version that are not empty.")
-    return ChatAgent(function, name, version, probabilities)
+    return ChatAgent(function, name, version, probabilities, PromptStyle.of(written=True, form=form))
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ class ChatAgent:
     name: str
     version: str
     probabilities: str
+    asking: PromptStyle
     privileged: bool = False
 
     @property
@@ -73,10 +81,10 @@ class ChatAgent:
         return self.probabilities == "logprobs"
 
     def identity(self) -> Mapping[str, Any]:
-        return {"probabilities": self.probabilities, "words": "1"}
+        return {"probabilities": self.probabilities, "words": "2", **self.asking.identity()}
 
     def begin(self, brief: Brief, keys: Any, truth: Mapping[str, np.ndarray] | None = None) -> Conversations:
-        return Conversations.begin(brief, PromptStyle(), keys, truth)
+        return Conversations.begin(brief, self.asking, keys, truth)
 
     def predict(self, state: Conversations, options: np.ndarray) -> Prediction:
         replies = [

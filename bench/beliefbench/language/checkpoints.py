@@ -166,7 +166,7 @@ def _refuse_part(file: Path) -> None:
 
 def _is_local(model: str) -> bool:
     """Return True for a path, False for a Hugging Face name, which is NAME or OWNER/NAME."""
-    return model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith((".gguf", "/"))
+    return model.startswith((".", "/", "~")) or model.count("/") > 1 or "\\" in model or model.endswith((".gguf", "/"))
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -35,6 +35,9 @@ class PromptStyle:
         ``"posterior"``: the user states what an exact observer believes about them so far.
     think
         ``"yes"``: the model is asked to think before it answers.
+    form
+        ``"paper"``: the paper's words, which end with the options; ``"sentence"``: the question also says the form of
+        the answer, for answers that are written.
     beliefs
         ``"no"``; ``"yes"``: the model also answers the domain's questionnaire about the user; ``"only"``: it answers
         the questionnaire alone, and its recommendations are computed from these answers.
@@ -49,6 +52,7 @@ class PromptStyle:
     show: Literal["words", "numbers"] = "words"
     given: Literal["nothing", "preferences", "posterior"] = "nothing"
     think: Literal["no", "yes"] = "no"
+    form: Literal["paper", "sentence"] = "paper"
     beliefs: Literal["no", "yes", "only"] = "no"
 
     def __post_init__(self) -> None:
@@ -58,9 +62,30 @@ class PromptStyle:
                 raise UsageError(f"{name}={value} is not known; use {', '.join(known[:-1])} or {known[-1]}.")
 
     @classmethod
-    def of(cls, **ways: str) -> PromptStyle:
-        """Return the way of asking for the settings of a SPEC."""
-        return cls(**cast(Any, ways))
+    def of(cls, written: bool = False, form: str | None = None, **ways: str) -> PromptStyle:
+        """Return the way of asking for the settings of a SPEC; ``written``: the model writes its choice in words.
+
+        If it does, the question says the form of the answer, unless ``form="paper"``.
+
+        Raises
+        ------
+        UsageError
+            If a value is not known, or ``form`` is given where the question says the form of the answer in any case
+            (``think="yes"``) or asks for no such answer.
+
+        >>> PromptStyle.of(written=True).form, PromptStyle.of(written=True, form="paper").form, PromptStyle.of().form
+        ('sentence', 'paper', 'paper')
+        """
+        way = cls(**cast(Any, ways if form is None else {**ways, "form": form}))
+        asked = written and way.think == "no" and way.beliefs != "only"
+        if form is not None and not asked:
+            why = (
+                "think=yes asks for the sentence already"
+                if way.think == "yes"
+                else "no choice is written in words here"
+            )
+            raise UsageError(f"form={form} is for a choice that is written in words; {why}: leave form out.")
+        return replace(way, form="sentence") if asked and form is None else way
 
     @property
     def privileged(self) -> bool:
@@ -128,7 +153,9 @@ class Conversations:
         """Return the dialogue of each user: the conversation and its questions; options float[users, sets, 3,
         features]."""
         item = self.domain.item
-        ending = words.think(item) if self.asking.think == "yes" else ""
+        ending = words.sentence_wanted(item) if self.asking.form == "sentence" else ""
+        if self.asking.think == "yes":
+            ending = words.think(item)
         return tuple(
             Dialogue(turns, words.opening(item, said), tuple(self._question(one) + ending for one in sets))
             for sets, (turns, said) in zip(options, map(self._read, range(len(options))), strict=True)

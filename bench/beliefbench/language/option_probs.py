@@ -36,7 +36,7 @@ def option_probabilities(text: str, alternatives: Alternatives, places: Sequence
 
     Tokens that name the same alternative are summed ("2", " 2", "2."). An alternative that is not listed gets an upper
     bound: the smallest listed probability, or 1 minus all listed probabilities if this is less. Then the probabilities
-    are normalised to sum to 1.
+    are normalised to sum to 1. An alternative that is named in words ("the second flight") has no digit: None.
 
     >>> from beliefbench.language.alternatives import options_of
     >>> listed = [(" 2", np.log(0.6)), (" 1", np.log(0.2)), (" the", np.log(0.1))]
@@ -44,24 +44,14 @@ def option_probabilities(text: str, alternatives: Alternatives, places: Sequence
     >>> found.probs.round(3).tolist(), found.bounded
     ([0.222, 0.667, 0.111], True)
     """
-    named = alternatives.named(text)
-    digit = _decisive_digit(text, alternatives, named)
-    if digit is None:
+    pick = alternatives.find(text)
+    if pick is None:
         return None
-    at = len(text[:digit].encode())
+    at = len(text[: pick.place].encode())
     for place in places:
         inside = at - place.at
         if 0 <= inside < len(place.token.encode()):
-            return _weighed(place, inside, named, len(alternatives.labels))
-    return None
-
-
-def _decisive_digit(text: str, alternatives: Alternatives, named: int) -> int | None:
-    """Return the position of the digit that names the alternative."""
-    for match in re.finditer(str(named + 1), text) if named >= 0 else ():
-        otherwise = f"{text[: match.start()]}9{text[match.end() :]}"
-        if alternatives.named(otherwise) != named:
-            return match.start()
+            return _weighed(place, inside, pick.option, len(alternatives.labels))
     return None
 
 

@@ -102,6 +102,15 @@ def past_round(item: str, number: int, options: str, chosen: int) -> str:
     return f"Round {number}. I was offered:\n\n{options}\n\nI preferred {item} {chosen + 1}."
 
 
+def sentence_wanted(item: str) -> str:
+    """Return the text after the options that asks for an answer in the form of `answer`.
+
+    >>> sentence_wanted("Flight").strip()
+    'Answer only with the sentence "The best option is Flight N.", where N is its number.'
+    """
+    return f'\n\nAnswer only with the sentence "The best option is {item} N.", where N is its number.'
+
+
 def think(item: str) -> str:
     """Return the text after the options that asks the model to think first.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beliefbench.leaderboard.naming import group_names, told_apart
 from beliefbench.leaderboard.ranking import Leaderboard, read_leaderboard
 from beliefbench.leaderboard.row import Row
 
@@ -20,7 +21,8 @@ def datatree(results: str | Path = "results/local") -> DataTree:
 
     Its root has ``posterior``, ``sample_stats`` and ``learning`` of the skill model (`beliefbench.skill.storage`), such
     as accuracy[chain, draw, run, round], if the runs have enough users. If runs have different numbers of rounds, those
-    of the other numbers are in ``rounds_<R>``. Runs that can be compared share a node, named by their domain, with
+    of the other numbers are in ``rounds_<R>``. Runs that can be compared share a node, named by their domain, and if a
+    domain has several by what differs, such as ``flights_seed_1``, with
 
     - ``predictions``: probability[agent, user, round, item, option], NaN if the agent gives none or the answer cannot
       be used, and choice[agent, user, round, item], -1 if the answer cannot be used, -2 if the user was not asked;
@@ -52,17 +54,13 @@ def tree_of(board: Leaderboard, results: Path) -> DataTree:
     for number, tree in board.posteriors(results).items():
         at = "" if not nodes else f"rounds_{number}/"
         nodes |= {f"{at}{name}": node.to_dataset() for name, node in tree.children.items()}
-    for group in board.groups():
-        name = _free(group[0].fields["domain"], nodes)
+    taken = {node.partition("/")[0] for node in nodes}
+    groups = board.groups()
+    names = group_names(groups)
+    plain = [re.sub(r"[^\w.-]+", "_", name).strip(".") or "_" for name in names]
+    for group, name in zip(groups, told_apart(names, plain, taken), strict=True):
         nodes |= {f"{name}/{part}": dataset for part, dataset in _datasets(group).items()}
     return DataTree.from_dict(nodes)
-
-
-def _free(domain: str, nodes: dict[str, Any]) -> str:
-    """Return a node's name for a domain: no slash, and not one that is there."""
-    name = re.sub(r"[^\w.-]", "_", domain)
-    taken = {node.partition("/")[0] for node in nodes}
-    return next(one for one in (name, *(f"{name}_{number}" for number in range(2, 10**6))) if one not in taken)
 
 
 def _datasets(group: list[Row]) -> dict[str, Dataset]:
@@ -81,7 +79,7 @@ def _datasets(group: list[Row]) -> dict[str, Dataset]:
             probability[number, at] = one.probs
     fields = group[0].fields
     coords = {"user": users, "round": np.arange(stages), "item": np.arange(items), "option": np.arange(3)}
-    names = {"agent": [row.fields["agent"] for row in group], "run": ("agent", [row.folder.name for row in group])}
+    names = {"agent": [row.label for row in group], "run": ("agent", [row.folder.name for row in group])}
     answered = ("agent", "user", "round", "item")
     told = {name: str(fields[name]) for name in ("domain", "domain_version", "seed", "agreement_rule")}
     return {

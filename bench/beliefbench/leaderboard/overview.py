@@ -13,9 +13,10 @@ from beliefbench.leaderboard.row import Row
 
 @dataclass(frozen=True)
 class AgentOverview:
-    """An agent's first row in each group that holds it, and on how many different ``domains`` it ran.
+    """An agent's row in each group that holds it, and on how many different ``domains`` it ran.
 
-    Two groups of one domain, such as two seeds, count as one domain.
+    Of several runs in a group, it is the one that asked the most users. Two groups of one domain, such as two seeds,
+    count as one domain.
     """
 
     agent: str
@@ -48,10 +49,11 @@ def overview_of(groups: Sequence[list[Row]]) -> list[AgentOverview]:
     domains = {group[0].fields["domain"] for group in groups}
     rows: dict[str, list[Row]] = {}
     for group in groups:
-        first = {row.fields["agent"]: row for row in reversed(group)}
-        for row in group:
-            if first[row.fields["agent"]] is row:
-                rows.setdefault(row.fields["agent"], []).append(row)
+        of_group: dict[str, Row] = {}
+        for row in sorted(group, key=lambda row: -row.fields["users"]):
+            of_group.setdefault(row.fields["agent"], row)
+        for agent, row in of_group.items():
+            rows.setdefault(agent, []).append(row)
     found = []
     for agent, of_agent in rows.items():
         number = len({row.fields["domain"] for row in of_agent})

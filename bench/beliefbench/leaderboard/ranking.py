@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from beliefbench.errors import UsageError
+from beliefbench.errors import UsageError, printable
+from beliefbench.leaderboard.naming import agent_names, run_labels
 from beliefbench.leaderboard.row import (
     BELIEF_FIELDS,
     BOUNDED,
@@ -19,7 +20,6 @@ from beliefbench.leaderboard.row import (
     SKILL_FIELDS,
     SKILL_RUN_FIELDS,
     Row,
-    unique_labels,
 )
 from beliefbench.publishing.evidence import FILE, attested, metrics_of
 from beliefbench.running.store import DamagedFileError, RunRecord, RunStore, find_runs
@@ -96,11 +96,14 @@ class Leaderboard:
         return {fit.rounds: posterior_of(fit.groups, fit.labels, results) for fit in fits(*self._comparable(results))}
 
     def _comparable(self, results: Path) -> tuple[list[Comparable], list[list[str]]]:
-        """Return the groups as the skill model takes them, and a label a run: its folder in the results."""
+        """Return the groups as the skill model takes them, and a label a run: its folder in the results.
+
+        It pools the runs of an agent, and an agent is its identity.
+        """
         from beliefbench.skill.model import Comparable
 
         groups = self.groups()
-        names = [unique_labels([row.fields["agent"] for row in group]) for group in groups]
+        names = [[row.fields["agent"] for row in group] for group in groups]
         told = [[at for at, row in enumerate(group) if row.fields["privileged"]] for group in groups]
         counts = [
             Comparable(name, [row.counts for row in group], privileged)
@@ -158,7 +161,7 @@ def metrics(run: Run) -> pd.DataFrame:
 def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) -> Leaderboard:
     """Return the leaderboard of the runs below a folder, or of ``only`` some run folders in it.
 
-    If the same run is there both unpublished and published, the published one counts.
+    If the same run is there several times, it counts once: as published, if one of them is.
     """
     root = Path(results)
     if root.exists() and not root.is_dir():
@@ -182,7 +185,7 @@ def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) ->
                 )
         except DamagedFileError as error:
             problems.append(f"{error} Its run is left out; run it again to mend it.")
-    return Leaderboard(_ranked(_without_copies(rows)), problems)
+    return Leaderboard(_labelled(_ranked(_named(_without_copies(rows)))), problems)
 
 
 def _unfinished(store: RunStore) -> str:
@@ -192,9 +195,23 @@ def _unfinished(store: RunStore) -> str:
 
 
 def _without_copies(rows: list[Row]) -> list[Row]:
-    """Return rows without the unpublished copies of verified runs."""
-    published = {row.record.key for row in rows if row.verified}
-    return [row for row in rows if row.verified or row.record.key not in published]
+    """Return rows, one a run: of the copies of a run, the verified one if there is one."""
+    first: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: not row.verified):
+        first.setdefault(row.record.key, row)
+    return [row for row in rows if first[row.record.key] is row]
+
+
+def _named(rows: list[Row]) -> list[Row]:
+    """Return rows with their agents' names, by which no two agents are one."""
+    names = agent_names([row.record for row in rows])
+    return [replace(row, fields={**row.fields, "agent": name}) for row, name in zip(rows, names, strict=True)]
+
+
+def _labelled(rows: list[Row]) -> list[Row]:
+    """Return rows that are sorted by their groups, with what each is called in its group."""
+    labels = [label for group in Leaderboard(rows, []).groups() for label in run_labels(group)]
+    return [replace(row, label=label) for row, label in zip(rows, labels, strict=True)]
 
 
 def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
@@ -204,10 +221,10 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
         beliefs = score_beliefs_of_run(rows, answers.choice.shape)
     except DamagedFileError as error:
         raise DamagedFileError(f"{folder / 'rows.parquet'}: {error}") from error
-    fields = {
-        "domain": identity.domain.name,
+    fields: dict[str, Any] = {
+        "domain": printable(identity.domain.name),
         "domain_version": identity.domain.version,
-        "agent": record.agent.name,
+        "agent": printable(record.agent.name),
         "users": len(answers.users),
         "heldout": identity.heldout,
         "seed": identity.seed,
@@ -222,6 +239,7 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
     rounds = score(answers)
     return Row(
         fields,
+        fields["agent"],
         rounds,
         group=(*shared, len(rounds), identity.domain.model_dump_json()),
         population=identity.users,
@@ -241,7 +259,7 @@ def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
 def _note(record: RunRecord, rows: pa.Table) -> str | None:
     bounded = pa.compute.mean(rows["bounded"]).as_py()
     parts = [
-        record.agent.note,
+        record.agent.note and printable(record.agent.note),
         None if bounded is None else f"{bounded:.1%} {BOUNDED}",
         f"{record.asked} of {record.identity.users} users"
         if record.asked not in (None, record.identity.users)

@@ -53,7 +53,9 @@ Shown = TypeVar("Shown")
 class Row:
     """One agent on one domain: `ROW_FIELDS`, and `ROUND_FIELDS` after each round.
 
-    ``rank`` is None if it has fewer users than another row of its group: accuracies of different users have no order.
+    ``agent`` in its fields is the same for all runs of an agent, and for no other agent (`leaderboard.naming`);
+    ``label`` is the name of the run in its group, and no other run there has it. ``rank`` is None if it has fewer
+    users than another row of its group: accuracies of different users have no order.
     ``group`` holds what two rows must share to be compared; ``population`` is how many users all of its runs draw from;
     ``note`` is the agent's own, with what else is to be known of the run; ``exact_answer`` says what the exact answer
     rests on, where that does not go without saying; ``folder`` is the run's. ``tokens`` and ``seconds`` are what all
@@ -63,6 +65,7 @@ class Row:
     """
 
     fields: dict[str, Any]
+    label: str
     rounds: list[dict[str, Any]]
     group: tuple[Any, ...]
     population: int
@@ -106,18 +109,6 @@ class Row:
     def as_json(self) -> dict[str, Any]:
         """Return the ROW of ``leaderboard --format json``."""
         return {**{name: self.fields[name] for name in ROW_FIELDS}, "rounds": self.rounds}
-
-
-def unique_labels(names: Sequence[str]) -> list[str]:
-    """Return names, each but the first of its kind with a number, so that two runs of one agent are not one.
-
-    >>> unique_labels(["first", "random", "first"])
-    ['first', 'random', 'first (2)']
-    """
-    return [
-        name if name not in names[:place] else f"{name} ({1 + names[:place].count(name)})"
-        for place, name in enumerate(names)
-    ]
 
 
 def split_verified(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from inspect import Parameter, getdoc, signature
 from typing import Any, cast
 
 from beliefbench.agent import Agent
 from beliefbench.domain import Domain, Feature
 from beliefbench.errors import BeliefBenchError, UsageError, first_line, in_short, unknown_name
+from beliefbench.plugins.meant import model_meant
 from beliefbench.plugins.settings import parse_spec, varied_suite
 from beliefbench.plugins.sources import Kind, Source, source_of, sources
 
@@ -200,6 +202,8 @@ def _taken(other: Source) -> str:
 def load_agent(spec: str, domain: Domain) -> Agent:
     """Return an agent for a domain by its SPEC: ``NAME``, ``NAME:MODEL`` or ``NAME:MODEL,key=value,...``.
 
+    A MODEL or a value with a comma stands in double quotes (`beliefbench.plugins.settings.parse_spec`).
+
     Raises
     ------
     UsageError
@@ -211,7 +215,7 @@ def load_agent(spec: str, domain: Domain) -> Agent:
     'bayesian'
     """
     name, model, options = parse_spec(spec)
-    source, factory, takes = _factory(name)
+    source, factory, takes = _factory(agent_source(spec))
     given = options if model is None else {"model": model, **options}
     for option in given:
         if option not in takes and not any(one.kind is Parameter.VAR_KEYWORD for one in takes.values()):
@@ -233,13 +237,31 @@ def load_agent(spec: str, domain: Domain) -> Agent:
     return cast(Agent, agent)
 
 
+def agent_source(spec: str) -> Source:
+    """Return the source of the agent of a SPEC.
+
+    Raises
+    ------
+    UsageError
+        If there is no such agent. If the SPEC names a language model as other tools do, the error has the right SPEC.
+    BeliefBenchError
+        If more than one plugin provides it.
+    """
+    name, model, options = parse_spec(spec)
+    known = names("agent")
+    misspelt = name in known or get_close_matches(name, known, n=1, cutoff=0.8)
+    if not misspelt and (error := model_meant(name, model, options)):
+        raise error
+    return source_of("agent", name)
+
+
 def stands_alone(name: str) -> bool:
     """Return True if an agent needs no model and no option.
 
     >>> stands_alone("random"), stands_alone("lowest")
     (True, False)
     """
-    return not _required(_factory(name)[2])
+    return not _required(_factory(source_of("agent", name))[2])
 
 
 def factory_doc(name: str) -> str | None:
@@ -248,18 +270,17 @@ def factory_doc(name: str) -> str | None:
     >>> factory_doc("random")
     'Accuracy 1/3 and log score ln 3 in expectation: the floor under every other row.'
     """
-    return getdoc(_factory(name)[1])
+    return getdoc(_factory(source_of("agent", name))[1])
 
 
-def _factory(name: str) -> tuple[Source, Callable[..., Any], dict[str, Parameter]]:
+def _factory(source: Source) -> tuple[Source, Callable[..., Any], dict[str, Parameter]]:
     """Return an agent's source, its factory, and the factory's parameters besides the domain."""
-    source = source_of("agent", name)
     factory = source.loaded()
     try:
         return source, factory, dict(list(signature(factory).parameters.items())[1:])
     except (TypeError, ValueError) as error:
         raise BeliefBenchError(
-            f"agent '{name}' ({source.origin}) is of type {type(factory).__name__}; expected a factory, "
+            f"agent '{source.name}' ({source.origin}) is of type {type(factory).__name__}; expected a factory, "
             "factory(domain) -> agent."
         ) from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -9,26 +11,90 @@ from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, UsageError, first_line, in_short
 from beliefbench.plugins.sources import Kind
 
+QUOTED = re.compile(r'"((?:[^"]|"")*+)"')
+
 
 def parse_spec(spec: str, kind: Kind = "agent") -> tuple[str, str | None, dict[str, str]]:
     """Split a SPEC into name, model and options.
 
+    A name, a model or a value that begins with a double quote ends with the next one; two double quotes in it stand for
+    one. All else is as it is written: a backslash is a backslash, and a quote inside is a quote.
+
     >>> parse_spec("prompted:smollm2,dtype=float32")
     ('prompted', 'smollm2', {'dtype': 'float32'})
+    >>> parse_spec('prompted:"/models/a, b",adapter="/lora/x=1,y=2"')
+    ('prompted', '/models/a, b', {'adapter': '/lora/x=1,y=2'})
     >>> parse_spec("random")
     ('random', None, {})
     """
-    head, *settings = spec.strip().split(",")
-    name, _, model = head.partition(":")
-    options = {}
-    for setting in settings:
-        option, equals, value = setting.partition("=")
+    text = spec.strip()
+    name, at = _field(text, 0, ":,", kind)
+    model = None
+    if text.startswith(":", at):
+        model, at = _field(text, at + 1, ",", kind)
+    options: dict[str, str] = {}
+    while at < len(text):
+        option, equals, _ = text[at + 1 :].partition("=")
         if not (option.isidentifier() and equals):
-            raise UsageError(f"{kind} '{spec}': expected key=value after the comma, got '{setting}'.")
+            setting = text[at + 1 :].partition(",")[0]
+            raise UsageError(
+                f"{kind} '{spec}': expected key=value after the comma, got '{setting}'; a MODEL or a value that holds "
+                'a comma stands in double quotes, such as NAME:"a,b".'
+            )
         if option in options or option == "model":
             raise UsageError(f"{kind} '{spec}': '{option}' is given twice, or is the MODEL that goes before the comma.")
-        options[option] = value
+        options[option], at = _field(text, at + len(option) + 2, ",", kind)
     return name, model or None, options
+
+
+def format_spec(name: str, model: str | None = None, options: Mapping[str, str] | None = None) -> str:
+    """Return the SPEC of a name, a model and options, with double quotes where `parse_spec` needs them.
+
+    >>> format_spec("prompted", "/models/a, b", {"dtype": "float32"})
+    'prompted:"/models/a, b",dtype=float32'
+    """
+    fields = [("", name, ":,"), *([] if model is None else [(":", model, ",")])]
+    fields += [(f",{option}=", value, ",") for option, value in (options or {}).items()]
+    spec = ""
+    for number, (before, text, ends) in enumerate(fields, 1):
+        # Spaces at both ends of a SPEC are no part of it.
+        outer = (number == 1 and text[:1].isspace()) or (number == len(fields) and text[-1:].isspace())
+        quoted = outer or text.startswith('"') or any(end in text for end in ends)
+        spec += before + ('"' + text.replace('"', '""') + '"' if quoted else text)
+    return spec
+
+
+def as_spec(name: str) -> str:
+    """Return an agent's own name, such as ``endpoint:MODEL``, as a SPEC: quoted if it would not be one otherwise.
+
+    >>> as_spec("lowest:duration"), as_spec("endpoint:a,b")
+    ('lowest:duration', 'endpoint:"a,b"')
+    """
+    try:
+        parse_spec(name)
+        return name
+    except UsageError:
+        plain, _, model = name.partition(":")
+        return format_spec(plain, model or None)
+
+
+def _field(text: str, at: int, ends: str, kind: Kind) -> tuple[str, int]:
+    """Return the part of a SPEC that begins at a place, and where it ends: at one of ``ends``, or with the SPEC."""
+    if not text.startswith('"', at):
+        end = min((place for one in ends if (place := text.find(one, at)) >= 0), default=len(text))
+        return text[at:end], end
+    found = QUOTED.match(text, at)
+    if found is None:
+        raise UsageError(
+            f"{kind} '{text}': the double quote before '{text[at + 1 :]}' is not closed; add one at its end, and write "
+            "a double quote inside as two."
+        )
+    end = found.end()
+    if end < len(text) and text[end] not in ends:
+        raise UsageError(
+            f"{kind} '{text}': '{text[end:]}' follows a closing double quote; expected the end, or one of {ends} there."
+        )
+    return found[1].replace('""', '"'), end
 
 
 @cache  # one domain a SPEC, since what is compiled is kept by the domain
@@ -55,5 +121,4 @@ def _varied(spec: str, domain: Domain, settings: dict[str, str]) -> Domain:
         raise
     except Exception as error:  # a plugin's vary may raise anything
         raise BeliefBenchError(f"domain '{spec}' cannot be made: {in_short(error)}.") from error
-    name = ",".join([domain.name, *(f"{setting}={value}" for setting, value in sorted(settings.items()))])
-    return replace(varied, name=name)
+    return replace(varied, name=format_spec(domain.name, None, dict(sorted(settings.items()))))

@@ -17,7 +17,7 @@ from numpyro import handlers
 from beliefbench.domain import OPTIONS, Domain, Recorded
 from beliefbench.draws import in_chunks, key, keys_for, path_keys, quick_jit
 from beliefbench.errors import BeliefBenchError, UsageError
-from beliefbench.exact.enumeration import query_values
+from beliefbench.exact.hypothesis import query_values
 from beliefbench.exact.inference import expected_information, predictives
 from beliefbench.exact.latents import latent_space
 from beliefbench.protocol.protocol import Protocol, user_prior

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from beliefbench.domain import OPTIONS, Domain
-from beliefbench.exact.enumeration import Query, sweep
+from beliefbench.exact.enumeration import sweep
+from beliefbench.exact.query import Query
 from beliefbench.protocol.episodes import Episodes, choice_probs
 
 

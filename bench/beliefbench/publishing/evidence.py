@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from beliefbench.checking.results import CheckFailedError
 from beliefbench.errors import BeliefBenchError, first_line
+from beliefbench.plugins.settings import as_spec
 from beliefbench.running.packing import exact_file, exact_file_of
 from beliefbench.running.store import DamagedFileError, RunRecord, RunStore
 from beliefbench.scoring.heldout import answers_of
@@ -154,13 +155,18 @@ def metrics_of(
 def command_of(record: RunRecord) -> str:
     """Return the command that repeats a run. It uses the agent's name if the run has no SPEC."""
     identity = record.identity
-    command = ["beliefbench", "run", "--domain", identity.domain.name, "--agent", record.spec or record.agent.name]
+    command = ["beliefbench", "run", "--domain", identity.domain.name, "--agent", spec_of(record)]
     for name in ("users", "rounds", "heldout", "seed"):
         command += [f"--{name}", str(getattr(identity, name))]
     for key, option in (("width", "--until-width"), ("users", "--sample")):
         if identity.stopping and key in identity.stopping:
             command += [option, str(identity.stopping[key])]
     return shlex.join(command)
+
+
+def spec_of(record: RunRecord) -> str:
+    """Return the SPEC of a run's agent: as it was given, or the agent's name if it was an object."""
+    return record.spec or as_spec(record.agent.name)
 
 
 def relative(file: Path, folder: Path) -> str:

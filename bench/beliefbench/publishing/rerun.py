@@ -9,6 +9,7 @@ import numpy as np
 from beliefbench.checking.results import CheckFailedError
 from beliefbench.errors import BeliefBenchError, counted
 from beliefbench.plugins.names import load_agent
+from beliefbench.publishing.evidence import spec_of
 from beliefbench.publishing.recompute import Recomputed, stopping_of
 from beliefbench.running.answering import Job, run_identity, shards_of
 from beliefbench.running.executors.registry import open_executor
@@ -86,7 +87,7 @@ def job_of(run: Recomputed) -> Job:
         If the agent cannot be loaded here, uses a server, or has another identity than the agent of the run.
     """
     record = run.record
-    spec = record.spec or record.agent.name
+    spec = spec_of(record)
     try:
         agent = load_agent(spec, run.domain)
     except BeliefBenchError as error:

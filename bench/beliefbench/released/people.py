@@ -19,7 +19,8 @@ from numpyro import handlers
 
 from beliefbench.choice_models.rules import ChoiceRule
 from beliefbench.domain import OPTIONS, Domain, Feature
-from beliefbench.exact.enumeration import Query, sweep
+from beliefbench.exact.enumeration import sweep
+from beliefbench.exact.query import Query
 
 LAPSES = tuple(step / 50 for step in range(1, 50))
 

@@ -17,6 +17,7 @@ from beliefbench.agent import Agent, Brief, Prediction, break_ties
 from beliefbench.domain import OPTIONS, Domain
 from beliefbench.errors import BeliefBenchError
 from beliefbench.exact.questionnaire import choices_of_levels, level_marginals, usable_beliefs
+from beliefbench.folders import well_formed
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import QUICK, Protocol
 from beliefbench.protocol.stopping import SampleOf, StoppingRule, stopping_rule
@@ -124,10 +125,19 @@ def run_identity(job: Job) -> RunIdentity:
     return RunIdentity(
         schema=SCHEMA,
         domain=DomainIdentity(**job.domain.identity()),
-        agent={"name": agent.name, "version": agent.version, **agent.identity()},
+        agent=_well_formed({"name": agent.name, "version": agent.version, **agent.identity()}),
         stopping=job.stopping.identity() if job.stopping else None,
         **job.protocol.identity(),
     )
+
+
+def _well_formed(value: Any) -> Any:
+    """Return a JSON value with every text as UTF-8 can hold it: a path may have bytes that it cannot."""
+    if isinstance(value, Mapping):
+        return {_well_formed(key): _well_formed(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_well_formed(one) for one in value]
+    return well_formed(value) if isinstance(value, str) else value
 
 
 def shards_of(

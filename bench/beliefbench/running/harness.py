@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from beliefbench.agent import Agent
 from beliefbench.domain import OPTIONS, Domain
-from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.errors import BeliefBenchError, UsageError, printable
+from beliefbench.folders import well_formed
 from beliefbench.plugins.names import load_agent, load_domain, wrong_domain
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import QUICK, Protocol
@@ -57,7 +58,7 @@ class Run:
         one = self.record.identity
         users = f"{one.users} users" if self.record.asked is None else f"{self.record.asked} of {one.users} users"
         sizes = f"{users}, {one.rounds} rounds, {one.heldout} held-out sets, seed {one.seed}"
-        return f"<Run of {self.record.agent.name} on {one.domain.name}: {sizes}, in {self.folder}>"
+        return printable(f"<Run of {self.record.agent.name} on {one.domain.name}: {sizes}, in {self.folder}>")
 
     @property
     def units(self) -> int:
@@ -279,13 +280,13 @@ def _new_record(identity: RunIdentity, job: Job, executor: Executor) -> RunRecor
         key=run_key(identity.json_values()),
         identity=identity,
         agent=AgentRecord(
-            name=agent.name,
+            name=well_formed(agent.name),
             version=agent.version,
             probabilistic=agent.probabilistic,
             privileged=agent.privileged,
             note=getattr(agent, "note", None),
         ),
-        spec=job.specs[1] if job.specs else None,
+        spec=well_formed(job.specs[1]) if job.specs else None,
         **_session(executor).model_dump(),
     )
 

@@ -12,7 +12,6 @@ import errno
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -25,6 +24,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from beliefbench.errors import BeliefBenchError, UsageError, first_line
+from beliefbench.folders import file_name
 from beliefbench.running.packing import unpack_from
 
 SCHEMA: Literal[1] = 1
@@ -141,13 +141,12 @@ def run_key(identity: Mapping[str, Any]) -> str:
 
 
 def run_folder(results: Path, domain: str, agent: str, key: str) -> Path:
-    """Return the folder of a run. Characters that file systems do not accept become hyphens.
+    """Return the folder of a run, below a folder of results, with names as in `beliefbench.folders.file_name`.
 
     >>> run_folder(Path("results"), "flights", "prompted:smollm2", "0123456789abcdef0").as_posix()
     'results/flights/prompted-smollm2/0123456789abcdef'
     """
-    domain_folder, agent_folder = (re.sub(r"[^\w.+=-]+", "-", name).strip("-.") for name in (domain, agent))
-    return results / domain_folder / agent_folder / key[:16]
+    return results / file_name(domain) / file_name(agent) / key[:16]
 
 
 def prepare_results(results: Path) -> None:

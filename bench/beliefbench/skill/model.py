@@ -46,7 +46,10 @@ CHANCE = 1 / OPTIONS
 
 
 class Comparable(NamedTuple):
-    """Runs with the same questions: the names of their agents, their counts, and the positions of privileged agents."""
+    """Runs with the same questions: the names of their agents, their counts, and the positions of privileged agents.
+
+    Runs of one name are those of one agent, in this group and in others, and are pooled.
+    """
 
     agents: Sequence[str]
     runs: Sequence[Counts]

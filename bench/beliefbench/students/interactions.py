@@ -17,7 +17,7 @@ import numpy as np
 from beliefbench.domain import Domain
 from beliefbench.draws import key
 from beliefbench.errors import UsageError
-from beliefbench.exact.enumeration import joint_terms, query_values
+from beliefbench.exact.hypothesis import joint_terms, query_values
 from beliefbench.exact.latents import latent_space
 from beliefbench.exact.questionnaire import questionnaire_of
 from beliefbench.teaching.interactions import Recommender, Teacher

@@ -16,8 +16,12 @@ from beliefbench.language import words
 from beliefbench.language.alternatives import options_of
 
 
-def test_what_is_asked_is_the_papers_conversation(make, flights, server, sets, keys, key):
-    agent = make()
+@pytest.mark.parametrize("form", ["paper", None])
+def test_what_is_asked_is_the_papers_conversation_and_the_form_of_the_answer(
+    make, flights, server, sets, keys, key, form
+):
+    agent = make(form=form)
+    ending = "" if form else words.sentence_wanted("Flight")
     state = agent.begin(bb.Brief.of(flights), keys(1))
     state = agent.observe(state, sets[:1, 0], np.array([2]), np.array([0]))
     agent.predict(state, sets[:1, 1:2])
@@ -30,7 +34,7 @@ def test_what_is_asked_is_the_papers_conversation(make, flights, server, sets, k
     assert [message["content"] for message in body["messages"]] == [
         words.opening("Flight", words.instructions("Flight", "for my trips")) + text(sets[0, 0]),
         "The best option is Flight 3.",
-        words.opening("Flight", "Your option Flight 3 is incorrect. I prefer Flight 1.") + text(sets[0, 1]),
+        words.opening("Flight", "Your option Flight 3 is incorrect. I prefer Flight 1.") + text(sets[0, 1]) + ending,
     ]
     told = {name: value for name, value in body.items() if name != "messages"}
     assert told == {"model": "test", "temperature": 0.0, "max_tokens": 32, "logprobs": True, "top_logprobs": 20}
@@ -210,6 +214,10 @@ def test_identity_is_what_answers_depend_on_and_not_how_they_travel(make, key):
         {"probabilities": "decision", "temperature": "1"},
         {"probabilities": "stated", "think": "yes"},
         {"history": "none"},
+        {"form": "words"},
+        {"form": "paper", "think": "yes"},
+        {"form": "sentence", "probabilities": "stated"},
+        {"form": "paper", "beliefs": "only"},
     ],
 )
 def test_what_cannot_be_is_a_usage_error(make, settings):

@@ -63,7 +63,8 @@ def test_they_can_be_counted_all_the_same(make, flights, server, tmp_path):
     done = bb.run(flights, make(unusable="count"), users=2, rounds=1, heldout=8, results=tmp_path)
     assert set(done.rows()["choice"].to_pylist()) == {-1}
     assert done.record.agent.note == (
-        "logprobs, 34 of 34 answers used up answer_tokens=32, it thinks, in tokens that the server does not count apart"
+        "logprobs, 34 of 34 answers used up answer_tokens=32, "
+        "it thinks, in tokens that the server does not count apart, form=sentence"
     )
 
 
@@ -88,7 +89,7 @@ def test_a_thinking_model_with_room_is_read_and_its_thoughts_are_counted(make, f
     rows = done.rows().to_pandas()
     assert (rows["choice"] >= 0).all()
     assert (rows["tokens"] == 157).all()
-    assert done.record.agent.note == "logprobs, think=2048, 100 tokens of thought an answer"
+    assert done.record.agent.note == "logprobs, think=2048, 100 tokens of thought an answer, form=sentence"
     assert server.bodies[0]["max_tokens"] == 2048 + 32
     assert "Think step by step" not in server.bodies[0]["messages"][0]["content"]
 
@@ -112,7 +113,7 @@ def test_an_answer_that_goes_on_until_it_is_cut_off_is_an_answer(make, server, s
     server.change = becomes("The best option is Flight 2. It is the", "length")
     agent = make(probabilities="none")
     assert predict(agent, sets[:1, :1]).choice.tolist() == [[1]]
-    assert agent.note == "only chooses, 1 of 1 answer used up answer_tokens=32"
+    assert agent.note == "only chooses, 1 of 1 answer used up answer_tokens=32, form=sentence"
 
 
 @pytest.mark.parametrize("other", [None, float("-inf"), IMPOSSIBLE, -240.0])
@@ -129,7 +130,8 @@ def test_one_hot_log_probabilities_stop_it_and_the_mend_is_named(make, server, s
     assert server.asked.total() == FIRST
     agent = make()
     predict(agent, sets[:1])
-    assert agent.note == "logprobs, 3 of 3 answers with log-probabilities that are 0 or minus infinity"
+    found = "3 of 3 answers with log-probabilities that are 0 or minus infinity"
+    assert agent.note == f"logprobs, {found}, form=sentence"
 
 
 def test_a_confident_model_is_not_taken_for_one_hot(make, server, sets, predict):

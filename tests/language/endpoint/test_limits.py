@@ -126,7 +126,8 @@ def test_one_after_the_other_as_a_reasoning_model_refuses_them(make, server, set
     assert server.bodies[-1].keys() == {"model", "messages", "max_completion_tokens", "reasoning_effort"}
     assert len(server.bodies) == server.answered.total() + 2
     assert agent.note == (
-        "only chooses, reasoning_effort=low, the length as max_completion_tokens, temperature of the server's choice"
+        "only chooses, reasoning_effort=low, the length as max_completion_tokens, temperature of the server's choice, "
+        "form=sentence"
     )
 
 

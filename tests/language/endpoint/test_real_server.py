@@ -122,7 +122,7 @@ def test_it_writes_what_the_model_writes(make, flights, asked, local):
     inputs = tokenizer.apply_chat_template(asked[1], add_generation_prompt=True, return_tensors="pt", return_dict=True)
     with torch.inference_mode():
         written = model.generate(**inputs, max_new_tokens=8, do_sample=False)[0, inputs["input_ids"].shape[1] :]
-    answers = predict(make(probabilities="none", answer_tokens="8"), flights, asked)
+    answers = predict(make(probabilities="none", answer_tokens="8", form="paper"), flights, asked)
     assert answers.text[0, 0] == tokenizer.decode(written, skip_special_tokens=True).strip()
     assert answers.tokens[0, 0] == inputs["input_ids"].shape[1] + len(written)
 
@@ -162,11 +162,11 @@ def test_an_unknown_model_is_refused(make, flights, asked):
 
 @pytest.mark.parametrize("way", [{"probabilities": "samples", "n": "2"}, {"probabilities": "stated"}])
 def test_a_run_is_finished_and_repeats_nothing(make, flights, tmp_path, way):
-    agent = make(answer_tokens="8", unusable="count", **way)
+    agent = make(answer_tokens="8", unusable="count", **way)  # a random model: none may be usable
     rows = bb.run(flights, agent, **PROTOCOL, results=tmp_path / "one").rows().to_pandas()
     assert len(rows) == 3
     assert (rows["tokens"] > 100).all()
     answered = rows["choice"] >= 0
     np.testing.assert_allclose(rows.loc[answered, ["prob_0", "prob_1", "prob_2"]].sum(axis=1), 1)
-    again = make(answer_tokens="8", timeout="0.001", unusable="count", **way)  # in which nothing could be asked
+    again = make(answer_tokens="8", unusable="count", timeout="0.001", **way)  # in which nothing could be asked
     assert bb.run(flights, again, **PROTOCOL, results=tmp_path / "two").rows().to_pandas().equals(rows)

@@ -269,3 +269,30 @@ def test_a_damaged_answer_in_the_cache_is_asked_again_and_replaced(ask, server, 
         again = ask(lambda sent: sent)
         assert (again.text, again.places) == (first.text, first.places)
     assert server.asked.total() == 2
+
+
+def test_a_servers_words_are_cut_and_cannot_move_the_cursor(server, questions, chat_server):
+    said = "\x1b[2J\x1b]0;title\x07\u202eno\x00 room\r\n" + "x" * 5000
+    server.refuse = lambda body: (400, {"error": {"message": said}})
+    with pytest.raises(bb.BeliefBenchError, match=r"status 400: no room x+\.\.\.\)") as raised:
+        chat_server().ask(questions(1))
+    assert len(str(raised.value)) < 500
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"error": {"message": "no such field"}}, "no such field"),
+        ({"error": "no such field"}, "no such field"),
+        ({"message": "no such field"}, "no such field"),
+        ({"detail": [{"loc": ["body", "top_k"], "msg": "no such field", "type": "extra"}]}, "top_k: no such field"),
+        ({"error": {"message": "no such field", "param": "top_k"}}, "top_k: no such field"),
+        (b"no such field", "no such field"),
+        ({}, "no reason given"),
+    ],
+)
+def test_a_providers_own_words_are_told_wherever_they_stand(server, questions, chat_server, body, says):
+    server.refuse = lambda asked: (418, body)
+    with pytest.raises(bb.BeliefBenchError, match=rf"refused a question \(status 418: {says}\)"):
+        chat_server().ask(questions(1))

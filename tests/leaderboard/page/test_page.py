@@ -188,7 +188,7 @@ def test_two_tables_of_one_domain_are_told_apart(tmp_path, simulate):
         simulate(tmp_path, "made-up", "one", users=users, rounds=1, sets=4)
     page = to_html(read_leaderboard(tmp_path))
     for users in (3, 4):
-        assert f">made-up, {users} users, 1 round, 4 held-out sets, seed 0</a>" in page
+        assert f">made-up, {users} users</a>" in page
 
 
 def test_no_rounds_is_a_page_too(tmp_path, simulate):

@@ -44,8 +44,8 @@ def _count(number: int, what: str) -> str:
 
 
 def agent_of(row: Row) -> str:
-    """Return a row's agent, with a mark if it sees the users' true preferences."""
-    return row.fields["agent"] + PRIVILEGED_MARK * row.fields["privileged"]
+    """Return a row's label, with a mark if its agent sees the users' true preferences."""
+    return row.label + PRIVILEGED_MARK * row.fields["privileged"]
 
 
 def rank_of(row: Row) -> str:

@@ -10,13 +10,15 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from beliefbench.errors import counted
-from beliefbench.leaderboard.forms.cells import PRIVILEGED_MARK, VERIFIED_MARK, agent_of, rank_of, title_of
+from beliefbench.leaderboard.forms.cells import PRIVILEGED_MARK, VERIFIED_MARK, rank_of, title_of
 from beliefbench.leaderboard.forms.columns import NONE, number, percent
+from beliefbench.leaderboard.naming import shortened
 from beliefbench.leaderboard.overview import AgentOverview, overview_of
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.row import Row, split_verified
@@ -74,18 +76,19 @@ def _answers(group: list[Row]) -> int:
 
 
 def _of_one(group: list[Row], width: int, hidden: int) -> RenderableType:
-    stages = _fitting(len(group[0].rounds) - 1, [_name(row) for row in group], width)
+    names = _names([(row.label, row.fields["privileged"], row.verified) for row in group])
+    stages = _fitting(len(group[0].rounds) - 1, list(names.values()), width)
     lines: list[Line] = []
     for heading, rows in split_verified([row for row in group if row.fields["rank"] is not None]):
         lines += [Line("", heading)] if heading else []
-        lines += [_line(row, stages) for row in rows]
+        lines += [_line(row, names[row.label], stages) for row in rows]
     unranked = sorted((row for row in group if row.fields["rank"] is None), key=_users, reverse=True)
     for asked, some in groupby(unranked, _users):
         lines.append(Line("", f"{asked} of {group[0].population} users: no rank"))
-        lines += [_line(row, stages) for row in some]
+        lines += [_line(row, names[row.label], stages) for row in some]
     last = str(group[0].final["round"])
     about = wrap(f"The exact answer: {group[0].exact_answer}.", width) if group[0].exact_answer else []
-    about += [f"{row.fields['agent']}: {row.note}" for row in group if row.note]
+    about += [f"{row.label}: {row.note}" for row in group if row.note]
     notes = [
         f"Columns 0 to {last}: accuracy (%) after that round. 95%: its interval after round {last}.",
         f"ECE (%) and KL(exact || agent) (nats) after round {last}: lower is better.",
@@ -112,21 +115,20 @@ def _few_users(group: Sequence[Row]) -> list[str]:
     return [f"{few} Chance alone gives an ECE of up to {_percent(nearest.diagnostics[-1]['ece_null'])}."]
 
 
-def _line(row: Row, stages: Sequence[int]) -> Line:
+def _line(row: Row, name: str, stages: Sequence[int]) -> Line:
     final = row.final
     accuracies = [_percent(row.rounds[stage]["accuracy"]) for stage in stages]
     interval = _interval(final["accuracy_lo"], final["accuracy_hi"])
     scores = (_percent(final["ece"]), number(final["kl_exact"], 2))
-    return Line(rank_of(row), _name(row), (*accuracies, _percent(final["accuracy"]), interval, *scores))
+    return Line(rank_of(row), name, (*accuracies, _percent(final["accuracy"]), interval, *scores))
 
 
 def _of_all(groups: Sequence[list[Row]], width: int, hidden: int) -> RenderableType:
     agents = overview_of(groups)
     rounds = {len(group[0].rounds) - 1 for group in groups}
     last = str(max(rounds)) if len(rounds) == 1 else "last"
-    stages = _fitting(
-        min(rounds) if len(rounds) == 1 else min(1, min(rounds)), [one.agent + VERIFIED_MARK for one in agents], width
-    )
+    names = _names([_marks_of(one) for one in agents])
+    stages = _fitting(min(rounds) if len(rounds) == 1 else min(1, min(rounds)), list(names.values()), width)
     finals = [_final(one) for one in agents if not _why_unranked(one)]
     users = max(_users(row) for group in groups for row in group)
     lines: list[Line] = []
@@ -135,7 +137,7 @@ def _of_all(groups: Sequence[list[Row]], width: int, hidden: int) -> RenderableT
         lines += [Line("", f"{why}: no rank")] if why else []
         for one in some:
             rank = NONE if why else str(1 + sum(other > _final(one) for other in finals))
-            lines.append(_mean_line(rank, one, stages))
+            lines.append(_mean_line(rank, one, names[one.agent], stages))
     notes = [
         f"Columns 0 to {last}: accuracy (%) after that round. 95%: interval of the last one.",
         "ECE (%) and KL(exact || agent) (nats) after the last round: lower is better.",
@@ -152,15 +154,13 @@ def _why_unranked(agent: AgentOverview) -> str:
     return "fewer users" if any(row.fields["rank"] is None for row in agent.rows) else ""
 
 
-def _mean_line(rank: str, agent: AgentOverview, stages: Sequence[int]) -> Line:
+def _mean_line(rank: str, agent: AgentOverview, name: str, stages: Sequence[int]) -> Line:
     # Users are drawn for each domain anew, so that the errors of the domains' means are independent.
     half = math.hypot(*[(row.final["accuracy_hi"] - row.final["accuracy_lo"]) / 2 for row in agent.rows])
     half, final = half / len(agent.rows), _final(agent)
     accuracies = [_percent(agent.mean(lambda row, at=at: row.rounds[at]["accuracy"])) for at in stages]  # type: ignore[misc]
     interval = _interval(max(0.0, final - half), min(1.0, final + half))
     ece, kl = (agent.mean(lambda row, of=of: row.final[of]) for of in ("ece", "kl_exact"))  # type: ignore[misc]
-    verified = all(row.verified for row in agent.rows)
-    name = agent.agent + PRIVILEGED_MARK * agent.rows[0].fields["privileged"] + VERIFIED_MARK * verified
     return Line(rank, name, (*accuracies, _percent(final), interval, _percent(ece), number(kl, 2)))
 
 
@@ -175,13 +175,21 @@ def _fitting(last: int, names: Sequence[str], width: int) -> list[int]:
     >>> _fitting(5, ["bayesian"], 80), _fitting(9, ["bayesian"], 60)
     ([0, 1, 2, 3, 4], [0, 6, 7, 8])
     """
-    fitting = max(1, (width - OTHERS - min(NAME, max(map(len, names)))) // ROUND) - 1
+    fitting = max(1, (width - OTHERS - min(NAME, max(map(cell_len, names)))) // ROUND) - 1
     stages = list(range(last))
     return stages if len(stages) <= fitting else [0, *stages[last - fitting + 1 :]][:fitting]
 
 
-def _name(row: Row) -> str:
-    return agent_of(row) + VERIFIED_MARK * row.verified
+def _marks_of(agent: AgentOverview) -> tuple[str, bool, bool]:
+    return agent.agent, agent.rows[0].fields["privileged"], all(row.verified for row in agent.rows)
+
+
+def _names(labels: Sequence[tuple[str, bool, bool]]) -> dict[str, str]:
+    """Return labels in `NAME` columns, no two alike, with the marks of privileged and of verified agents."""
+    marks = {label: PRIVILEGED_MARK * privileged + VERIFIED_MARK * verified for label, privileged, verified in labels}
+    room = max((len(mark) for label, mark in marks.items() if cell_len(label + mark) > NAME), default=0)
+    short = shortened(list(marks), NAME - room)
+    return {label: short[label] + mark for label, mark in marks.items()}
 
 
 def _percent(value: float | None) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from tabulate import tabulate
 
 from beliefbench.leaderboard.forms.cells import PRIVILEGED_MARK, accuracy_interval, agent_of, title_of
 from beliefbench.leaderboard.forms.columns import SKILL, number, percent
+from beliefbench.leaderboard.naming import group_names, slugs_of
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, Published, published
 from beliefbench.leaderboard.row import UNVERIFIED, Row, split_verified
 
+ESCAPES = {one: f"\\{one}" for one in "&%$#_{}"}
+ESCAPES |= {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
+ESCAPES |= {"|": "\\textbar{}", "<": "\\textless{}", ">": "\\textgreater{}"}
 _SKILL = {column.header: column.cell for column in SKILL}
 
 
@@ -23,14 +25,17 @@ def to_latex(board: Leaderboard, reference: bool = False) -> str:
     what was published on the domain.
     """
     parts = ["% \\usepackage{booktabs}"]
-    for group in board.groups():
-        parts.append(_table(group))
+    groups = board.groups()
+    names = group_names(groups)
+    labels = slugs_of([*names, *(f"{name} published" for name in names)])
+    for group, label, of_reference in zip(groups, labels, labels[len(groups) :], strict=False):
+        parts.append(_table(group, label))
         if reference and (known := published(group[0].fields["domain"])):
-            parts.append(_reference(group[0].fields["domain"], known))
+            parts.append(_reference(group[0].fields["domain"], known, of_reference))
     return "\n\n".join(parts) + "\n"
 
 
-def _table(group: list[Row]) -> str:
+def _table(group: list[Row], label: str) -> str:
     stages = [f"{one['round']}" for one in group[0].rounds]
     headers = ["agent", *stages, "95%", "rank", "gap closed", "ECE", "KL"]
     caption = (
@@ -46,21 +51,21 @@ def _table(group: list[Row]) -> str:
     for heading, rows in split_verified(group):
         lines += [[f"{heading}:", *[""] * (len(headers) - 1)]] if heading else []
         lines += [_line(row) for row in rows]
-    return _environment(headers, lines, 1, caption, group[0].fields["domain"])
+    return _environment(headers, lines, 1, caption, label)
 
 
-def _reference(domain: str, known: list[Published]) -> str:
+def _reference(domain: str, known: list[Published], label: str) -> str:
     caption = f"Published on {_escaped(domain)}, accuracy (\\%): {_escaped(f'{SOURCE}; {CAVEAT}')}."
     lines = [[str(value) for value in one] for one in known]
-    return _environment(["model", "taught", "first round", "last round"], lines, 2, caption, f"{domain}-published")
+    return _environment(["model", "taught", "first round", "last round"], lines, 2, caption, label)
 
 
-def _environment(headers: list[str], lines: list[list[str]], words: int, caption: str, name: str) -> str:
+def _environment(headers: list[str], lines: list[list[str]], words: int, caption: str, label: str) -> str:
     """Return a table environment; the first ``words`` columns are flush left, numbers flush right."""
     body = tabulate(lines, headers=headers, tablefmt="latex_booktabs", disable_numparse=True)
     columns = len(headers)
+    body = body.replace("|", "\\textbar{}")  # in LaTeX's oldest encoding, which is its default, it is a dash
     body = body.replace("{" + "l" * columns + "}", "{" + "l" * words + "r" * (columns - words) + "}", 1)
-    label = re.sub(r"[^a-z0-9-]+", "-", name.lower())
     parts = ["\\begin{table}", "\\centering", "\\small", body, f"\\caption{{{caption}}}", f"\\label{{tab:{label}}}"]
     return "\n".join([*parts, "\\end{table}"])
 
@@ -79,4 +84,9 @@ def _line(row: Row) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([&%$#_{}])", r"\\\1", text)
+    r"""Return text as it stands in LaTeX.
+
+    >>> print(_escaped(r"\input{a_b}~^|"))
+    \textbackslash{}input\{a\_b\}\textasciitilde{}\textasciicircum{}\textbar{}
+    """
+    return "".join(ESCAPES.get(one, one) for one in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -9,13 +10,13 @@ from tabulate import tabulate
 
 from beliefbench.leaderboard.forms.cells import (
     BELIEF_TABLES,
+    PRIVILEGED_MARK,
     REFERENCE_HEADERS,
     REFERENCE_NOTE,
     SCORE_HEADERS,
     VERIFIED_MARK,
     accuracies,
     accuracy_interval,
-    agent_of,
     cells_of,
     cost_headers,
     costs,
@@ -38,7 +39,7 @@ def to_markdown(board: Leaderboard, reference: bool = False) -> str:
     parts = []
     for group in board.groups():
         notes = "\n".join(f"- {_literal(note)}" for note in footnotes(group))
-        parts += [f"**{title_of(group)}**", *_tables(group), notes]
+        parts += [f"**{_escaped(title_of(group))}**", *_tables(group), notes]
         if reference and (known := published(group[0].fields["domain"])):
             parts += [
                 "Published elsewhere:",
@@ -55,6 +56,15 @@ def _literal(note: str) -> str:
     \*: the agent sees the users' true preferences.
     """
     return f"\\{note}" if note[0] in "*-" else note
+
+
+def _escaped(text: str) -> str:
+    r"""Return text as Markdown shows it, in a table too.
+
+    >>> print(_escaped("a|b <i> __init__ $x$"))
+    a\|b &lt;i> \_\_init\_\_ \$x\$
+    """
+    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
 
 
 def _tables(group: list[Row]) -> list[str]:
@@ -85,12 +95,12 @@ def _cells(costs_too: bool) -> Cells:
 
 
 def _marked(row: Row) -> str:
-    """Return a row's agent, marked where it is verified."""
-    return agent_of(row) + VERIFIED_MARK * row.verified
+    """Return a row's agent, marked where it is privileged and where it is verified."""
+    return _escaped(row.label) + PRIVILEGED_MARK * row.fields["privileged"] + VERIFIED_MARK * row.verified
 
 
 def _noted(row: Row) -> str:
-    return _marked(row) + (f" ({row.note})" if row.note else "")
+    return _marked(row) + (f" ({_escaped(row.note)})" if row.note else "")
 
 
 def _table(group: list[Row], headers: Sequence[str], cells: Cells, name: Callable[[Row], str] = _marked) -> str:

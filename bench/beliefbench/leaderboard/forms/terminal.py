@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from io import StringIO
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from beliefbench.leaderboard.forms.cells import (
     BELIEF_TABLES,
+    PRIVILEGED_MARK,
     REFERENCE_HEADERS,
     REFERENCE_NOTE,
     SCORE_HEADERS,
@@ -31,6 +34,7 @@ from beliefbench.leaderboard.forms.cells import (
     title_of,
 )
 from beliefbench.leaderboard.forms.columns import Column
+from beliefbench.leaderboard.naming import shortened
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import published
 from beliefbench.leaderboard.row import UNVERIFIED, Row, split_verified
@@ -64,7 +68,11 @@ def to_full_text(board: Leaderboard, reference: bool = False) -> str:
 
 
 def _group(group: list[Row], width: int) -> RenderableType:
-    names = max(len(name) for row in group for name in (_named(row)[1], UNVERIFIED))
+    short = shortened([row.label for row in group], width // 2 - len(PRIVILEGED_MARK + VERIFIED_MARK))
+    about = [f"{row.label}: {row.note}" for row in group if row.note]
+    about += [f"{short[row.label]}: {row.label}" for row in group if short[row.label] != row.label]
+    group = [replace(row, label=short[row.label]) for row in group]
+    names = max(cell_len(name) for row in group for name in (_named(row)[1], UNVERIFIED))
     fitting = max(1, (width - names - 20) // 6)  # a stage takes 6 columns; rank, interval and edges 20
     stages = [f"{one['round']}" for one in group[0].rounds]
     parts: list[RenderableType] = [Text(f"\n{title_of(group)}", style="bold")]
@@ -87,7 +95,6 @@ def _group(group: list[Row], width: int) -> RenderableType:
     if cost_headers(group):
         counted = [row for row in group if row.tokens is not None]
         parts.append(_table(counted, "Tokens and time of all answers", cost_headers(group), costs))
-    about = [f"{row.fields['agent']}: {row.note}" for row in group if row.note]
     return Group(*parts, *[Text(note, style="dim") for note in (*about, *footnotes(group))])
 
 

@@ -11,12 +11,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from beliefbench.errors import printable
 from beliefbench.leaderboard.forms.cells import BELIEF_TABLES, SAMPLE_NOTE
+from beliefbench.leaderboard.naming import group_names, slugs_of
 from beliefbench.leaderboard.overview import gap_closed, overview_of
 from beliefbench.leaderboard.page.columns import Column, rank, sections
 from beliefbench.leaderboard.page.pictures import PICTURES, exact_curve
 from beliefbench.leaderboard.page.samples import domains_of, samples_of
-from beliefbench.leaderboard.page.styles import Styles, labels_of, number, percent, slugs_of, styles_of
+from beliefbench.leaderboard.page.styles import Styles, number, percent, styles_of
 from beliefbench.leaderboard.page.svg import inline_svg
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, published
@@ -62,6 +64,7 @@ def to_html(board: Leaderboard, reference: bool = False) -> str:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -69,6 +72,11 @@ def to_html(board: Leaderboard, reference: bool = False) -> str:
     told = _Page(board, reference).told()
     style, script = (Markup((TEMPLATES / f"page.{kind}").read_text("utf-8")) for kind in ("css", "js"))
     return environment.get_template("page.html").render(**told, style=style, script=script)
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as a template shows it: text without control characters."""
+    return printable(value, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 class _Page:
@@ -79,10 +87,10 @@ class _Page:
         self.groups = board.groups()
         self.agents = list(dict.fromkeys(row.fields["agent"] for row in board.rows))
         self.anchors = dict(zip(self.agents, (f"agent-{slug}" for slug in slugs_of(self.agents)), strict=True))
-        self.styles = styles_of(label for group in self.groups for label in labels_of(group))
-        self.titles = _titles(self.groups)
+        self.styles = styles_of(row.label for group in self.groups for row in group)
+        self.titles = group_names(self.groups)
         self.tabs = [f"domain-{slug}" for slug in slugs_of(self.titles)]
-        self.domains = domains_of(group[0].fields["domain"] for group in self.groups)
+        self.domains = domains_of(group[0].record.identity.domain.name for group in self.groups)
         self.exact = [exact_curve(group) for group in self.groups]
 
     def told(self) -> dict[str, Any]:
@@ -102,9 +110,7 @@ class _Page:
 
     def domain(self, place: int) -> dict[str, Any]:
         group, title, anchor = self.groups[place], self.titles[place], self.tabs[place]
-        labels = labels_of(group)
-        label_of = {row.folder: label for row, label in zip(group, labels, strict=True)}
-        known = [(label, row.skill) for row, label in zip(group, labels, strict=True) if row.skill is not None]
+        known = [(row.label, row.skill) for row in group if row.skill is not None]
         fields = group[0].fields
         return {
             "title": title,
@@ -114,10 +120,7 @@ class _Page:
             "asked": _asked(group),
             "rounds": len(group[0].rounds) - 1,
             "sections": sections(group),
-            "blocks": [
-                (heading, [self.line(row, label_of[row.folder]) for row in rows])
-                for heading, rows in split_verified(group)
-            ],
+            "blocks": [(heading, [self.line(row) for row in rows]) for heading, rows in split_verified(group)],
             "exact": self.exact[place],
             "exact_answer": group[0].exact_answer,
             "privileged": any(row.fields["privileged"] for row in group),
@@ -127,27 +130,27 @@ class _Page:
             "verified": any(row.verified for row in group),
             "beats": [(label, skill.beats) for label, skill in known],
             "curves": [(label, _curves(skill.curves)) for label, skill in known if skill.curves],
-            "beliefs": _beliefs(group, labels),
-            "pictures": list(_pictures(group, labels, anchor, self.styles)),
+            "beliefs": _beliefs(group),
+            "pictures": list(_pictures(group, anchor, self.styles)),
             "published": published(fields["domain"]) if self.reference else [],
             "parameters": _short_json(group[0].record.identity.domain.parameters),
         }
 
-    def line(self, row: Row, label: str) -> dict[str, Any]:
+    def line(self, row: Row) -> dict[str, Any]:
         return {
             "row": row,
             "rank": rank(row),
-            "agent": label,
+            "agent": row.label,
             "anchor": self.anchors[row.fields["agent"]],
             "note": row.note,
             "privileged": row.fields["privileged"],
             "verified": row.verified,
-            "colour": self.styles[label].number,
+            "colour": self.styles[row.label].number,
             "problems": row.skill.problems if row.skill else [],
         }
 
     def overview(self) -> dict[str, Any]:
-        """Return the accuracy after the last round of all agents on all domains: of each the first run of its table."""
+        """Return the accuracy after the last round of all agents on all domains (`overview_of`)."""
         agents = overview_of(self.groups)
         lines = [
             {
@@ -208,15 +211,6 @@ class _Page:
         }
 
 
-def _titles(groups: Sequence[list[Row]]) -> list[str]:
-    """Return what to call each group: its domain, and how much was asked where that alone would not tell."""
-    domains = [group[0].fields["domain"] for group in groups]
-    return [
-        name if domains.count(name) == 1 else f"{name}, {_asked(group)}"
-        for name, group in zip(domains, groups, strict=True)
-    ]
-
-
 def _asked(group: list[Row]) -> str:
     fields = group[0].fields
     counts = (
@@ -228,23 +222,22 @@ def _asked(group: list[Row]) -> str:
     return f"{told}, seed {fields['seed']}"
 
 
-def _pictures(group: list[Row], labels: list[str], anchor: str, styles: Styles) -> Iterator[dict[str, Any]]:
+def _pictures(group: list[Row], anchor: str, styles: Styles) -> Iterator[dict[str, Any]]:
     for name, draw in PICTURES.items():
         figure = draw(group, styles)
         if figure is None:
             continue
         title, caption = CAPTIONS[name]
-        svg = Markup(inline_svg(figure, f"{anchor}-{name}", _described(name, title, group, labels)))
+        svg = Markup(inline_svg(figure, f"{anchor}-{name}", _described(name, title, group)))
         yield {"title": title, "caption": caption, "svg": svg}
 
 
-def _described(name: str, title: str, group: list[Row], labels: list[str]) -> str:
+def _described(name: str, title: str, group: list[Row]) -> str:
     """Return what a picture shows, for those who cannot see it; the tables hold the numbers."""
     if name != "learning-curves":
-        return f"{title} {', '.join(labels)}. The numbers are in the table above."
+        return f"{title} {', '.join(row.label for row in group)}. The numbers are in the table above."
     ends = "; ".join(
-        f"{label} {percent(row.rounds[0]['accuracy'])} to {percent(row.final['accuracy'])}"
-        for row, label in zip(group, labels, strict=True)
+        f"{row.label} {percent(row.rounds[0]['accuracy'])} to {percent(row.final['accuracy'])}" for row in group
     )
     return f"{title}: accuracy before the first and after the last round, in percent: {ends}."
 
@@ -255,13 +248,11 @@ def _curves(curves: dict[str, Curve]) -> list[tuple[str, Curve, bool]]:
     return [(name, curve, name == best) for name, curve in curves.items()]
 
 
-def _beliefs(group: list[Row], labels: list[str]) -> list[dict[str, Any]]:
-    stating = [(row, label) for row, label in zip(group, labels, strict=True) if row.beliefs]
+def _beliefs(group: list[Row]) -> list[dict[str, Any]]:
+    stating = [row for row in group if row.beliefs]
     if not stating:
         return []
-    return [
-        {"title": title, "rows": [(label, cells(row)) for row, label in stating]} for _, title, cells in BELIEF_TABLES
-    ]
+    return [{"title": title, "rows": [(row.label, cells(row)) for row in stating]} for _, title, cells in BELIEF_TABLES]
 
 
 def _provenance(row: Row) -> dict[str, Any]:

@@ -25,8 +25,7 @@ from beliefbench.leaderboard.page.styles import (
     SHADE,
     Style,
     Styles,
-    labels_of,
-    marked,
+    legend_labels,
     number,
     percent,
     styles_of,
@@ -42,6 +41,8 @@ POINTS = 40
 BARS = 20
 MAX_STAGES = 6
 DOTS, BINS, ACROSS = 200, 12, 5
+WRAP, LINES, TITLE = 13, 4, 26
+"""Columns of an agent's name beside its panels, and lines; columns of a name above a panel."""
 
 
 @matplotlib.rc_context(SETTINGS)
@@ -51,7 +52,7 @@ def reliability(group: Sequence[Row], styles: Styles | None = None) -> Figure | 
     The share right at each probability of the chosen option, by PAV, with its 95% band
     (`beliefbench.scoring.reliability.diagram`), against the diagonal; below it, where the answers lie.
     """
-    stating = _stating(group, styles)
+    stating = _stating(group, styles, WRAP * (LINES - 1))
     if not stating:
         return None
     rounds = [one["round"] for one in group[0].rounds]
@@ -62,7 +63,7 @@ def reliability(group: Sequence[Row], styles: Styles | None = None) -> Figure | 
         sheet.write(column, 0, 0.5, 1.07, seen, ha="center", va="bottom", size=9)
         sheet.ticks(column, len(stating) - 1, ("0", "50%", "100%"), labels_left=column == 0)
     for place, (row, label, style) in enumerate(stating):
-        sheet.write(0, place, -0.36, 0.5, "\n".join(wrap(label, 13)[:4]), ha="right", va="center", size=9)
+        sheet.write(0, place, -0.36, 0.5, "\n".join(wrap(label, WRAP)[:LINES]), ha="right", va="center", size=9)
         if place + 1 < len(stating):
             sheet.ticks(0, place, ("0", "50%", "100%"), labels_left=True, labels_below=False)
         answers = row.answers()
@@ -105,12 +106,12 @@ def update_scatter(group: Sequence[Row], styles: Styles | None = None) -> Figure
     least-squares line over all rounds, whose slope is `beliefbench.scoring.updating.update_slope` for all rounds at
     once.
     """
-    stating = _stating(group, styles) if len(group[0].rounds) > 1 else []
+    stating = _stating(group, styles, TITLE) if len(group[0].rounds) > 1 else []
     if not stating:
         return None
     columns = min(ACROSS, len(stating))
     rows = -(-len(stating) // columns)
-    sheet = Sheet.of(columns, rows, left=0.55, top=0.34, bottom=0.42, unique_labels=0.46)
+    sheet = Sheet.of(columns, rows, left=0.55, top=0.34, bottom=0.42, apart=0.46)
     for panel, (row, label, style) in enumerate(stating):
         column, place = panel % columns, panel // columns
         sheet.frame(column, place)
@@ -118,8 +119,7 @@ def update_scatter(group: Sequence[Row], styles: Styles | None = None) -> Figure
             sheet.line(column, place, np.array(ends[0]), np.array(ends[1]), RULE, 0.7)
         last = panel + columns >= len(stating)
         sheet.ticks(column, place, (f"{MINUS}100", "0", "+100"), labels_left=column == 0, labels_below=last)
-        title = label if len(label) < 26 else f"{label[:25]}…"
-        sheet.write(column, place, 0.5, 1.17, title, ha="center", va="bottom", size=8.5)
+        sheet.write(column, place, 0.5, 1.17, label, ha="center", va="bottom", size=8.5)
         _updates(sheet, column, place, row, style)
     sheet.below("change of the exact P(what the user wants), percentage points")
     sheet.axes.text(-0.42, sheet.low / 2 + 0.5, "change of the agent's", ha="center", va="center", rotation=90, size=9)
@@ -163,12 +163,12 @@ class Sheet(NamedTuple):
     axes: Axes
     columns: int
     low: float
-    unique_labels: float
+    apart: float
 
     @classmethod
-    def of(cls, columns: int, rows: int, left: float, top: float, bottom: float, unique_labels: float = GAP) -> Sheet:
+    def of(cls, columns: int, rows: int, left: float, top: float, bottom: float, apart: float = GAP) -> Sheet:
         """Return an empty sheet with so much room around the panels, in panels."""
-        low = -(rows - 1) * (1 + unique_labels)
+        low = -(rows - 1) * (1 + apart)
         across, down = left + columns * (1 + GAP), 1 + top + bottom - low
         inch = min(1.9, 9.2 / across)
         figure = Figure(figsize=(across * inch, down * inch))
@@ -176,11 +176,11 @@ class Sheet(NamedTuple):
         axes.set_axis_off()
         axes.set_xlim(-left, across - left)
         axes.set_ylim(low - bottom, 1 + top)
-        return cls(figure, axes, columns, low, unique_labels)
+        return cls(figure, axes, columns, low, apart)
 
     def corner(self, column: int, row: int) -> tuple[float, float]:
         """Return where a panel's lower left corner is."""
-        return column * (1 + GAP), -row * (1 + self.unique_labels)
+        return column * (1 + GAP), -row * (1 + self.apart)
 
     def frame(self, column: int, row: int) -> None:
         """Draw a panel's edge and its diagonal."""
@@ -250,12 +250,11 @@ class Sheet(NamedTuple):
                 self.write(column, row, -0.05, place, label, ha="right", va="center", size=7.5)
 
 
-def _stating(group: Sequence[Row], styles: Styles | None) -> list[tuple[Row, str, Style]]:
-    """Return the rows that state probabilities, with the label and the style of each."""
-    labels = labels_of(group)
-    known = styles_of(labels) if styles is None else styles
+def _stating(group: Sequence[Row], styles: Styles | None, width: int) -> list[tuple[Row, str, Style]]:
+    """Return the rows that state probabilities, with the label, in so many columns, and the style of each."""
+    known = styles_of(row.label for row in group) if styles is None else styles
     return [
-        (row, marked(row, label), known[label])
-        for row, label in zip(group, labels, strict=True)
+        (row, label, known[row.label])
+        for row, label in zip(group, legend_labels(group, width), strict=True)
         if row.fields["probabilistic"]
     ]

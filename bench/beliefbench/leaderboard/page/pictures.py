@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, PercentFormatter
 
 from beliefbench.domain import OPTIONS
+from beliefbench.leaderboard.naming import group_names, slugs_of
 from beliefbench.leaderboard.page.panels import reliability, update_scatter
-from beliefbench.leaderboard.page.styles import INK, RULE, SHADE, Style, Styles, labels_of, marked, slugs_of, styles_of
+from beliefbench.leaderboard.page.styles import INK, RULE, SHADE, Style, Styles, legend_labels, styles_of
 from beliefbench.leaderboard.page.svg import SETTINGS, as_png, as_svg
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.row import Row
@@ -106,13 +107,15 @@ PICTURES: dict[str, Callable[[Sequence[Row], Styles | None], Figure | None]] = {
 def draw_all(board: Leaderboard, folder: str | Path) -> list[Path]:
     """Write all pictures of all groups to a folder, ``<domain>.<picture>.svg`` and ``.png``; return the files.
 
+    Where a domain has several groups, what differs stands after its name: ``<domain>-seed-1.<picture>.svg``.
+
     Raises `OSError` where the folder cannot be written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     groups, files = board.groups(), []
-    styles = styles_of(label for group in groups for label in labels_of(group))
-    for group, slug in zip(groups, slugs_of([group[0].fields["domain"] for group in groups]), strict=True):
+    styles = styles_of(row.label for group in groups for row in group)
+    for group, slug in zip(groups, slugs_of(group_names(groups)), strict=True):
         for name, draw in PICTURES.items():
             figure = draw(group, styles)
             if figure is None:
@@ -138,11 +141,10 @@ def _kl_ticks(highest: float) -> list[float]:
 
 def _styled(group: Sequence[Row], styles: Styles | None, shifts: np.ndarray) -> list[tuple[Row, str, Style, float]]:
     """Return rows with the label, the style and the shift of each."""
-    labels = labels_of(group)
-    known = styles_of(labels) if styles is None else styles
+    known = styles_of(row.label for row in group) if styles is None else styles
     return [
-        (row, marked(row, label), known[label], float(shift))
-        for row, label, shift in zip(group, labels, shifts, strict=True)
+        (row, label, known[row.label], float(shift))
+        for row, label, shift in zip(group, legend_labels(group, NAME_WIDTH), shifts, strict=True)
     ]
 
 
@@ -155,7 +157,7 @@ def _line(axes: Axes, at: Sequence[float] | np.ndarray, values: Sequence[float],
         marker=style.mark,
         markersize=5.5,
         linewidth=1.6,
-        label=label if len(label) <= NAME_WIDTH else f"{label[: NAME_WIDTH - 1]}…",
+        label=label.replace("_", " _", 1) if label.startswith("_") else label,  # a legend leaves out what begins so
         clip_on=False,
         zorder=3,
     )

@@ -75,7 +75,7 @@ def samples_of(rows: list[Row], domains: Mapping[str, Domain | BeliefBenchError]
         if len(found) == EACH:
             break
         try:
-            found += _samples(row, domains[row.fields["domain"]], min(each, EACH - len(found)))
+            found += _samples(row, domains[row.record.identity.domain.name], min(each, EACH - len(found)))
         except BeliefBenchError as error:
             problems.append(f"The conversations on {row.fields['domain']} cannot be shown: {error}")
     return found, list(dict.fromkeys(problems))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from beliefbench.leaderboard.row import Row, unique_labels
+from beliefbench.leaderboard.naming import shortened
+from beliefbench.leaderboard.row import Row
 
 INK, RULE, SHADE = "#1c2024", "#c9ced4", "#9aa3ad"
 COLOURS = ("#0b62a8", "#c1440e", "#117733", "#8a3fa0", "#8a6a00", "#a3195b", "#0f7f78", "#4b4fc4")
@@ -40,31 +40,10 @@ def styles_of(names: Iterable[str]) -> dict[str, Style]:
     }
 
 
-def labels_of(group: Sequence[Row]) -> list[str]:
-    """Return the labels of rows in one table: the agent's name, with a number if another row has it too."""
-    return unique_labels([row.fields["agent"] for row in group])
-
-
-def marked(row: Row, label: str) -> str:
-    """Return a row's label, with a mark if its agent sees the true preferences."""
-    return f"{label}{PRIVILEGED_MARK}" if row.fields["privileged"] else label
-
-
-def slugs_of(names: Sequence[str]) -> list[str]:
-    """Return names in characters for addresses and file names, no two alike.
-
-    >>> slugs_of(["webshop-hats", "prompted:A/b", "prompted:a-b", "<>"])
-    ['webshop-hats', 'prompted-a-b', 'prompted-a-b-2', 'x']
-    """
-    found: list[str] = []
-    for name in names:
-        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "x"
-        free, number = slug, 1
-        while free in found:
-            number += 1
-            free = f"{slug}-{number}"
-        found.append(free)
-    return found
+def legend_labels(group: Sequence[Row], width: int) -> list[str]:
+    """Return rows' labels in ``width`` columns, no two alike, with a mark if the agent sees the true preferences."""
+    short = shortened([row.label for row in group], width)
+    return [short[row.label] + PRIVILEGED_MARK * row.fields["privileged"] for row in group]
 
 
 def percent(value: float | None, digits: int = 1) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from html import escape
 from io import BytesIO
 from typing import Any
@@ -16,6 +17,7 @@ SETTINGS: Any = {
     "svg.hashsalt": "beliefbench",
     "svg.fonttype": "none",  # text: smaller than outlines, can be searched, and takes the page's font and colour
     "font.family": ["DejaVu Sans"],
+    "text.parse_math": False,  # a name with two dollar signs is no formula
     "text.color": INK,
     "axes.labelcolor": INK,
     "xtick.labelcolor": INK,
@@ -53,13 +55,19 @@ def inline_svg(figure: Figure, name: str, described: str) -> str:
     text = text.replace("xlink:href", "href")
     used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text))
     wanted = {one for pair in used for one in pair if one}
-    text = re.sub(r' id="([^"]*)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in wanted else "", text)
-    text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
-    for colour, variable in VARIABLES.items():
-        text = text.replace(colour, variable)
-    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
-    text = re.sub(r' transform="rotate\(-0 [^"]*"|(?<=>)\s+(?=<)', "", text).replace("<defs></defs>", "")
+    text = re.sub(r"<[^>]+>", lambda tag: _of_page(tag[0], name, wanted), text)
+    text = re.sub(r"(?<=>)\s+(?=<)", "", text).replace("<defs></defs>", "")
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(described)}"', 1)
+
+
+def _of_page(tag: str, name: str, wanted: set[str]) -> str:
+    """Return a tag with ids that begin with a name, only those that are ``wanted``, and the page's colours."""
+    tag = re.sub(r' id="([^"]*)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in wanted else "", tag)
+    tag = re.sub(r'(href="|url\()#', rf"\1#{name}-", tag)
+    for colour, variable in VARIABLES.items():
+        tag = tag.replace(colour, variable)
+    tag = re.sub(r"font-family: [^;\"]*;? ?", "", tag)
+    return re.sub(r' transform="rotate\(-0 [^"]*"', "", tag)
 
 
 def _short(found: re.Match[str]) -> str:
@@ -69,7 +77,8 @@ def _short(found: re.Match[str]) -> str:
 
 def _saved(figure: Figure, kind: str, transparent: bool) -> bytes:
     file = BytesIO()
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # the page's font may have it
         metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
         figure.savefig(file, format=kind, dpi=160, metadata=metadata, transparent=transparent)
     return file.getvalue()

@@ -1,0 +1,81 @@
+"""What one sweep over the hypotheses answers, and how much it works on at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from beliefbench.domain import OPTIONS
+from beliefbench.exact.hypothesis import Of
+
+USER_GROUP = 32  # users worked on at once; fixed, so that a user's numbers do not depend on who else is asked
+LEAST_BLOCK, LARGEST_BLOCK = 32, 1024  # hypotheses a block
+USUAL_CACHE = 2**20
+# They shorten compiling. The answers are the same bits (tests/running/test_rows.py).
+COMPILER_OPTIONS = {"xla_cpu_parallel_codegen_split_count": 1, "xla_cpu_use_fusion_emitters": False}
+
+
+@dataclass(frozen=True)
+class Query:
+    """What one sweep answers: E[value of each query | rounds], ``of`` as in `query_values`.
+
+    options float[users, rounds, 3, features], choices int[users, rounds], used bool[users, rounds] (rounds to condition
+    on), shared float[queries, 3, features], own float[users, queries, 3, features] or None.
+    """
+
+    of: Of
+    stages: Literal["all", "last"]
+    options: np.ndarray
+    choices: np.ndarray
+    used: np.ndarray
+    shared: np.ndarray
+    own: np.ndarray | None
+
+    def bytes_held(self) -> int:
+        """Return the approximate size of the answer and of the sweep's running sums, in bytes."""
+        queries = len(self.shared) + (0 if self.own is None else self.own.shape[1])
+        stages = self.choices.shape[1] + 1 if self.stages == "all" else 1
+        sets = len(self.shared) + USER_GROUP * (self.choices.shape[1] + queries - len(self.shared))
+        block = 6 * 8 * OPTIONS * sets * block_size(LARGEST_BLOCK, self.choices.shape[1])
+        return 2 * 8 * OPTIONS * len(self.choices) * stages * queries + block
+
+    def padded(self) -> Query:
+        """Return the query with own queries, none if need be, and with a long history padded with unused rounds to one
+        of few lengths, so that few shapes are ever compiled."""
+        users, rounds = self.choices.shape
+        length = rounds if self.stages == "all" or rounds <= 8 else 1 << (rounds - 1).bit_length()
+        extra = ((0, 0), (0, length - rounds))
+        own = self.own if self.own is not None else np.empty((users, 0, *self.shared.shape[1:]))
+        options = np.pad(self.options, (*extra, (0, 0), (0, 0)))
+        return Query(
+            self.of, self.stages, options, np.pad(self.choices, extra), np.pad(self.used, extra), self.shared, own
+        )
+
+    def of_users(self, users: Any) -> Query:
+        """Return the query of some users; an index of the first axis."""
+        own = None if self.own is None else self.own[users]
+        history = self.options[users], self.choices[users], self.used[users]
+        return Query(self.of, self.stages, *history, self.shared, own)
+
+
+def block_size(hypotheses: int, rounds: int) -> int:
+    """Return the number of hypotheses a block: the choices of a group of users in it fill the processor's cache.
+
+    It depends on nothing else that is asked, since the order of sums, and with it their last bits, depends on it.
+    """
+    wanted = _cache_bytes() // (8 * OPTIONS * USER_GROUP * max(1, rounds))
+    wanted = max(LEAST_BLOCK, min(LARGEST_BLOCK, wanted // LEAST_BLOCK * LEAST_BLOCK))
+    return -(-hypotheses // -(-hypotheses // wanted))
+
+
+@lru_cache(maxsize=1)
+def _cache_bytes() -> int:
+    """Return the size of a core's second-level cache."""
+    try:
+        return 1024 * int(Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip().removesuffix("K"))
+    except (OSError, ValueError):  # not Linux
+        return USUAL_CACHE

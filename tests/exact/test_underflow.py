@@ -1,0 +1,48 @@
+"""Weights that floats cannot hold: long histories and sharp choice rules, against sums of logarithms in NumPy."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp, softmax
+
+import beliefbench as bb
+
+PEOPLE = np.array([weights for weights in product((-1, -0.5, 0, 0.5, 1), repeat=2) if any(weights)])
+
+
+def softmax_predictives(temperature, options, choices, queries):
+    """The predictive of softmax users after each round, float[users, rounds + 1, queries, 3]."""
+    utility = options @ PEOPLE.T / temperature
+    log_probs = utility - logsumexp(utility, axis=-2, keepdims=True)
+    told = np.take_along_axis(log_probs, choices[..., None, None], axis=-2)[..., 0, :]
+    joint = np.concatenate([np.zeros_like(told[:, :1]), told.cumsum(axis=1)], axis=1)
+    return np.einsum("usp,qkp->usqk", softmax(joint, axis=-1), softmax(queries @ PEOPLE.T / temperature, axis=-2))
+
+
+@pytest.mark.parametrize(
+    ("temperature", "rounds"), [(1e-3, 5), (1e-3, 200), pytest.param(0.1, 1_000, marks=pytest.mark.slow)]
+)
+def test_products_that_floats_cannot_hold_are_exact(temperature, rounds):
+    rng = np.random.default_rng(rounds)
+    options, queries = rng.integers(0, 11, (3, rounds, 3, 2)) / 10, rng.integers(0, 11, (6, 3, 2)) / 10
+    wanted = options @ PEOPLE[rng.integers(0, 24, 3), None, :, None]
+    # Each choice has noise of its own temperature, so that some are far from what the model expects.
+    choices = (wanted[..., 0] + temperature * rng.gumbel(size=wanted.shape[:-1])).argmax(axis=-1)
+    expected = softmax_predictives(temperature, options, choices, queries)
+    domain = bb.load_domain(f"flights-2,temperature={temperature}")
+    found = bb.predictives(domain, options, choices, queries, stages="all")
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_one_users_small_products_change_no_bit_of_anothers():
+    """Users whose products floats can hold are not swept with logarithms because another's are too small."""
+    rng = np.random.default_rng(3)
+    options, queries = rng.integers(0, 11, (2, 60, 3, 2)) / 10, rng.integers(0, 11, (4, 3, 2)) / 10
+    domain = bb.load_domain("flights-2,temperature=0.05")
+    choices = (options @ PEOPLE[20]).argmax(axis=-1)
+    choices[1] = (options[1] @ PEOPLE[20]).argmin(axis=-1)  # against every preference, each time
+    together = bb.predictives(domain, options, choices, queries)
+    for user in range(2):
+        alone = bb.predictives(domain, options[[user]], choices[[user]], queries)
+        np.testing.assert_array_equal(together[[user]], alone)
