@@ -142,3 +142,11 @@ def test_the_command_asks_no_server(flights, tmp_path, monkeypatch, capsys):
     assert "endpoint:m" in said
     assert f"{4 * (4 + 3)}" in said
     assert not (tmp_path / "results").exists()
+
+
+def test_prices_without_an_estimate_are_a_wrong_call(capsys):
+    from beliefbench.cli import main as cli
+
+    with pytest.raises(SystemExit, match="2"):
+        cli.app(["run", "--price-in", "1"])
+    assert "--price-in and --price-out need --estimate" in capsys.readouterr().err
