@@ -235,6 +235,6 @@ def test_tables_show_beliefs_and_what_answers_took_where_there_are_any(flights, 
     for page in (to_markdown(both), to_full_text(both)):
         assert tokens in page
     assert "beliefs 0" in to_markdown(both)
-    assert "Stated beliefs: distance to the exact ones" in to_full_text(both)
+    assert "Stated beliefs: distance from the exact beliefs, % after round" in to_full_text(both)
     assert len([line for line in to_markdown(both).splitlines() if "script" in line]) == 3  # answers, ECE, beliefs
     assert len([line for line in to_markdown(both).splitlines() if "first" in line]) == 2

@@ -220,9 +220,9 @@ def test_students_that_are_shipped_are_small_and_say_how_they_were_taught(flight
     assert made["teacher"] == name.removesuffix("-taught")
     card = (folder / "README.md").read_text()
     assert f"--teacher {made['teacher']} --domain flights --interactions {made['interactions']} --seed 0" in card
-    assert (
-        f"{made['teacher']} teacher, {made['interactions']:,} interactions on flights"
-        in bb.load_agent(name, flights).note
+    answers = {"oracle": "the users' choices", "bayesian": "the exact assistant's guesses"}
+    assert bb.load_agent(name, flights).note == (
+        f"taught {answers.get(made['teacher'], 'the exact distribution')} in 100,000 flights interactions"
     )
 
 

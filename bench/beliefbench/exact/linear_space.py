@@ -32,7 +32,7 @@ def linear_sweep_groups(
     asked = own.shape[2]
     # The last set is a dummy: some distributions cannot be made for zero sets.
     nobody = jnp.zeros((1, *shared.shape[1:]))
-    block = block_size(space.size, rounds)
+    block = block_size(space.size)
     least = LEAST_PRODUCT ** (1 / max(1, rounds))
 
     def values_of(latents: dict[str, Any], sets: Any) -> Any:

@@ -29,7 +29,7 @@ def log_sweep_groups(
     space = latent_space(domain)
     groups, users, rounds = choices.shape
     nobody = jnp.zeros((1, *shared.shape[1:]))
-    block = block_size(space.size, rounds)
+    block = block_size(space.size)
     columns = rounds + 1 if stages == "all" else 1
 
     def values_of(latents: dict[str, Any], sets: Any) -> Any:

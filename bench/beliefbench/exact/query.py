@@ -14,7 +14,7 @@ from beliefbench.exact.hypothesis import Of
 
 USER_GROUP = 32  # users worked on at once; fixed, so that a user's numbers do not depend on who else is asked
 LEAST_BLOCK, LARGEST_BLOCK = 32, 1024  # hypotheses a block
-USUAL_CACHE = 2**20
+USUAL_CACHE, USUAL_ROUNDS = 2**20, 5
 # They shorten compiling. The answers are the same bits (tests/running/test_rows.py).
 COMPILER_OPTIONS = {"xla_cpu_parallel_codegen_split_count": 1, "xla_cpu_use_fusion_emitters": False}
 
@@ -40,7 +40,7 @@ class Query:
         queries = len(self.shared) + (0 if self.own is None else self.own.shape[1])
         stages = self.choices.shape[1] + 1 if self.stages == "all" else 1
         sets = len(self.shared) + USER_GROUP * (self.choices.shape[1] + queries - len(self.shared))
-        block = 6 * 8 * OPTIONS * sets * block_size(LARGEST_BLOCK, self.choices.shape[1])
+        block = 6 * 8 * OPTIONS * sets * block_size(LARGEST_BLOCK)
         return 2 * 8 * OPTIONS * len(self.choices) * stages * queries + block
 
     def padded(self) -> Query:
@@ -62,12 +62,12 @@ class Query:
         return Query(self.of, self.stages, *history, self.shared, own)
 
 
-def block_size(hypotheses: int, rounds: int) -> int:
+def block_size(hypotheses: int) -> int:
     """Return the number of hypotheses a block: the choices of a group of users in it fill the processor's cache.
 
-    It depends on nothing else that is asked, since the order of sums, and with it their last bits, depends on it.
+    It depends on nothing that is asked, since the order of sums, and with it their last bits, depends on it.
     """
-    wanted = _cache_bytes() // (8 * OPTIONS * USER_GROUP * max(1, rounds))
+    wanted = _cache_bytes() // (8 * OPTIONS * USER_GROUP * USUAL_ROUNDS)
     wanted = max(LEAST_BLOCK, min(LARGEST_BLOCK, wanted // LEAST_BLOCK * LEAST_BLOCK))
     return -(-hypotheses // -(-hypotheses // wanted))
 

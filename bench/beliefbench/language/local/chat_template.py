@@ -22,9 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 from beliefbench.errors import BeliefBenchError, first_line
 from beliefbench.language.questions.dialogue import Message
@@ -139,9 +137,10 @@ class ChatTemplate:
         if self.parts:
             given = [one | {"content": [{"type": "text", "text": one["content"]}]} for one in chat]
         try:
-            with _fixed(date):
+            with _seeded():
+                # The last argument takes the place of the function of transformers that templates ask for the date.
                 text = self.tokenizer.apply_chat_template(
-                    given, tokenize=False, add_generation_prompt=prompt, **switches
+                    given, tokenize=False, add_generation_prompt=prompt, **switches, strftime_now=date.strftime
                 )
         except Exception as error:  # templates are programs, and raise what they like
             raise BeliefBenchError(
@@ -180,14 +179,11 @@ def _changed(said: str) -> BeliefBenchError:
 
 
 @contextmanager
-def _fixed(date: datetime) -> Iterator[None]:
-    """Fix what a template may take from outside a conversation: the date, and random numbers."""
-    from transformers.utils import chat_template_utils
-
+def _seeded() -> Iterator[None]:
+    """Seed Python's random numbers, which a template may use, and restore them."""
     state = random.getstate()
     random.seed(0)
     try:
-        with patch.object(chat_template_utils, "datetime", SimpleNamespace(now=lambda: date)):
-            yield
+        yield
     finally:
         random.setstate(state)
