@@ -29,7 +29,7 @@ OWN_SETTINGS = {
     "reasoning_effort": "reasoning_effort",
     "chat_template_kwargs": "chat_template_kwargs",
 }
-"""Parameters of a request that extra_body may not hold, and the settings that give them."""
+"""Parameters of a request that extra_body may not have, and the settings that give them."""
 
 
 def endpoint(
@@ -59,24 +59,25 @@ def endpoint(
     form: str | None = None,
     beliefs: str = "no",
 ) -> Assistant:
-    """``endpoint:MODEL[,key=value...]``: a model on the server $OPENAI_BASE_URL, with the key $OPENAI_API_KEY if it
-    needs one.
+    """``endpoint:MODEL[,key=value...]``: a model on a server with OpenAI's chat completions. $OPENAI_BASE_URL is the
+    server's address, and $OPENAI_API_KEY your key, if it needs one.
 
-    probabilities=logprobs: from the tokens that name an option; =samples: shares among n=8 answers at temperature 1,
-    with 1/2 added to each count; =stated: the model writes them as JSON; =decision: from the decisions of transformers
-    serve; =none: the model only chooses. temperature and answer_tokens (the maximum length of an answer) have defaults
-    for each of these. top_logprobs=20 tokens are requested. revision tells models with the same name apart; servers do
-    not report it reliably.
+    probabilities=logprobs: from the log-probabilities of the tokens that name an option, among the top_logprobs=20
+    likeliest. probabilities=samples: the shares of the options among n=8 answers at temperature 1, with 1/2 added to
+    each count. probabilities=stated: the model writes them as JSON. probabilities=decision: from the decisions of
+    transformers serve. probabilities=none: the model only chooses. temperature and answer_tokens (the maximum length of
+    an answer) have a default for each of these. revision is a name of your choice: it tells versions of a model apart,
+    because servers do not report them reliably.
 
-    think=TOKENS: the model may write so many tokens of its own thoughts before an answer. think=yes: the question asks
-    it to think. reasoning_effort, chat_template_kwargs (JSON) and extra_body (JSON: further parameters) are sent as
-    they are. Other ways of asking (`beliefbench.language.questions.conversations.PromptStyle`): history=whole,
-    show=numbers, given=preferences|posterior, beliefs=yes|only. The question says the form of
-    the answer; form=paper leaves the paper's words as they are.
+    think=TOKENS: the model may write this many tokens of its own thoughts before an answer. think=yes: the question
+    asks it to think. reasoning_effort, chat_template_kwargs (JSON) and extra_body (JSON: further parameters) are sent
+    as they are. Other ways of asking (`beliefbench.language.questions.conversations.PromptStyle`): history=whole,
+    show=numbers, given=preferences|posterior, beliefs=yes|only. If the model writes a choice, the question
+    asks for it in the paper's sentence; with form=paper it ends with the options, as in the paper.
 
-    workers=8 questions run at the same time, each try for at most timeout=120 seconds. Answers are stored in the folder
-    cache (default: the user's cache folder), and no question is asked twice. max_requests and token_budget limit what
-    one process may spend. If none of the first 6 answers can be used the run stops; unusable=count lets it go on.
+    workers=8 questions are asked at the same time. A try takes at most timeout=120 seconds. The folder cache stores the
+    answers (default: the user's cache folder), and no question is asked twice. max_requests and token_budget limit what
+    one process may spend. If none of the first 6 answers can be used, the run stops; unusable=count lets it go on.
     """
     if max_tokens is not None:
         raise UsageError(
@@ -100,8 +101,8 @@ def endpoint(
         raise UsageError(f"top_logprobs={top_logprobs} needs probabilities=logprobs.")
     if probabilities == "decision" and (temperature is not None or answer_tokens is not None or extra or thinks):
         raise UsageError(
-            "with probabilities=decision nothing is written: leave temperature, answer_tokens, think=TOKENS, "
-            "reasoning_effort, chat_template_kwargs and extra_body out."
+            "with probabilities=decision the model writes nothing: leave out temperature, answer_tokens, think=TOKENS, "
+            "reasoning_effort, chat_template_kwargs and extra_body."
         )
     if think == "yes" and probabilities in ("stated", "decision"):
         raise UsageError(f"think=yes does not work with probabilities={probabilities}; use logprobs, samples or none.")
@@ -139,9 +140,9 @@ def _extra(effort: str | None, template: str | None, body: str | None) -> Mappin
     extra = _json_object("extra_body", body)
     for name in extra:
         if name in OWN_SETTINGS:
-            raise UsageError(f"extra_body may not hold '{name}'; use the setting {OWN_SETTINGS[name]}.")
+            raise UsageError(f"extra_body may not have '{name}'; use the setting {OWN_SETTINGS[name]}.")
     if "stream" in extra:
-        raise UsageError("extra_body may not hold 'stream'; answers are read whole.")
+        raise UsageError("extra_body may not have 'stream', because answers are read whole; leave it out.")
     if effort is not None:
         extra["reasoning_effort"] = effort
     if template is not None:
@@ -155,5 +156,8 @@ def _json_object(name: str, text: str | None) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise UsageError(f'{name}={text}: expected a JSON object, such as {name}={{"enable_thinking":false}}.')
+        raise UsageError(
+            f'{name}={text}: expected a JSON object, such as {{"enable_thinking":false}}; put the whole SPEC in single '
+            "quotes, since the shell removes double quotes."
+        )
     return found

@@ -1,4 +1,4 @@
-"""A language model on this machine as the assistant: it reads the paper's words, and its answers are scored."""
+"""A language model on this machine as the assistant: it reads the paper's words, and scores or writes answers."""
 
 from __future__ import annotations
 
@@ -115,15 +115,18 @@ def prompted(
     form: str | None = None,
     beliefs: str = "no",
 ) -> Assistant:
-    """``prompted:MODEL[,key=value...]``: a language model that reads the paper's words; smollm2 by default.
+    """``prompted:MODEL[,key=value...]``: a language model on this machine, asked in the paper's words. Without MODEL,
+    it is smollm2, the embedded model.
 
     MODEL is ``smollm2``, a folder, a GGUF file, or a Hugging Face name, with or without a chat template.
-    ``dtype=bfloat16|float32`` is the number type of the computation; ``adapter=FOLDER`` a LoRA adapter; ``memory=GIB``
-    the memory for answers besides the weights; ``trust_remote_code=yes`` runs code that comes with the model.
+    ``dtype=bfloat16|float32`` is the number type of the computation. ``adapter=FOLDER`` is a LoRA adapter.
+    ``memory=GIB`` is the memory for computing answers, besides the weights. ``trust_remote_code=yes`` runs code that
+    comes with the model.
 
-    ``probabilities=scores``: from the likelihoods of the paper's answers; ``=stated``: the model writes them as JSON;
-    ``=none``: the model writes its choice, at most ``answer_tokens`` long, and with ``think=yes`` after it has thought.
-    The question then says the form of the answer; ``form=paper`` leaves the paper's words as they are.
+    ``probabilities=scores``: from the likelihoods of the paper's answers. ``probabilities=stated``: the model writes
+    them as JSON. ``probabilities=none``: the model writes its choice, and with ``think=yes`` it thinks before. What it
+    writes is at most ``answer_tokens`` long. With ``none``, the question asks for an answer in the paper's sentence;
+    with ``form=paper`` it ends with the options, as in the paper.
     Other ways of asking (`beliefbench.language.questions.conversations.PromptStyle`): ``history=whole``,
     ``show=numbers``, ``given=preferences|posterior``, ``beliefs=yes|only``.
     """
@@ -134,7 +137,7 @@ def prompted(
     )
     longest = {"stated": 128, "none": 512 if way.think == "yes" else 32}
     if probabilities not in ("scores", *longest):
-        raise UsageError(f"probabilities={probabilities} is not known; use scores, {', '.join(longest)}.")
+        raise UsageError(f"probabilities={probabilities} is not known; use scores, {' or '.join(longest)}.")
     if way.think == "yes" and probabilities != "none":
         raise UsageError("think=yes needs probabilities=none: after thinking, the model writes a choice.")
     if probabilities == "scores" and answer_tokens is not None:
@@ -186,7 +189,7 @@ def _bytes(memory: str) -> int:
     except ValueError:
         gib = 0.0
     if not 0 < gib < float("inf"):
-        raise UsageError(f"memory '{memory}' is not known; give a number of GiB above 0, such as memory=4.")
+        raise UsageError(f"memory={memory}: expected a number of GiB above 0, such as memory=4.")
     return max(1, int(gib * 2**30))
 
 

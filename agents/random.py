@@ -11,7 +11,7 @@ from beliefbench import Brief, Domain, History, Prediction, break_ties
 
 
 class Random:
-    """Accuracy 1/3 and log score ln 3 in expectation: the floor under every other row."""
+    """The same probability for all options, and one of them at random: accuracy 1/3 and log score ln 3 on average."""
 
     name, version = "random", "1"
     probabilistic, privileged = True, False

@@ -127,12 +127,12 @@ def test_it_runs_through_the_harness(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("memory=lots", "memory 'lots' is not known; give a number of GiB above 0"),
-        ("memory=0", "memory '0' is not known"),
+        ("memory=lots", "memory=lots: expected a number of GiB above 0"),
+        ("memory=0", "memory=0: expected a number of GiB above 0"),
         ("trust_remote_code=perhaps", "trust_remote_code 'perhaps' is not known; use yes or no"),
         ("adapter=/no/such", "there is no adapter folder '/no/such'"),
         ("dtype=int8", "dtype 'int8' is not known; use bfloat16 or float32"),
-        ("probabilities=logprobs", "probabilities=logprobs is not known; use scores, stated, none"),
+        ("probabilities=logprobs", "probabilities=logprobs is not known; use scores, stated or none"),
         ("think=yes", "think=yes needs probabilities=none"),
         ("form=paper", "form=paper is for a choice that is written in words; no choice is written in words here"),
         ("probabilities=none,think=yes,form=paper", "think=yes asks for the sentence already: leave form out"),

@@ -252,7 +252,7 @@ def test_an_agent_that_breaks_when_asked_fails_alone(plugin_folder, call):
     ("folder", "sentence"),
     [
         ("missing", "plugin folder 'missing' is not a folder; name one that holds plugin files (*.py)."),
-        ("empty", "plugin folder 'empty' has no plugin file (*.py)."),
+        ("empty", "plugin folder 'empty' has no plugin file (*.py); name a folder that has one."),
         ("a_file.py", "plugin folder 'a_file.py' is not a folder; name one that holds plugin files (*.py)."),
     ],
 )

@@ -58,7 +58,7 @@ def test_quotes(spec, parsed):
         ('prompted:"a""', "the double quote before 'a\"\"' is not closed"),
         ('prompted:"a"b', "'b' follows a closing double quote"),
         ('prompted:m,adapter="a" ,dtype=x', "' ,dtype=x' follows a closing double quote"),
-        ("prompted:/models/a,b", "a MODEL or a value that holds a comma stands in double quotes"),
+        ("prompted:/models/a,b", "put double quotes around a MODEL or a value that contains a comma"),
     ],
 )
 def test_wrong_quotes_are_one_sentence(spec, said):

@@ -67,9 +67,9 @@ def run_plan(
     Raises
     ------
     UsageError
-        Before anything is run, where any part of the call is wrong.
+        If any part of the call is wrong; nothing has been run then.
     ExecutorError
-        Where there is nowhere to run it.
+        If there is no executor to run it.
     """
     work = planned(plan, echo)
     prepare_results(plan.results)
@@ -100,7 +100,7 @@ def run_plan(
 
 
 def planned(plan: Plan, echo: Callable[[str], None]) -> list[Job]:
-    """Return the runs of a plan, or raise `UsageError` where any part of the call is wrong."""
+    """Return the runs of a plan, or raise `UsageError` if any part of the call is wrong."""
     for spec in plan.agents or []:  # a misspelt name is an error before any domain is loaded
         agent_source(spec)
     work: list[Job] = []

@@ -21,7 +21,7 @@ def check(
     evidence: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the evidence, a JSON file.")] = CHECKS,
     plugins: Plugins = None,
 ) -> None:
-    """Check that a domain or an agent does what the harness needs of it. Compare a domain with its PyMC model too."""
+    """Check a domain or an agent against its contract. Compare a domain with its PyMC model too, if it has one."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from beliefbench.checking.check import check as check_name

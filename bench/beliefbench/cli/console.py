@@ -17,7 +17,7 @@ import typer
 
 from beliefbench.errors import BeliefBenchError, printable
 
-RESUMABLE = ("run", "student", "curves")
+RESUMABLE = ("run", "student", "reader", "curves")
 """Commands that continue where they stopped."""
 
 

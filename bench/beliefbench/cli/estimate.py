@@ -65,7 +65,7 @@ class Prices:
 
 
 def estimates(jobs: Iterable[Job], results: Path, echo: Callable[[str], None] = lambda said: None) -> list[Estimate]:
-    """Return what is left to do of each run, given where runs are kept; ``echo`` says which agents are
+    """Return what is left to do of each run; ``results`` is the folder of runs, and ``echo`` says which agents are
     timed."""
     return [_estimate(job, results, echo) for job in jobs]
 
@@ -98,13 +98,13 @@ def print_estimates(found: list[Estimate], console: Console, prices: Prices | No
         console.print(
             "For a server, this assumes 1 second per request, as many requests at once as the agent has workers, 4 "
             "characters per token, answers and thoughts of the greatest length, and all samples of a question in one "
-            "response. Answers that are stored from before cost nothing. read, written: tokens; --price-in and "
-            "--price-out compute their price."
+            "response. It also counts answers that an earlier run has stored, which cost nothing. read and written: "
+            "tokens; --price-in and --price-out compute their price."
         )
     if any(one.answers and not one.cost.requests for one in found):
         console.print(
-            f"For an agent on this machine, the time is that of {SETS} questions, asked now after the last round. "
-            "It does not include loading a model and compiling, which take up to half a minute in each process."
+            f"For an agent on this machine, the time comes from {SETS} questions after the last round, which it has "
+            "just answered. It leaves out loading a model and compiling, which take up to half a minute per process."
         )
 
 

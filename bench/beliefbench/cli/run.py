@@ -49,9 +49,9 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="SPEC",
-            help="NAME, NAME:MODEL or NAME:MODEL,key=value. A MODEL or value with a comma stands in double quotes, and "
-            "the whole SPEC then in single quotes, for the shell. Repeat it for more. The default is all agents that "
-            "need no MODEL.",
+            help="NAME, NAME:MODEL or NAME:MODEL,key=value. Put double quotes around a MODEL or value that contains a "
+            "comma, and then single quotes around the whole SPEC, for the shell. Repeat it for more. The default is "
+            "all agents that need no MODEL.",
         ),
     ] = None,
     users: Annotated[int | None, typer.Option(help="Users of each domain, instead of the preset's number.")] = None,
@@ -74,7 +74,7 @@ def run(
         int | None,
         typer.Option(
             metavar="N",
-            help="Ask about N of the users only, drawn at random. The row has no rank beside rows of all users.",
+            help="Ask about N of the users only, drawn at random. The row has no rank if other rows have all users.",
         ),
     ] = None,
     until_width: Annotated[
@@ -88,7 +88,9 @@ def run(
     estimate: Annotated[
         bool,
         typer.Option(
-            "--estimate", help="Run nothing; show how many answers, requests and tokens the run takes, and how long."
+            "--estimate",
+            help="Do not run; show how many answers, requests and tokens the run takes, and how long. This sends "
+            "nothing to a server. It asks an agent on this machine a few questions.",
         ),
     ] = False,
     price_in: Annotated[

@@ -30,7 +30,7 @@ class Teacher(StrEnum):
 
 
 class Recommender(StrEnum):
-    """Whose recommendations the conversation holds."""
+    """Who makes the recommendations in the conversation."""
 
     bayesian = "bayesian"
     oracle = "oracle"
@@ -50,17 +50,15 @@ def data(
     domain: Annotated[str, typer.Option(metavar="NAME", help="The domain of the simulated users.")] = "flights",
     users: Annotated[
         str,
-        typer.Option(
-            metavar="all|N", help="How many of the users take part. All other users appear in no interaction."
-        ),
+        typer.Option(metavar="all|N", help="The number of users in the data. All other users are in no interaction."),
     ] = "all",
     interactions: Annotated[int, typer.Option(help="Interactions of each user.")] = 10,
     rounds: Annotated[int, typer.Option(help="Rounds of each interaction.")] = 5,
     history: Annotated[
         Recommender | None,
-        typer.Option(help="Whose recommendations the conversation holds. The default is the teacher's."),
+        typer.Option(help="Who makes the recommendations in the conversation. The default is the teacher."),
     ] = None,
-    quiz: Annotated[int, typer.Option(help="Held-out questions at each stage, in addition to the rounds' own.")] = 0,
+    quiz: Annotated[int, typer.Option(help="Held-out questions at each stage, besides the question of the round.")] = 0,
     whole: Annotated[
         bool, typer.Option("--whole", help="Write each interaction once. The default is one record a round.")
     ] = False,
@@ -91,7 +89,7 @@ def data(
     with Progress(*columns, console=Console(stderr=True)) as bars:
         bar = bars.add_task("", total=interactions)
         count = write_records(course, out, whole, lambda done, total: bars.update(bar, completed=done, total=total))
-    echo(f"wrote {counted(count, 'record')} to {out}; {out.name}.about.json holds their settings.")
+    echo(f"wrote {counted(count, 'record')} to {out}; {out.name}.about.json has their settings.")
 
 
 class Turns(StrEnum):
@@ -108,7 +106,10 @@ def run(
         str, typer.Option(metavar="MODEL", help="The model to teach: a folder, a GGUF file, or a Hugging Face name.")
     ],
     data: Annotated[
-        Path, typer.Option(metavar="FILE", help="Teaching data: a file of `teach data`, or the authors' file.")
+        Path,
+        typer.Option(
+            metavar="FILE", help="Teaching data: a file that `teach data` wrote, or one of the paper's authors."
+        ),
     ],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The folder of the taught model: a new one, or that of a stopped run.")
@@ -119,7 +120,8 @@ def run(
     dpo: Annotated[
         bool,
         typer.Option(
-            "--dpo", help="Use direct preference optimisation (TRL): the teacher's answer against each other answer."
+            "--dpo",
+            help="Use direct preference optimisation (TRL), which prefers the teacher's answer to each other answer.",
         ),
     ] = False,
     learning_rate: Annotated[
@@ -138,8 +140,8 @@ def run(
         int,
         typer.Option(
             metavar="USERS",
-            help="Users that the model is tested on, ten times in all; users that are not taught, if there are any. "
-            "0 switches the tests off.",
+            help="The number of users that the model is tested on, ten times during training. They are users that are "
+            "not taught, if there are any. 0 switches the tests off.",
         ),
     ] = 20,
     seed: Annotated[int, typer.Option(help="Seed of the order of the data.")] = 0,
@@ -185,7 +187,7 @@ def student(
     teacher: Taught = Teacher.posterior,
     history: Annotated[
         Recommender | None,
-        typer.Option(help="Whose recommendations the conversation holds. The default is the teacher's."),
+        typer.Option(help="Who makes the recommendations in the conversation. The default is the teacher."),
     ] = None,
     domain: Annotated[str, typer.Option(metavar="NAME", help="The domain of the simulated users.")] = "flights",
     interactions: Interactions = 100_000,

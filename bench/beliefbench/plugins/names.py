@@ -202,7 +202,7 @@ def _taken(other: Source) -> str:
 def load_agent(spec: str, domain: Domain) -> Agent:
     """Return an agent for a domain by its SPEC: ``NAME``, ``NAME:MODEL`` or ``NAME:MODEL,key=value,...``.
 
-    A MODEL or a value with a comma stands in double quotes (`beliefbench.plugins.settings.parse_spec`).
+    A MODEL or a value with a comma needs double quotes (`beliefbench.plugins.settings.parse_spec`).
 
     Raises
     ------
@@ -268,7 +268,7 @@ def factory_doc(name: str) -> str | None:
     """Return the docstring of an agent's factory, on one line.
 
     >>> factory_doc("random")
-    'Accuracy 1/3 and log score ln 3 in expectation: the floor under every other row.'
+    'The same probability for all options, and one of them at random: accuracy 1/3 and log score ln 3 on average.'
     """
     return getdoc(_factory(source_of("agent", name))[1])
 

@@ -17,8 +17,8 @@ QUOTED = re.compile(r'"((?:[^"]|"")*+)"')
 def parse_spec(spec: str, kind: Kind = "agent") -> tuple[str, str | None, dict[str, str]]:
     """Split a SPEC into name, model and options.
 
-    A name, a model or a value that begins with a double quote ends with the next one; two double quotes in it stand for
-    one. All else is as it is written: a backslash is a backslash, and a quote inside is a quote.
+    A name, a model or a value that begins with a double quote ends with the next one; two double quotes inside mean
+    one. All else is read as it is written: a backslash is a backslash, and a quote inside other text is a quote.
 
     >>> parse_spec("prompted:smollm2,dtype=float32")
     ('prompted', 'smollm2', {'dtype': 'float32'})
@@ -38,11 +38,12 @@ def parse_spec(spec: str, kind: Kind = "agent") -> tuple[str, str | None, dict[s
         if not (option.isidentifier() and equals):
             setting = text[at + 1 :].partition(",")[0]
             raise UsageError(
-                f"{kind} '{spec}': expected key=value after the comma, got '{setting}'; a MODEL or a value that holds "
-                'a comma stands in double quotes, such as NAME:"a,b".'
+                f"{kind} '{spec}': expected key=value after the comma, got '{setting}'; put double quotes around a "
+                'MODEL or a value that contains a comma, such as NAME:"a,b", and single quotes around the whole SPEC.'
             )
         if option in options or option == "model":
-            raise UsageError(f"{kind} '{spec}': '{option}' is given twice, or is the MODEL that goes before the comma.")
+            once = f"'{option}' is given twice; write it once"
+            raise UsageError(f"{kind} '{spec}': {f'write {name}:MODEL, not model=' if option == 'model' else once}.")
         options[option], at = _field(text, at + len(option) + 2, ",", kind)
     return name, model or None, options
 

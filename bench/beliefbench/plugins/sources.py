@@ -103,7 +103,7 @@ def add_plugin_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise UsageError(f"plugin folder '{folder}' is not a folder; name one that holds plugin files (*.py).")
     if not _files(folder):
-        raise UsageError(f"plugin folder '{folder}' has no plugin file (*.py).")
+        raise UsageError(f"plugin folder '{folder}' has no plugin file (*.py); name a folder that has one.")
     if folder.resolve() not in _folders:
         _folders.append(folder.resolve())
 

@@ -95,7 +95,7 @@ def test_a_damaged_file_and_a_folder_that_cannot_be_are_said(tmp_path):
     with pytest.raises(BeliefBenchError, match=r"answers.sqlite' cannot be used \(.*\); move that file away"):
         AnswersCache(tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cache=DIR"):
+    with pytest.raises(UsageError, match="cache=FOLDER"):
         AnswersCache(tmp_path / "file" / "below")
 
 

@@ -108,7 +108,7 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
         _refuse_missing_parts(path)
         return Weights(path, None, on_it, own_code)
     if path.is_file():
-        raise UsageError(f"'{model}' is a file but not a GGUF file; name one, or a model folder.")
+        raise UsageError(f"'{model}' is a file but not a GGUF file; name a GGUF file or a model folder.")
     if _is_local(model):
         raise UsageError(
             f"there is no model folder or GGUF file '{model}'; name one that exists, or a Hugging Face name."
@@ -176,7 +176,7 @@ def read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(f"'{file}' cannot be read ({first_line(error)}); download or copy the model again.") from error
     if not isinstance(found, dict):
-        raise UsageError(f"'{file}' holds no JSON object; download or copy the model again.")
+        raise UsageError(f"'{file}' has no JSON object; download or copy the model again.")
     return found
 
 

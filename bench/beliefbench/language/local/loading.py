@@ -156,10 +156,14 @@ def _adapted(model: Any, adapter: Path) -> Any:
         loaded = adapted.load_adapter(str(adapter), "default", use_safetensors=True)
     except Exception as error:
         told = " ".join(str(error).split()) if "size mismatch" in str(error) else first_line(error)
-        raise BeliefBenchError(f"adapter '{adapter}' does not fit the model ({told}).") from error
+        raise BeliefBenchError(
+            f"adapter '{adapter}' does not fit the model ({told}); name a LoRA adapter of this model."
+        ) from error
     wrong = {"missing": loaded.missing_keys, "unknown to the model": loaded.unexpected_keys}
     if any(wrong.values()):
-        raise BeliefBenchError(f"adapter '{adapter}' does not fit the model ({_listed(wrong)}).")
+        raise BeliefBenchError(
+            f"adapter '{adapter}' does not fit the model ({_listed(wrong)}); name a LoRA adapter of this model."
+        )
     return adapted.get_base_model()
 
 

@@ -55,7 +55,7 @@ class AnswersCache:
                 )
         except OSError as error:
             raise UsageError(
-                f"answers cannot be stored in '{folder}' ({error.strerror}); name another folder with cache=DIR."
+                f"answers cannot be stored in '{folder}' ({error.strerror}); name another folder with cache=FOLDER."
             ) from error
 
     def get(self, key: str) -> str | None:
@@ -84,5 +84,5 @@ class AnswersCache:
         except sqlite3.Error as error:
             raise BeliefBenchError(
                 f"the answers stored in '{self.file}' cannot be used ({error}); move that file away, "
-                "or name another folder, on a local disk, with cache=DIR."
+                "or name another folder, on a local disk, with cache=FOLDER."
             ) from error

@@ -60,14 +60,14 @@ class FirstAnswers:
         if not usable:
             cause = _cause([reply for reply, _ in heard], self.answer_tokens, 2 * self._of_other_texts > len(heard))
             raise BeliefBenchError(
-                f"none of the first {len(heard)} answers of '{self.model}' can be used: {cause}; or let them count as "
-                "wrong, with unusable=count (they are stored, and asked once)."
+                f"none of the first {len(heard)} answers of '{self.model}' can be used: {cause}; or count them as "
+                "wrong with unusable=count (they are stored, and not asked again)."
             )
         if all(reply.places and is_one_hot(reply.places) for reply in usable):
             raise BeliefBenchError(
                 f"all log-probabilities in the first answers of '{self.model}' are 0 or minus infinity: the server "
-                "computes them after the temperature, which is 0; use temperature=1, or set the server to the model's "
-                "own (vLLM: --logprobs-mode raw_logprobs), or use probabilities=samples."
+                "computes them after the temperature, which is 0; use temperature=1, or let the server return "
+                "the model's own (vLLM: --logprobs-mode raw_logprobs), or use probabilities=samples."
             )
         self.settled = True
 
@@ -78,8 +78,8 @@ def _cause(replies: Sequence[Reply], answer_tokens: int, of_other_texts: bool) -
     thought = [reply for reply in replies if reply.thought or _THOUGHT_MARK.search(reply.text)]
     if 2 * len(cut) > len(replies) and thought:
         return (
-            f"{len(cut)} used up their {answer_tokens} tokens in thought; give it room with think=2048, or more, or "
-            'have it think less with reasoning_effort=low or chat_template_kwargs={"enable_thinking":false}'
+            f"{len(cut)} used up their {answer_tokens} tokens in thought; give the model room with think=2048 or more, "
+            'or let it think less with reasoning_effort=low or chat_template_kwargs={"enable_thinking":false}'
         )
     if 2 * len(cut) > len(replies):
         return (

@@ -57,7 +57,7 @@ https://; set it to http://localhost:8000/v1, for example.
             parts = urlsplit(address)
             host, _ = parts.hostname, parts.port
         except ValueError as error:
-            raise UsageError(f"OPENAI_BASE_URL is no address ({error}); set it to one like {_EXAMPLE}.") from None
+            raise UsageError(f"OPENAI_BASE_URL is no address ({error}); set it to one, such as {_EXAMPLE}.") from None
         if parts.scheme not in ("http", "https") or not host:
             bare = plain(address.rpartition("@")[2].partition("?")[0])
             likely = f"http://{bare}" if re.match(r"[\w.-]+(:\d+)?(/|$)", bare) else _EXAMPLE
@@ -67,7 +67,8 @@ https://; set it to http://localhost:8000/v1, for example.
             )
         for ending in ("/chat/completions", "/completions", "/responses", "/models"):
             if parts.path.rstrip("/").endswith(ending):
-                raise UsageError(f"OPENAI_BASE_URL is '{cls(address, key)}'; leave '{ending}' out, it is added here.")
+                shown = cls(address, key)
+                raise UsageError(f"OPENAI_BASE_URL is '{shown}'; leave '{ending}' out, because beliefbench adds it.")
         return cls(address, key)
 
     def __str__(self) -> str:
@@ -131,7 +132,7 @@ class ServerError:
         status, about = self.status, f"({self.short})"
         lacks_logprobs = request.wants_logprobs and "logprob" in self.said.lower()
         if self.code == "insufficient_quota" or status == 402:
-            return BeliefBenchError(f"the account at {place} has no money left {about}")
+            return BeliefBenchError(f"the account at {place} has no money left {about}; add credit")
         if status is None or status in PASSING or status >= 500:
             return PassingError(self.short, self.retry_after)
         if status not in (401, 404) and lacks_logprobs:
@@ -145,7 +146,7 @@ class ServerError:
             )
         if status == 404 and request.kind == "decision":
             return BeliefBenchError(
-                f"the server at {place} has no decisions {about}; use probabilities=logprobs, samples or stated"
+                f"the server at {place} has no decisions {about}; use probabilities=logprobs, samples or stated instead"
             )
         if status == 404:
             return BeliefBenchError(
