@@ -22,7 +22,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from beliefbench.errors import BeliefBenchError, first_line
 from beliefbench.language.questions.dialogue import Message
@@ -137,10 +139,9 @@ class ChatTemplate:
         if self.parts:
             given = [one | {"content": [{"type": "text", "text": one["content"]}]} for one in chat]
         try:
-            with _seeded():
-                # The last argument takes the place of the function of transformers that templates ask for the date.
+            with _fixed(date):
                 text = self.tokenizer.apply_chat_template(
-                    given, tokenize=False, add_generation_prompt=prompt, **switches, strftime_now=date.strftime
+                    given, tokenize=False, add_generation_prompt=prompt, **switches
                 )
         except Exception as error:  # templates are programs, and raise what they like
             raise BeliefBenchError(
@@ -179,11 +180,14 @@ def _changed(said: str) -> BeliefBenchError:
 
 
 @contextmanager
-def _seeded() -> Iterator[None]:
-    """Seed Python's random numbers, which a template may use, and restore them."""
+def _fixed(date: datetime) -> Iterator[None]:
+    """Fix what a template may take from outside a conversation: the date, and random numbers."""
+    from transformers.utils import chat_template_utils
+
     state = random.getstate()
     random.seed(0)
     try:
-        yield
+        with patch.object(chat_template_utils, "datetime", SimpleNamespace(now=lambda: date)):
+            yield
     finally:
         random.setstate(state)
