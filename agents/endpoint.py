@@ -60,7 +60,7 @@ def endpoint(
     beliefs: str = "no",
 ) -> Assistant:
     """``endpoint:MODEL[,key=value...]``: a model on a server with OpenAI's chat completions. $OPENAI_BASE_URL is the
-    server's address, and $OPENAI_API_KEY your key, if it needs one.
+    server's address, and $OPENAI_API_KEY your key, if the server needs one.
 
     probabilities=logprobs: from the log-probabilities of the tokens that name an option, among the top_logprobs=20
     likeliest. probabilities=samples: the shares of the options among n=8 answers at temperature 1, with 1/2 added to
