@@ -63,7 +63,7 @@ def test_they_can_be_counted_all_the_same(make, flights, server, tmp_path):
     done = bb.run(flights, make(unusable="count"), users=2, rounds=1, heldout=8, results=tmp_path)
     assert set(done.rows()["choice"].to_pylist()) == {-1}
     assert done.record.agent.note == (
-        "logprobs, 34 of 34 answers used up answer_tokens=32, "
+        "logprobs, 34 of 34 answers used up their 32 tokens, "
         "it thinks, in tokens that the server does not count apart, form=sentence"
     )
 
@@ -113,7 +113,7 @@ def test_an_answer_that_goes_on_until_it_is_cut_off_is_an_answer(make, server, s
     server.change = becomes("The best option is Flight 2. It is the", "length")
     agent = make(probabilities="none")
     assert predict(agent, sets[:1, :1]).choice.tolist() == [[1]]
-    assert agent.note == "only chooses, 1 of 1 answer used up answer_tokens=32, form=sentence"
+    assert agent.note == "only chooses, 1 of 1 answer used up their 32 tokens, form=sentence"
 
 
 @pytest.mark.parametrize("other", [None, float("-inf"), IMPOSSIBLE, -240.0])

@@ -131,13 +131,13 @@ class Tally:
         >>> asked = {"prompt_tokens": 50, "completion_tokens": 32, "seconds": 1.0}
         >>> tally.add(Reply(text="Well, Flight", ended="length", **asked), wants_logprobs=False)
         >>> tally.notes()
-        ['1 of 1 answer used up answer_tokens=32']
+        ['1 of 1 answer used up their 32 tokens']
         """
         heard = f"of {counted(self.answers, 'answer')}"
         notes = [
             f"{number:,} {heard} {what}"
             for number, what in (
-                (self.cut, f"used up answer_tokens={self.answer_tokens}"),
+                (self.cut, f"used up their {self.answer_tokens:,} tokens"),
                 (self.refused, "refused"),
                 (self.calls, "called a tool"),
                 (self.one_hot, "with log-probabilities that are 0 or minus infinity"),
