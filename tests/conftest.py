@@ -44,7 +44,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, [])]
     lines = [
         f"| `{one.nodeid.removeprefix('tests/')}` | {one.outcome} | {one.duration:.0f} | "
-        f"{'; '.join(f'{name}: {value}' for name, value in one.user_properties)} |"
+        f"{'; '.join(f'{name}: {value}' for name, value in one.user_properties).replace('|', chr(92) + '|')} |"
         for one in sorted(reports, key=lambda one: one.nodeid)
         if one.when == "call"
     ]
