@@ -41,9 +41,11 @@ SHAPE: dict[str, Any] = {
     "num_attention_heads": 4,
     "num_key_value_heads": 4,
     "max_position_embeddings": 4096,
+    # Half of each head's dimensions then turn by less than a radian over a conversation, and can compare what is read.
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e6},
     "tie_word_embeddings": False,
 }
-TOKENIZER = {"domains": 2_000, "pieces": 3_000}
+TOKENIZER = {"domains": 1_000, "pieces": 600}
 BATCH, WARMUP = 16, 200
 EVALUATIONS = 60
 """The number of examinations in a training; a checkpoint is saved at each."""

@@ -17,7 +17,7 @@ from beliefbench.students.synthetic.lines import Line
 
 MAX_LINES = 8
 SEPARATORS = (", ", ", ", "; ", "\n", "\n", "\n- ", " | ")
-COLONS = (": ", ": ", ": ", " = ", " ")
+COLONS = (": ", ": ", ": ", " = ")
 
 DrawUsers = Callable[[np.random.Generator, tuple[Line, ...]], np.ndarray]
 
@@ -106,7 +106,7 @@ class SyntheticDomain:
         """Return the text of an option, float[features]."""
         texts = []
         for line, part in zip(self.lines, self.features, strict=True):
-            value = ", ".join(text for text, _ in line.parts(option[part])) or "none"
+            value = line.text(option[part])
             texts.append(value if line.kind == "title" else f"{line.label}{self.colon}{value}")
         return self.separator.join(texts)
 
