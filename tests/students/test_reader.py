@@ -51,7 +51,7 @@ def test_a_question_is_answered_as_if_it_were_asked_alone(tokenizer, curriculum)
     torch.manual_seed(0)
     reader = new_reader(tokenizer)
     one = curriculum.examination(3, 3, 3)
-    together = reader.predict(lesson_of([Annotator(tokenizer).annotate(one)], tokenizer.pad_token_id))
+    together = reader.read_lesson(lesson_of([Annotator(tokenizer).annotate(one)], tokenizer.pad_token_id))[0]
     model, numbers = reader.language_model(), reader.options
     for branch, probs in enumerate(together):
         said = chat_of(one)[: 2 * branch + 2]
@@ -65,8 +65,8 @@ def test_padding_changes_no_prediction(tokenizer, curriculum):
     reader = new_reader(tokenizer)
     annotate = Annotator(tokenizer).annotate
     one, longer = annotate(curriculum.examination(0, 1, 2)), annotate(curriculum.examination(1, 3, 4))
-    alone = reader.predict(lesson_of([one], tokenizer.pad_token_id))
-    beside = reader.predict(lesson_of([one, longer], tokenizer.pad_token_id))[: len(one.asks)]
+    alone = reader.read_lesson(lesson_of([one], tokenizer.pad_token_id))[0]
+    beside = reader.read_lesson(lesson_of([one, longer], tokenizer.pad_token_id))[0][: len(one.asks)]
     torch.testing.assert_close(alone, beside, atol=1e-5, rtol=0)
 
 

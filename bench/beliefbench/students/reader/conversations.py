@@ -31,6 +31,7 @@ from beliefbench.students.reader.tables import (
     line_token,
 )
 from beliefbench.students.synthetic.interactions import Interaction
+from beliefbench.students.synthetic.lines import magnitude
 
 IGNORED = -100
 """The target of a cross-entropy where there is none."""
@@ -44,8 +45,8 @@ PART_SCALE = 3
 class AnnotatedConversation:
     """A conversation's tokens, and the targets of the answers and of the auxiliary heads.
 
-    In ``asks``, ``compared``, ``worths`` and ``parts`` a row begins with the index of its token. All but ``asks`` are
-    about rows of tables, and their tokens are the last ones of the rows.
+    In ``asks``, ``values``, ``compared``, ``worths`` and ``parts`` a row begins with the index of its token. Those of
+    the last three are the last ones of rows of tables.
 
     Parameters
     ----------
@@ -60,6 +61,8 @@ class AnnotatedConversation:
     asks
         float[sets, 1 + 3 + 3]: the token before an option's number in an answer; the teacher's answer; the reward that
         the teacher expects from each option, compared with the set's mean, in standard deviations.
+    values
+        float[numbers, 1 + 1]: the token after a number; how large the number is (`magnitude`).
     compared
         float[rows of ordered numbers, 1 + 3]: how much more of the number each option has than the set on average; in
         the table of a finished round the chosen option is first.
@@ -77,6 +80,7 @@ class AnnotatedConversation:
     reads: np.ndarray
     labels: np.ndarray
     asks: np.ndarray
+    values: np.ndarray
     compared: np.ndarray
     worths: np.ndarray
     parts: np.ndarray
@@ -151,6 +155,7 @@ class _Draft:
         self.reads: list[int] = []
         # Each row: 1 in a question, otherwise 0; the token's index in the questions or in the rounds; the target.
         self.asks: list[list[float]] = []
+        self.values: list[list[float]] = []
         self.compared: list[list[float]] = []
         self.worths: list[list[float]] = []
         self.parts: list[list[float]] = []
@@ -161,7 +166,7 @@ class _Draft:
         believed = one.believed[number] / one.domain.reward_sd
         self.questions += self.encode([SET, one.domain.item, IS])
         for row in Tables(self.tables.keys).rows(self.texts[number]):
-            self.questions += self.encode(row.pieces())
+            self._write(row.pieces(), self.questions, 1)
             columns = self._add(row, number, believed, [1, len(self.questions) - 1])
             parts = columns @ believed[self._columns(row)]
             self.parts.append([1, len(self.questions) - 1, *(PART_SCALE * (parts - parts.mean()))])
@@ -184,7 +189,7 @@ class _Draft:
         believed = one.believed[number + 1] / one.domain.reward_sd
         self.rounds += self.encode([ROUND])
         for row in self.tables.rows(self.texts[number]):
-            self.rounds += self.encode(row.pieces(int(one.chosen[number])))
+            self._write(row.pieces(int(one.chosen[number])), self.rounds, 0)
             self._add(row, number, believed, [0, len(self.rounds) - 1])
 
     def conversation(self) -> AnnotatedConversation:
@@ -204,10 +209,18 @@ class _Draft:
             reads=np.concatenate([np.zeros(past, dtype=int), np.repeat(self.reads, lengths)]),
             labels=np.concatenate([np.full(past, IGNORED), *self.labels]),
             asks=placed(self.asks, 2 * OPTIONS),
+            values=placed(self.values, 1),
             compared=placed(self.compared, OPTIONS),
             worths=placed(self.worths, 1),
             parts=placed(self.parts, OPTIONS),
         )
+
+    def _write(self, pieces: Sequence[str], tokens: list[int], question: int) -> None:
+        """Add a row's tokens, and the sizes of its numbers, each at the token after it."""
+        for before, piece in zip(["", *pieces], pieces, strict=False):
+            tokens += self.encode([piece])
+            if before and not before.startswith("<"):
+                self.values.append([question, len(tokens) - 1, magnitude(before)])
 
     def _add(self, row: Row, number: int, believed: np.ndarray, at: list[float]) -> np.ndarray:
         """Add the targets that the tables of questions and of finished rounds have in common.

@@ -18,10 +18,10 @@ from beliefbench.teaching.interactions import Teacher
 
 PURPOSES = {"words": 1, "teaching": 2, "examination": 3, "numbering": 4}
 """Each purpose has its own random numbers, so that no interaction of one is drawn for another."""
-PHASES = ((0.0, 2, 3), (0.2, 2, 4), (0.35, 3, 5), (0.5, 4, 6), (0.65, 5, 7), (0.8, 5, 8))
+PHASES = ((0.0, 1, 2), (0.08, 2, 3), (0.2, 3, 4), (0.35, 5, 5), (0.6, 5, 6), (0.8, 5, 8))
 """The share of the steps after which a phase begins; its most rounds; its most lines of an option."""
 MIN_LINES = 2
-CONVERSATIONS_TOGETHER = 8
+CONVERSATIONS_TOGETHER = 4
 
 
 @dataclass(frozen=True)

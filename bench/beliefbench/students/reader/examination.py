@@ -14,7 +14,7 @@ from beliefbench.students.reader.conversations import Annotator
 from beliefbench.students.reader.curriculum import Curriculum
 from beliefbench.students.reader.heads import Lesson, Reader, lesson_of
 
-ROUNDS, LINES, DOMAINS, TOGETHER = 5, (2, 3, 4, 6, 8), 24, 8
+ROUNDS, LINES, DOMAINS, TOGETHER = 5, (2, 3, 4, 6, 8), 16, 8
 """Rounds of a conversation; lines of an option; domains for each number of lines; conversations in memory at once."""
 
 
@@ -50,14 +50,14 @@ class Examination:
         ``agreement`` (a share) and ``kl_exact`` (nats per answer) are means over all sets, and ``last_...`` over the
         last set of each conversation. ``closed_1`` and so on are the share of the distance from chance to the exact
         answer, in probability of the user's choice, after so many rounds. ``loss_...`` are the losses of
-        `Reader.losses`.
+        `Reader.read_lesson`.
         """
         device = next(reader.parameters()).device
         with torch.inference_mode():
             lessons = [{name: tensor.to(device) for name, tensor in lesson.items()} for lesson in self.lessons]
-            predicted = [reader.predict(lesson).cpu() for lesson in lessons]
-            losses = [{name: float(loss) for name, loss in reader.losses(lesson).items()} for lesson in lessons]
-        probs = torch.cat(predicted).double().numpy().reshape(self.exact.shape)
+            found = [reader.read_lesson(lesson) for lesson in lessons]
+        losses = [{name: float(loss) for name, loss in one.items()} for _, one in found]
+        probs = torch.cat([probs.cpu() for probs, _ in found]).double().numpy().reshape(self.exact.shape)
         choice = probs.argmax(axis=-1)
         # The metrics are means over an axis of sets; here each set has an axis of its own.
         answers = probs[..., None, :], choice[..., None], choice[..., None], self.exact[..., None, :]

@@ -1,9 +1,9 @@
 """The reader with its auxiliary heads: linear heads on hidden layers during training; they are removed afterwards.
 
 As in `beliefbench.students.auxiliary_heads`, each head trains a layer on one step towards the answer. These steps exist
-in any domain, and each needs only tokens of the same row, or the rows with the same number: how the numbers of a row
-compare (`COMPARE`); what a row is worth to the user, after the rounds so far (`WORTH`); the reward of each option from
-a row (`PARTS`); the sum over rows (the last layer).
+in any domain, and each needs only tokens of the same row, or the rows with the same number: how large a number is
+(`READ`); how the numbers of a row compare (`COMPARE`); what a row is worth to the user, after the rounds so far
+(`WORTH`); the reward of each option from a row (`PARTS`); the sum over rows (the last layer).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn import functional
 from beliefbench.domain import OPTIONS
 from beliefbench.students.reader.conversations import IGNORED, AnnotatedConversation
 
-COMPARE, WORTH, PARTS = 2, 4, 5
+READ, COMPARE, WORTH, PARTS = 1, 2, 4, 5
 """The layers whose heads are trained on each step."""
 PAIRS = torch.triu_indices(OPTIONS, OPTIONS, 1)
 """The pairs of options that are compared."""
@@ -44,7 +44,7 @@ def lesson_of(conversations: Sequence[AnnotatedConversation], pad: int) -> Lesso
         for row, one in enumerate(conversations):
             filled[row, : len(one.ids)] = getattr(one, name)
         lesson[name] = torch.tensor(filled)
-    for name in ("asks", "compared", "worths", "parts"):
+    for name in ("asks", "values", "compared", "worths", "parts"):
         rows = [np.insert(getattr(one, name), 0, row, axis=1) for row, one in enumerate(conversations)]
         lesson[name] = torch.tensor(np.concatenate(rows), dtype=torch.float32)
     return lesson
@@ -58,8 +58,12 @@ class NumberEmbedding(nn.Module):
     def __init__(self, tokens: int, width: int, numbers: np.ndarray, features: np.ndarray) -> None:
         """Take the sizes of the table; the tokens of numbers, int[numbers]; and float32[numbers, features]."""
         super().__init__()
-        self.words = nn.Parameter(0.02 * torch.randn(tokens, width))
-        self.map = nn.Parameter(0.02 * torch.randn(features.shape[1], width))
+        # Each embedding begins with a 1 in the first place, which lets the first layers attend to near tokens.
+        self.words = nn.Parameter(0.5 * torch.randn(tokens, width).index_fill(1, torch.tensor(0), 2.0))
+        self.map = nn.Parameter(0.2 * torch.randn(features.shape[1], width).index_fill(1, torch.tensor(0), 0.0))
+        with torch.no_grad():
+            self.words[numbers] *= 0.0
+            self.words[numbers, 0] = 1.0
         known = torch.zeros(tokens, features.shape[1])
         known[numbers] = torch.tensor(features)
         self.register_buffer("features", known, persistent=False)
@@ -81,6 +85,7 @@ class Reader(nn.Module):
         self.model, self.embedding = model, embedding
         self.register_buffer("options", torch.tensor(list(options)), persistent=False)
         width = model.config.hidden_size
+        self.read = nn.Linear(width, 1)
         self.compare = nn.Linear(width, 3 * PAIRS.shape[1])
         self.differ = nn.Linear(width, OPTIONS)
         self.worth = nn.Linear(width, 1)
@@ -89,41 +94,42 @@ class Reader(nn.Module):
 
     def forward(self, lessons: Sequence[Lesson]) -> dict[str, torch.Tensor]:
         """Return the loss of a step's lessons, and its parts: means over the lessons."""
-        losses = [self.losses(lesson) for lesson in lessons]
+        losses = [self.read_lesson(lesson)[1] for lesson in lessons]
         parts = {name: torch.stack([one[name] for one in losses]).mean() for name in losses[0]}
         return {
             "loss": torch.stack(list(parts.values())).sum(),
             **{name: part.detach() for name, part in parts.items()},
         }
 
-    def losses(self, lesson: Lesson) -> dict[str, torch.Tensor]:
-        """Return the losses of a lesson, each a scalar: cross-entropies in nats, or mean squared errors.
+    def read_lesson(self, lesson: Lesson) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the probabilities of the options at each set, float[sets of all conversations, 3], and the losses.
 
-        ``answers`` is the cross-entropy of the option's number among the three; ``said`` that of the tokens of the last
-        answer, in which any option's number is right; ``compare`` that of the head that says which of two numbers is
-        larger. ``differ``, ``worth``, ``parts`` and ``sum`` are mean squared errors of heads.
+        Each loss is a scalar: a cross-entropy in nats, or a mean squared error. ``answers`` is the cross-entropy of the
+        option's number among the three; ``said`` that of the tokens of the last answer, in which any option's number is
+        right; ``compare`` that of the head that says which of two numbers is larger. ``read``, ``differ``, ``worth``,
+        ``parts`` and ``sum`` are mean squared errors of heads.
         """
         states = self._states(lesson)
-        compared, worths, parts, asks = (lesson[name] for name in ("compared", "worths", "parts", "asks"))
+        values, compared, worths, parts, asks = (
+            lesson[name] for name in ("values", "compared", "worths", "parts", "asks")
+        )
         log_probs = self._logits(states, lesson).log_softmax(dim=-1)
         of_numbers = _at(states[COMPARE], compared)
         pairs = self.compare(of_numbers).unflatten(-1, (-1, 3)).flatten(0, 1)
         first, second = PAIRS
         differences = compared[:, 2:][:, first] - compared[:, 2:][:, second]
         larger = (differences > SAME).long() - (differences < -SAME).long() + 1
-        return {
+        losses = {
             "answers": -(asks[:, 2 : 2 + OPTIONS] * log_probs).sum(-1).mean(),
             "said": self._said(states[-1], lesson["labels"]),
+            "read": _mean((self.read(_at(states[READ], values)) - values[:, 2:]).square()),
             "compare": _mean(functional.cross_entropy(pairs, larger.flatten(), reduction="none")),
             "differ": _mean((self.differ(of_numbers) - compared[:, 2:]).square()),
             "worth": _mean((self.worth(_at(states[WORTH], worths)) - worths[:, 2:]).square()),
             "parts": _mean((self.part(_at(states[PARTS], parts)) - parts[:, 2:]).square()),
             "sum": _mean((self.sum(_at(states[-1], asks)) - asks[:, 2 + OPTIONS :]).square()),
         }
-
-    def predict(self, lesson: Lesson) -> torch.Tensor:
-        """Return the probabilities of the options at each set, float[sets of all conversations, 3]."""
-        return self._logits(self._states(lesson), lesson).softmax(dim=-1)
+        return log_probs.exp(), losses
 
     def language_model(self) -> Any:
         """Return the model as it is saved, with the embeddings of `NumberEmbedding` in its own table."""

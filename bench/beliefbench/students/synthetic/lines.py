@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -252,6 +253,20 @@ def clock_text(minutes: int, twelve_hours: bool) -> str:
     if twelve_hours:
         return f"{(hour - 1) % 12 + 1:02d}:{minute:02d} {'AM' if hour < 12 else 'PM'}"
     return f"{hour:02d}:{minute:02d}"
+
+
+def magnitude(text: str) -> float:
+    """Return how large the number of a line is, from about -2 to 2: a time of the day, or the logarithm of others.
+
+    >>> [round(magnitude(text), 2) for text in ("06:00 PM", "18:00", "$1,999", "2 hr", "120 min", "0")]
+    [1.0, 1.0, 2.0, 0.52, 0.52, -2.0]
+    """
+    if clock := re.search(r"(\d+):(\d+)(?: ([AP])M)?", text):
+        hour = int(clock[1]) % 12 + 12 * (clock[3] == "P") if clock[3] else int(clock[1])
+        return 4 * (60 * hour + int(clock[2])) / (24 * 60) - 2
+    numbers = re.findall(r"(\d[\d,]*(?:\.\d+)?) ?(\w*)", text)
+    total = sum(float(number.replace(",", "")) * (60 if unit in ("hr", "h") else 1) for number, unit in numbers)
+    return float(4 * np.log1p(total) / np.log1p(2_000) - 2)
 
 
 def duration_text(minutes: int, hour: str, minute: str) -> str:
