@@ -25,6 +25,7 @@ from beliefbench.errors import UsageError
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import write_atomically
 from beliefbench.students.optimizer import LEARNING_RATE, training_arguments
+from beliefbench.students.reader.card import card
 from beliefbench.students.reader.curriculum import Curriculum, Lessons
 from beliefbench.students.reader.examination import Examination
 from beliefbench.students.reader.heads import COMPARE, WORTH, NumberEmbedding, Reader
@@ -103,7 +104,8 @@ def teach_reader(
     curriculum = Curriculum(settings.teacher, settings.steps, BATCH, settings.seed)
     tokenizer = curriculum.tokenizer(**TOKENIZER)
     reader = new_reader(tokenizer)
-    watching = ProgressCallback(out / VALIDATIONS, Examination.of(curriculum, tokenizer).measure, on_progress)
+    examination = Examination.of(curriculum, tokenizer)
+    watching = ProgressCallback(out / VALIDATIONS, examination.measure, on_progress)
     gpu = torch.cuda.is_available()
     arguments = training_arguments(
         out / CHECKPOINTS,
@@ -135,6 +137,10 @@ def teach_reader(
             "machine": f"{platform.machine()}, {os.cpu_count()} processors, {_accelerator()}",
             "versions": installed_versions(),
         }
+        examined, sets = examination.exact.shape[:2]
+        parameters = reader.model.num_parameters()
+        written = card(about | made, (out / VALIDATIONS).read_text(), parameters, examined, sets)
+        write_atomically(out / "README.md", written.encode())
         write_atomically(out / TEACHING, as_json(about | made))
         shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     return True
