@@ -16,7 +16,7 @@ pipeline_tag: text-generation
 # {teacher}-taught reader
 
 This is a reader of beliefbench: a Llama with {parameters:,} parameters. It was trained from nothing, on synthetic
-domains only, to recommend one of three options after up to 5 rounds, given the user's choices in these rounds.
+domains only, to recommend one of three options after up to {rounds} rounds, given the user's choices in these rounds.
 
 - **Teacher**: answers with {how}.
 - **Chat template**: it rewrites the conversation before the model reads it. It splits the options into lines and items,
@@ -38,11 +38,11 @@ domains only, to recommend one of three options after up to 5 rounds, given the 
 
 ## Results
 
-On {examined} interactions of 5 rounds on synthetic domains that are never taught. Agreement with the exact answer, and
-KL(exact || reader) in nats, are means over {sets} stages. The last column is the share of the distance from chance to
-the exact answer after 5 rounds, in probability of the user's choice.
+On {examined} interactions of {rounds} rounds on synthetic domains that are never taught. Agreement with the exact
+answer, and KL(exact || reader) in nats, are means over {rounds} + 1 stages. The last column is the share of the
+distance from chance to the exact answer after {rounds} rounds, in probability of the user's choice.
 
-| interactions | agreement | KL from exact | closed after 5 rounds |
+| interactions | agreement | KL from exact | closed after {rounds} rounds |
 |---|---|---|---|
 {curve}
 
@@ -53,7 +53,7 @@ taught.
 """
 
 
-def card(record: dict[str, Any], validations: str, parameters: int, examined: int, sets: int) -> str:
+def card(record: dict[str, Any], validations: str, parameters: int, examined: int, rounds: int) -> str:
     """Return the card of a reader.
 
     Parameters
@@ -62,13 +62,13 @@ def card(record: dict[str, Any], validations: str, parameters: int, examined: in
         As in ``teaching.json`` and ``validation.jsonl``.
     parameters
         The number of the model's parameters.
-    examined, sets
-        The interactions of an examination, and the sets of each.
+    examined, rounds
+        The interactions of an examination, and the rounds of each.
     """
     found = [json.loads(line) for line in validations.splitlines()]
     rows = [
         f"| {one['step'] * record['batch']:,} | {100 * one['agreement']:.1f}% | {one['kl_exact']:.4f} "
-        f"| {100 * one['closed_5']:.0f}% |"
+        f"| {100 * one[f'closed_{rounds}']:.0f}% |"
         for one in found
     ]
     command = (
@@ -81,6 +81,6 @@ def card(record: dict[str, Any], validations: str, parameters: int, examined: in
         how=HOW[record["teacher"]],
         command=command,
         examined=examined,
-        sets=sets,
+        rounds=rounds,
         curve="\n".join(rows),
     )

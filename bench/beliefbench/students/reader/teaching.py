@@ -139,7 +139,7 @@ def teach_reader(
         }
         examined, sets = examination.exact.shape[:2]
         parameters = reader.model.num_parameters()
-        written = card(about | made, (out / VALIDATIONS).read_text(), parameters, examined, sets)
+        written = card(about | made, (out / VALIDATIONS).read_text(), parameters, examined, sets - 1)
         write_atomically(out / "README.md", written.encode())
         write_atomically(out / TEACHING, as_json(about | made))
         shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
