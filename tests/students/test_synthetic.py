@@ -16,7 +16,7 @@ from beliefbench.students.synthetic.interactions import Interaction
 from beliefbench.students.synthetic.lines import Line
 from beliefbench.students.synthetic.users import lexicographic, linear, matching
 
-ORDERED = Line("ordered", "size", ("small", "medium", "large"))
+ORDERED = Line("scale", "size", ("small", "medium", "large"))
 KIND = Line("category", "kind", ("red", "blue"))
 HAS = Line("attributes", "has", ("lid", "lock", "lamp"))
 
@@ -65,7 +65,7 @@ def test_linear_users_are_all_but_the_one_who_does_not_care():
 
 
 def test_lexicographic_users_let_the_first_difference_decide():
-    lines = (ORDERED, Line("ordered", "age", tuple("abcdef")))
+    lines = (ORDERED, Line("scale", "age", tuple("abcdef")))
     table = lexicographic(np.random.default_rng(0), lines)
     assert len(table) == 2 * 4  # orders and directions
     grids = [np.linspace(0, 1, len(line.values)) for line in lines]

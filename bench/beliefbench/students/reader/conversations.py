@@ -1,68 +1,89 @@
-"""Interactions as conversations: the text of the chat template, its tokens, and the targets at some tokens."""
+"""Interactions as conversations: their tokens, and the targets at some tokens.
+
+The tokens are those of a reader's chat template. The tables of the finished rounds are one sequence. The question of
+each round continues the rounds before it and is hidden from all else, as when a model is asked. So one sequence teaches
+the answers after every number of rounds.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from beliefbench.domain import OPTIONS
-from beliefbench.language.questions import words
-from beliefbench.language.questions.dialogue import messages
-from beliefbench.language.questions.words import Turn
-from beliefbench.students.reader.tokenizer import ANSWER, CHOSEN, END
+from beliefbench.language import words
+from beliefbench.language.dialogue import messages
+from beliefbench.language.words import Turn
+from beliefbench.students.reader.tables import (
+    ANSWER,
+    END,
+    IS,
+    LINES,
+    ROUND,
+    SET,
+    START,
+    Row,
+    Tables,
+    in_order,
+    line_token,
+)
 from beliefbench.students.synthetic.interactions import Interaction
-from beliefbench.students.synthetic.lines import Line
+from beliefbench.students.synthetic.lines import magnitude
 
-MAX_LINES = 9
-"""The most lines of an option, a title included."""
 IGNORED = -100
 """The target of a cross-entropy where there is none."""
-LOWER, EQUAL, HIGHER, OTHER = 0, 1, 2, 3
-"""How a value compares with that of an earlier option; `OTHER`: it differs, and the values have no order."""
-AHEAD_SCALE = 2.5
-"""With it, what the chosen option has more than the set has about unit variance, as the other targets have."""
-WEIGHT_SCALE = 3
-"""The unit of weights, in standard deviations of the reward, for the same reason."""
+COLUMN_SCALE = 2.5
+"""With it, the differences of columns between the options of a set have about unit variance, as other targets have."""
+PART_SCALE = 3
+"""The same for what a row adds to the rewards of the options, in standard deviations of the reward."""
 
 
 @dataclass(frozen=True)
 class AnnotatedConversation:
     """A conversation's tokens, and the targets of the answers and of the auxiliary heads.
 
-    In each array but ``ids`` and ``labels``, a row is a token, and its first column is the token's index.
+    In ``asks``, ``values``, ``compared``, ``worths`` and ``parts`` a row begins with the index of its token. Those of
+    the last three are the last ones of rows of tables.
 
     Parameters
     ----------
-    ids
-        int[tokens].
+    ids, positions
+        int[tokens]: the tokens; the position of each in the text that ends with it.
+    branches
+        int[tokens]: 0 for the finished rounds; n for the question after n - 1 rounds and its answer.
+    reads
+        int[tokens]: how many of the finished rounds' tokens the token can attend to.
     labels
-        int[tokens]: the token that the assistant writes next; -100 outside its messages, and for an option's number.
+        int[tokens]: the token that the assistant writes next; -100 outside the answer to the last set.
     asks
-        float[sets, 1 + 3]: the token before an option's number in an answer; the teacher's answer.
+        float[sets, 1 + 3 + 3]: the token before an option's number in an answer; the teacher's answer; the reward that
+        the teacher expects from each option, compared with the set's mean, in standard deviations.
     values
-        float[values, 1 + 5]: the last token of a value of an option; the index of its set and of its option; how it
-        compares with the value of the set's first and second option (`LOWER`, `EQUAL`, `HIGHER` or `OTHER`; -100 for
-        the option itself and later ones); the reward that the teacher expects from it, in standard deviations.
-    ends
-        float[sets x 3, 1 + 1]: the last token of an option; the reward that the teacher expects from it.
-    restated
-        float[values, 1 + 1]: the last token of a value in the option that the chat template repeats; how much more of
-        the value the option has than the set has on average.
-    told
-        float[rounds, 1 + 1 + 2 x `MAX_LINES`]: the last token of the user's feedback; the chosen option; for each line,
-        how much more of it the chosen option has than the set has on average; for each line, the weight that the
-        teacher expects after the choice. Both are NaN for lines without an order.
+        float[numbers, 1 + 1]: the token after a number; how large the number is (`magnitude`).
+    compared
+        float[rows of ordered numbers, 1 + 3]: how much more of the number each option has than the set on average; in
+        the table of a finished round the chosen option is first.
+    worths
+        float[rows, 1 + 1]: the reward that the teacher expects from the row's item, or from a unit of its number, after
+        the rounds so far; the round of the table itself counts if it is finished.
+    parts
+        float[rows of questions, 1 + 3]: the reward that the teacher expects from the row for each option, compared with
+        the set's mean.
     """
 
     ids: np.ndarray
+    positions: np.ndarray
+    branches: np.ndarray
+    reads: np.ndarray
     labels: np.ndarray
     asks: np.ndarray
     values: np.ndarray
-    ends: np.ndarray
-    restated: np.ndarray
-    told: np.ndarray
+    compared: np.ndarray
+    worths: np.ndarray
+    parts: np.ndarray
 
 
 def chat_of(interaction: Interaction) -> list[dict[str, str]]:
@@ -85,128 +106,145 @@ def chat_of(interaction: Interaction) -> list[dict[str, str]]:
     return messages(turns, "", "")[:-1]
 
 
-def annotate(interaction: Interaction, tokenizer: Any) -> AnnotatedConversation:
-    """Return a conversation as tokens and targets; the tokenizer is that of `tokenizer_of`.
+class Annotator:
+    """Turns interactions into tokens and targets, for a tokenizer of `tokenizer_of`."""
 
-    Raises
-    ------
-    ValueError
-        If a part of the conversation is not found in the text of the chat template.
-    """
-    chat = chat_of(interaction)
-    text = tokenizer.apply_chat_template(chat, tokenize=False)
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    ids = np.array(encoded["input_ids"])
-    cursor = _Cursor(text, np.array(encoded["offset_mapping"])[:, 1])
-    domain = interaction.domain
-    columns = domain.expand(interaction.options)
-    # The reward that the teacher expects from each column of each option, compared with a random option.
-    rewards = interaction.believed[:-1, None] * (columns - domain.column_means) / domain.reward_sd
-    asks, values, ends, restated, told = [], [], [], [], []
-    labels = np.full(len(ids), IGNORED)
-    for number in range(len(interaction.options)):
-        if number:
-            cursor.skip(END)
-            if text.startswith(CHOSEN, cursor.at):
-                restated += _restated(interaction, number - 1, cursor)
-                cursor.skip(END)
-            told.append([cursor.token_before("\n\n"), *_told(interaction, number - 1, columns[number - 1])])
-        for option in range(OPTIONS):
-            cursor.skip(f"{domain.item} {option + 1}:\n")
-            end = cursor.at + len(domain.describe(interaction.options[number, option]))
-            values += _values(interaction, number, option, rewards[number, option], cursor)
-            cursor.at = end
-            ends.append([cursor.token(), rewards[number, option].sum()])
-        cursor.skip(ANSWER)
-        start, answer = cursor.at, chat[2 * number + 1]["content"]
-        cursor.at = start + answer.rindex(str(interaction.recommended[number] + 1)) + 1
-        ask = cursor.token() - 1
-        asks.append([ask, *interaction.answers[number]])
-        cursor.at = start + 1
-        first = cursor.token()
-        cursor.at = start + len(answer)
-        end_token = cursor.token() + 1
-        labels[first - 1 : end_token] = ids[first : end_token + 1]
-        labels[ask] = IGNORED  # the target is the teacher's distribution
-    widths = ((asks, 4), (values, 6), (ends, 2), (restated, 2), (told, 2 + 2 * MAX_LINES))
-    arrays = [np.array(rows, dtype=float).reshape(-1, width) for rows, width in widths]
-    return AnnotatedConversation(ids, labels, *arrays)
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.known: dict[str, list[int]] = {}
+        self.lines = np.array(tokenizer.convert_tokens_to_ids([line_token(number) for number in range(LINES)]))
+
+    def encode(self, pieces: Sequence[str]) -> list[int]:
+        """Return the tokens of special tokens and of the texts between them."""
+        found = []
+        for piece in pieces:
+            if piece not in self.known:
+                if len(self.known) > 100_000:  # texts of domains that are long gone
+                    self.known.clear()
+                self.known[piece] = self.tokenizer(piece, add_special_tokens=False)["input_ids"]
+            found += self.known[piece]
+        return found
+
+    def annotate(self, interaction: Interaction, rng: np.random.Generator | None = None) -> AnnotatedConversation:
+        """Return a conversation as tokens and targets; ``rng`` numbers the rows of its tables at random."""
+        draft = _Draft(self, interaction)
+        for number in range(len(interaction.options) - 1):
+            draft.ask(number)
+            draft.finish(number)
+        draft.ask(len(interaction.options) - 1)
+        found = draft.conversation()
+        if rng is not None:
+            places = np.flatnonzero(np.isin(found.ids, self.lines))
+            found.ids[places] = rng.permutation(self.lines)[found.ids[places] - self.lines[0]]
+        return found
 
 
-class _Cursor:
-    """A position in the text of a conversation, and the tokens there; stops int[tokens]: where each token ends."""
+class _Draft:
+    """A conversation in the making: the tokens of finished rounds, those of questions, and targets."""
 
-    def __init__(self, text: str, stops: np.ndarray) -> None:
-        self.text, self.stops, self.at = text, stops, 0
+    def __init__(self, annotator: Annotator, interaction: Interaction) -> None:
+        self.encode, self.interaction = annotator.encode, interaction
+        domain = interaction.domain
+        self.texts = [[domain.describe(option) for option in options] for options in interaction.options]
+        self.places = {line.label: at for at, line in enumerate(domain.lines)}
+        self.tables = Tables()
+        self.rounds = self.encode([START])
+        self.questions: list[int] = []
+        self.labels: list[np.ndarray] = []
+        self.branches: list[np.ndarray] = []
+        self.reads: list[int] = []
+        # Each row: 1 in a question, otherwise 0; the token's index in the questions or in the rounds; the target.
+        self.asks: list[list[float]] = []
+        self.values: list[list[float]] = []
+        self.compared: list[list[float]] = []
+        self.worths: list[list[float]] = []
+        self.parts: list[list[float]] = []
 
-    def skip(self, part: str) -> None:
-        """Move to the end of the next occurrence of a part."""
-        self.at = self.text.index(part, self.at) + len(part)
+    def ask(self, number: int) -> None:
+        """Add the question of a set, and its answer."""
+        one, start = self.interaction, len(self.questions)
+        believed = one.believed[number] / one.domain.reward_sd
+        self.questions += self.encode([SET, one.domain.item, IS])
+        for row in Tables(self.tables.keys).rows(self.texts[number]):
+            self._write(row.pieces(), self.questions, 1)
+            columns = self._add(row, number, believed, [1, len(self.questions) - 1])
+            parts = columns @ believed[self._columns(row)]
+            self.parts.append([1, len(self.questions) - 1, *(PART_SCALE * (parts - parts.mean()))])
+        self.questions += self.encode([ANSWER])
+        first = len(self.questions)
+        self.questions += self.encode([words.answer(one.domain.item, int(one.recommended[number])), END])
+        labels = np.full(len(self.questions) - start, IGNORED)
+        if number + 1 == len(one.options):
+            labels[first - 1 - start : -1] = self.questions[first:]
+        ask = len(self.questions) - 4  # before the number, the full stop and the end
+        rewards = one.domain.expand(one.options[number]) @ believed
+        self.asks.append([1, ask, *one.answers[number], *(rewards - rewards.mean())])
+        self.labels.append(labels)
+        self.branches.append(np.full(len(labels), number + 1))
+        self.reads.append(len(self.rounds))
 
-    def token(self) -> int:
-        """Return the index of the token that holds the character before the position."""
-        return int(np.searchsorted(self.stops, self.at))
+    def finish(self, number: int) -> None:
+        """Add the table of a finished round."""
+        one = self.interaction
+        believed = one.believed[number + 1] / one.domain.reward_sd
+        self.rounds += self.encode([ROUND])
+        for row in self.tables.rows(self.texts[number]):
+            self._write(row.pieces(int(one.chosen[number])), self.rounds, 0)
+            self._add(row, number, believed, [0, len(self.rounds) - 1])
 
-    def token_before(self, part: str) -> int:
-        """Return the index of the token that holds the character before the next occurrence of a part."""
-        return int(np.searchsorted(self.stops, self.text.index(part, self.at)))
+    def conversation(self) -> AnnotatedConversation:
+        """Return the conversation: the finished rounds, then the questions."""
+        past = len(self.rounds)
 
+        def placed(rows: list[list[float]], width: int) -> np.ndarray:
+            found = np.array(rows, dtype=float).reshape(-1, 2 + width)
+            return np.column_stack([found[:, 1] + past * found[:, 0], found[:, 2:]])
 
-def _values(
-    interaction: Interaction, number: int, option: int, rewards: np.ndarray, cursor: _Cursor
-) -> list[list[float]]:
-    """Return the rows of an option's values; rewards float[columns]. The cursor is at the option's text."""
-    domain, options = interaction.domain, interaction.options[number]
-    rows = []
-    for line, part, column in zip(domain.lines, domain.features, domain.columns, strict=True):
-        cursor.skip(line.label)
-        for text, which in line.parts(options[option, part]):
-            cursor.skip(text)
-            compared = [_compared(line, options[:, part], option, earlier, which) for earlier in (0, 1)]
-            own = rewards[column]
-            reward = own[which] if line.kind == "attributes" else own.sum()
-            rows.append([cursor.token(), number, option, *compared, reward])
-    return rows
+        lengths = [len(branch) for branch in self.branches]
+        own = np.concatenate([read + np.arange(length) for read, length in zip(self.reads, lengths, strict=True)])
+        return AnnotatedConversation(
+            ids=np.array(self.rounds + self.questions),
+            positions=np.concatenate([np.arange(past), own]),
+            branches=np.concatenate([np.zeros(past, dtype=int), *self.branches]),
+            reads=np.concatenate([np.zeros(past, dtype=int), np.repeat(self.reads, lengths)]),
+            labels=np.concatenate([np.full(past, IGNORED), *self.labels]),
+            asks=placed(self.asks, 2 * OPTIONS),
+            values=placed(self.values, 1),
+            compared=placed(self.compared, OPTIONS),
+            worths=placed(self.worths, 1),
+            parts=placed(self.parts, OPTIONS),
+        )
 
+    def _write(self, pieces: Sequence[str], tokens: list[int], question: int) -> None:
+        """Add a row's tokens, and the sizes of its numbers, each at the token after it."""
+        for before, piece in zip(["", *pieces], pieces, strict=False):
+            tokens += self.encode([piece])
+            if before and not before.startswith("<"):
+                self.values.append([question, len(tokens) - 1, magnitude(before)])
 
-def _compared(line: Line, features: np.ndarray, option: int, earlier: int, which: int) -> int:
-    """Return how a value of an option compares with that of an earlier option; features float[3, features]."""
-    if earlier >= option:
-        return IGNORED
-    if line.kind == "attributes":
-        return EQUAL if features[earlier, which] > 0.5 else OTHER
-    value, earlier_value = features[option, 0], features[earlier, 0]
-    if value == earlier_value:
-        return EQUAL
-    if line.kind != "ordered":
-        return OTHER
-    return HIGHER if value > earlier_value else LOWER
+    def _add(self, row: Row, number: int, believed: np.ndarray, at: list[float]) -> np.ndarray:
+        """Add the targets that the tables of questions and of finished rounds have in common.
 
+        Returns float[3, columns of the line]: what the row adds to the columns of each option.
+        """
+        line = self.interaction.domain.lines[self.places[row.label]]
+        weights = believed[self._columns(row)]
+        if row.place < 0:
+            of_item = line.item_columns(row.item)
+            self.worths.append([*at, of_item @ weights])
+            return np.outer(row.has, of_item)
+        options = self.interaction.options[number]
+        columns = line.number_columns(row.cells, options[:, self._features(row)])
+        if line.ordered:
+            values = columns[:, 0] - columns[:, 0].mean()
+            if not at[0]:
+                values = np.array(in_order(tuple(values), int(self.interaction.chosen[number])))
+            self.compared.append([*at, *(COLUMN_SCALE * values)])
+            self.worths.append([*at, weights[0]])
+        return columns
 
-def _restated(interaction: Interaction, number: int, cursor: _Cursor) -> list[list[float]]:
-    """Return the rows of the values that the chat template repeats after a round."""
-    domain, chosen = interaction.domain, int(interaction.chosen[number])
-    options = interaction.options[number]
-    cursor.skip(CHOSEN)
-    rows = []
-    for line, part in zip(domain.lines, domain.features, strict=True):
-        cursor.skip(line.label)
-        for text, which in line.parts(options[chosen, part]):
-            cursor.skip(text)
-            values = options[:, part.start + which if line.kind == "attributes" else part.start]
-            if line.kind in ("category", "title"):
-                values = (values == values[chosen]).astype(float)
-            rows.append([cursor.token(), AHEAD_SCALE * (values[chosen] - values.mean())])
-    return rows
+    def _columns(self, row: Row) -> slice:
+        return self.interaction.domain.columns[self.places[row.label]]
 
-
-def _told(interaction: Interaction, number: int, columns: np.ndarray) -> list[float]:
-    """Return what a round's choice says, without the token; columns float[3, columns]."""
-    domain, chosen = interaction.domain, int(interaction.chosen[number])
-    ahead, weights = np.full((2, MAX_LINES), np.nan)
-    for at, (line, column) in enumerate(zip(domain.lines, domain.columns, strict=True)):
-        if line.kind == "ordered":
-            values = columns[:, column.start]
-            ahead[at] = AHEAD_SCALE * (values[chosen] - values.mean())
-            weights[at] = interaction.believed[number + 1, column.start] / domain.reward_sd / WEIGHT_SCALE
-    return [float(chosen), *ahead, *weights]
+    def _features(self, row: Row) -> slice:
+        return self.interaction.domain.features[self.places[row.label]]

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from beliefbench.students.reader.conversations import AnnotatedConversation, annotate, chat_of
+from beliefbench.students.reader.conversations import AnnotatedConversation, Annotator, chat_of
 from beliefbench.students.reader.heads import Lesson, lesson_of
 from beliefbench.students.reader.tokenizer import tokenizer_of
 from beliefbench.students.synthetic.domains import SyntheticDomain
 from beliefbench.students.synthetic.interactions import Interaction
 from beliefbench.teaching.interactions import Teacher
 
-PURPOSES = {"words": 1, "teaching": 2, "examination": 3}
+PURPOSES = {"words": 1, "teaching": 2, "examination": 3, "numbering": 4}
 """Each purpose has its own random numbers, so that no interaction of one is drawn for another."""
-PHASES = ((0.0, 2, 3), (0.2, 2, 4), (0.35, 3, 5), (0.5, 4, 6), (0.65, 5, 7), (0.8, 5, 8))
+PHASES = ((0.0, 1, 2), (0.08, 2, 3), (0.2, 3, 4), (0.35, 5, 5), (0.6, 5, 6), (0.8, 5, 8))
 """The share of the steps after which a phase begins; its most rounds; its most lines of an option."""
 MIN_LINES = 2
 CONVERSATIONS_TOGETHER = 4
@@ -51,13 +51,13 @@ class Curriculum:
         >>> len(drawn), len({one.options.shape[0] for one in drawn})
         (4, 1)
         """
-        rng = self._rng("teaching", number)
+        rng = self.rng("teaching", number)
         rounds, lines = self._size(number, rng)
         return [self._draw(rng, rounds, max(MIN_LINES, lines - 1), lines) for _ in range(self.batch)]
 
     def examination(self, number: int, rounds: int, lines: int) -> Interaction:
         """Return an interaction that is never taught, on a domain that is never taught."""
-        return self._draw(self._rng("examination", number), rounds, lines, lines)
+        return self._draw(self.rng("examination", number), rounds, lines, lines)
 
     def tokenizer(self, domains: int, pieces: int) -> Any:
         """Return a tokenizer whose words and word pieces come from conversations on random domains.
@@ -72,13 +72,14 @@ class Curriculum:
 
         def texts() -> Iterator[str]:
             for number in range(domains):
-                rng = self._rng("words", number)
+                rng = self.rng("words", number)
                 interaction = Interaction.draw(SyntheticDomain.draw(rng), rng, 1)
                 yield "\n".join(message["content"] for message in chat_of(interaction))
 
         return tokenizer_of(texts(), pieces)
 
-    def _rng(self, purpose: str, number: int) -> np.random.Generator:
+    def rng(self, purpose: str, number: int) -> np.random.Generator:
+        """Return the random numbers of a purpose (`PURPOSES`) with a number."""
         return np.random.default_rng([self.seed, PURPOSES[purpose], number])
 
     def _size(self, step: int, rng: np.random.Generator) -> tuple[int, int]:
@@ -95,14 +96,15 @@ class Lessons(Dataset):
     """The lessons of a training by number of the step. Each is drawn when it is needed."""
 
     def __init__(self, curriculum: Curriculum, tokenizer: Any) -> None:
-        self.curriculum, self.tokenizer = curriculum, tokenizer
+        self.curriculum, self.annotator = curriculum, Annotator(tokenizer)
 
     def __len__(self) -> int:
         return self.curriculum.steps
 
     def __getitem__(self, number: int) -> list[Lesson]:
-        annotated = [annotate(interaction, self.tokenizer) for interaction in self.curriculum.step(number)]
-        return lessons_of(annotated, self.tokenizer.pad_token_id)
+        rng = self.curriculum.rng("numbering", number)
+        annotated = [self.annotator.annotate(interaction, rng) for interaction in self.curriculum.step(number)]
+        return lessons_of(annotated, self.annotator.tokenizer.pad_token_id)
 
 
 def lessons_of(conversations: Sequence[AnnotatedConversation], pad: int) -> list[Lesson]:

@@ -10,11 +10,11 @@ import torch
 
 from beliefbench.domain import OPTIONS
 from beliefbench.scoring import metrics
-from beliefbench.students.reader.conversations import annotate
+from beliefbench.students.reader.conversations import Annotator
 from beliefbench.students.reader.curriculum import Curriculum
 from beliefbench.students.reader.heads import Lesson, Reader, lesson_of
 
-ROUNDS, LINES, DOMAINS, TOGETHER = 5, (2, 3, 4, 6, 8), 8, 8
+ROUNDS, LINES, DOMAINS, TOGETHER = 5, (2, 3, 4, 6, 8), 16, 8
 """Rounds of a conversation; lines of an option; domains for each number of lines; conversations in memory at once."""
 
 
@@ -38,7 +38,8 @@ class Examination:
         """Return the examination of a curriculum: `DOMAINS` conversations for each number of lines."""
         numbers = [(lines, lines * 100_000 + at) for lines in LINES for at in range(DOMAINS)]
         taken = [curriculum.examination(number, ROUNDS, lines) for lines, number in numbers]
-        annotated = [annotate(interaction, tokenizer) for interaction in taken]
+        annotate = Annotator(tokenizer).annotate
+        annotated = [annotate(interaction) for interaction in taken]
         starts = range(0, len(annotated), TOGETHER)
         lessons = tuple(lesson_of(annotated[at : at + TOGETHER], tokenizer.pad_token_id) for at in starts)
         return cls(lessons, np.array([interaction.exact for interaction in taken]))
@@ -47,27 +48,28 @@ class Examination:
         """Return a reader's metrics.
 
         ``agreement`` (a share) and ``kl_exact`` (nats per answer) are means over all sets, and ``last_...`` over the
-        last set of each conversation. ``closed`` is the share of the distance from chance to the exact answer, in
-        probability of the user's choice at the last set. ``loss_...`` are the losses of `Reader.losses`.
+        last set of each conversation. ``closed_1`` and so on are the share of the distance from chance to the exact
+        answer, in probability of the user's choice, after so many rounds. ``loss_...`` are the losses of
+        `Reader.read_lesson`.
         """
         device = next(reader.parameters()).device
         with torch.inference_mode():
             lessons = [{name: tensor.to(device) for name, tensor in lesson.items()} for lesson in self.lessons]
-            predicted = [reader.predict(lesson).cpu() for lesson in lessons]
-            losses = [{name: float(loss) for name, loss in reader.losses(lesson).items()} for lesson in lessons]
-        probs = torch.cat(predicted).double().numpy().reshape(self.exact.shape)
+            found = [reader.read_lesson(lesson) for lesson in lessons]
+        losses = [{name: float(loss) for name, loss in one.items()} for _, one in found]
+        probs = torch.cat([probs.cpu() for probs, _ in found]).double().numpy().reshape(self.exact.shape)
         choice = probs.argmax(axis=-1)
         # The metrics are means over an axis of sets; here each set has an axis of its own.
         answers = probs[..., None, :], choice[..., None], choice[..., None], self.exact[..., None, :]
         agreement, kl_exact = (getattr(metrics, name)(*answers) for name in ("agreement", "kl_exact"))
-        reached = np.take_along_axis(self.exact, choice[..., None], axis=-1)[:, -1, 0].mean()
-        best = self.exact.max(axis=-1)[:, -1].mean()
         chance = 1 / OPTIONS
+        reached = np.take_along_axis(self.exact, choice[..., None], axis=-1)[..., 0].mean(axis=0) - chance
+        best = self.exact.max(axis=-1).mean(axis=0) - chance
         return {
             "agreement": float(np.mean(agreement)),
             "kl_exact": float(np.mean(kl_exact)),
             "last_agreement": float(np.mean(agreement[:, -1])),
             "last_kl_exact": float(np.mean(kl_exact[:, -1])),
-            "closed": float((reached - chance) / (best - chance)),
+            **{f"closed_{at}": float(reached[at] / best[at]) for at in range(1, len(best))},
             **{f"loss_{name}": float(np.mean([one[name] for one in losses])) for name in losses[0]},
         }

@@ -1,8 +1,9 @@
 """The reader with its auxiliary heads: linear heads on hidden layers during training; they are removed afterwards.
 
 As in `beliefbench.students.auxiliary_heads`, each head trains a layer on one step towards the answer. These steps exist
-in any domain: how a value compares with those of the other options (`COMPARE`); which option the user chose, and what
-the choice says (`TELL`); the reward of a value (`ADD`); the reward of an option (`SUM`).
+in any domain, and each needs only tokens of the same row, or the rows with the same number: how large a number is
+(`READ`); how the numbers of a row compare (`COMPARE`); what a row is worth to the user, after the rounds so far
+(`WORTH`); the reward of each option from a row (`PARTS`); the sum over rows (the last layer).
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from torch import nn
 from torch.nn import functional
 
 from beliefbench.domain import OPTIONS
-from beliefbench.students.reader.conversations import IGNORED, MAX_LINES, OTHER, AnnotatedConversation
+from beliefbench.students.reader.conversations import IGNORED, AnnotatedConversation
 
-COMPARE, TELL, ADD, SUM = 2, 3, 4, 5
+READ, COMPARE, WORTH, PARTS = 1, 2, 4, 5
 """The layers whose heads are trained on each step."""
+PAIRS = torch.triu_indices(OPTIONS, OPTIONS, 1)
+"""The pairs of options that are compared."""
+SAME = 1e-6
+"""Numbers whose columns differ by no more are equal."""
 
 Lesson = dict[str, torch.Tensor]
 """Conversations as tensors, from `lesson_of`."""
@@ -28,17 +33,18 @@ Lesson = dict[str, torch.Tensor]
 def lesson_of(conversations: Sequence[AnnotatedConversation], pad: int) -> Lesson:
     """Return conversations as tensors.
 
-    ``ids`` and ``labels`` are int[conversations, tokens], padded with ``pad`` and -100. The other tensors are float32
-    and have the rows of all conversations (`AnnotatedConversation`), each row after the index of its conversation.
+    The arrays with a value for each token are int[conversations, tokens], padded with ``pad``, 0, or -100. The other
+    tensors are float32 and have the rows of all conversations (`AnnotatedConversation`), each row after the index of
+    its conversation.
     """
     longest = max(len(one.ids) for one in conversations)
-    ids = np.full((len(conversations), longest), pad)
-    labels = np.full(ids.shape, IGNORED)
-    for row, one in enumerate(conversations):
-        ids[row, : len(one.ids)] = one.ids
-        labels[row, : len(one.ids)] = one.labels
-    lesson = {"ids": torch.tensor(ids), "labels": torch.tensor(labels)}
-    for name in ("asks", "values", "ends", "restated", "told"):
+    lesson = {}
+    for name, filling in (("ids", pad), ("positions", 0), ("branches", -1), ("reads", 0), ("labels", IGNORED)):
+        filled = np.full((len(conversations), longest), filling)
+        for row, one in enumerate(conversations):
+            filled[row, : len(one.ids)] = getattr(one, name)
+        lesson[name] = torch.tensor(filled)
+    for name in ("asks", "values", "compared", "worths", "parts"):
         rows = [np.insert(getattr(one, name), 0, row, axis=1) for row, one in enumerate(conversations)]
         lesson[name] = torch.tensor(np.concatenate(rows), dtype=torch.float32)
     return lesson
@@ -48,23 +54,24 @@ class NumberEmbedding(nn.Module):
     """Token embeddings in which those of numbers and clock times are a learnt linear function of fixed features."""
 
     features: torch.Tensor
-    numbers: torch.Tensor
 
     def __init__(self, tokens: int, width: int, numbers: np.ndarray, features: np.ndarray) -> None:
         """Take the sizes of the table; the tokens of numbers, int[numbers]; and float32[numbers, features]."""
         super().__init__()
-        self.words = nn.Parameter(0.02 * torch.randn(tokens, width))
-        self.map = nn.Parameter(0.02 * torch.randn(features.shape[1], width))
-        self.register_buffer("features", torch.tensor(features), persistent=False)
-        self.register_buffer("numbers", torch.tensor(numbers), persistent=False)
-
-    def table(self) -> torch.Tensor:
-        """Return all embeddings, float[tokens, width]."""
-        return self.words.index_copy(0, self.numbers, self.features @ self.map)
+        # Each embedding begins with a 1 in the first place, which lets the first layers attend to near tokens.
+        self.words = nn.Parameter(0.5 * torch.randn(tokens, width).index_fill(1, torch.tensor(0), 2.0))
+        self.map = nn.Parameter(0.2 * torch.randn(features.shape[1], width).index_fill(1, torch.tensor(0), 0.0))
+        with torch.no_grad():
+            self.words[numbers] *= 0.0
+            self.words[numbers, 0] = 1.0
+        known = torch.zeros(tokens, features.shape[1])
+        known[numbers] = torch.tensor(features)
+        self.register_buffer("features", known, persistent=False)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the embeddings of tokens: int[...] -> float[..., width]."""
-        return functional.embedding(ids, self.table())
+        used, at = ids.unique(return_inverse=True)
+        return functional.embedding(at, self.words[used] + self.features[used] @ self.map)
 
 
 class Reader(nn.Module):
@@ -78,64 +85,89 @@ class Reader(nn.Module):
         self.model, self.embedding = model, embedding
         self.register_buffer("options", torch.tensor(list(options)), persistent=False)
         width = model.config.hidden_size
-        self.compare = nn.Linear(width, 2 * (OTHER + 1))
-        self.tell = nn.Linear(width, OPTIONS + 2 * MAX_LINES)
-        self.like = nn.Linear(width, 1)
-        self.add = nn.Linear(width, 1)
-        self.sum = nn.Linear(width, 1)
+        self.read = nn.Linear(width, 1)
+        self.compare = nn.Linear(width, 3 * PAIRS.shape[1])
+        self.differ = nn.Linear(width, OPTIONS)
+        self.worth = nn.Linear(width, 1)
+        self.part = nn.Linear(width, OPTIONS)
+        self.sum = nn.Linear(width, OPTIONS)
 
     def forward(self, lessons: Sequence[Lesson]) -> dict[str, torch.Tensor]:
         """Return the loss of a step's lessons, and its parts: means over the lessons."""
-        losses = [self.losses(lesson) for lesson in lessons]
+        losses = [self.read_lesson(lesson)[1] for lesson in lessons]
         parts = {name: torch.stack([one[name] for one in losses]).mean() for name in losses[0]}
         return {
             "loss": torch.stack(list(parts.values())).sum(),
             **{name: part.detach() for name, part in parts.items()},
         }
 
-    def losses(self, lesson: Lesson) -> dict[str, torch.Tensor]:
-        """Return the losses of a lesson, each a scalar: cross-entropies in nats, or mean squared errors.
+    def read_lesson(self, lesson: Lesson) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the probabilities of the options at each set, float[sets of all conversations, 3], and the losses.
 
-        ``answers`` is the cross-entropy of the option's number, ``said`` that of the other tokens of the answers, and
-        ``compare`` and ``chosen`` are those of heads. ``like`` (values of the repeated option), ``tell``, ``add`` and
-        ``sum`` are mean squared errors of heads.
+        Each loss is a scalar: a cross-entropy in nats, or a mean squared error. ``answers`` is the cross-entropy of the
+        option's number among the three; ``said`` that of the tokens of the last answer, in which any option's number is
+        right; ``compare`` that of the head that says which of two numbers is larger. ``read``, ``differ``, ``worth``,
+        ``parts`` and ``sum`` are mean squared errors of heads.
         """
-        states = self._states(lesson["ids"])
-        values, ends, restated, told = (lesson[name] for name in ("values", "ends", "restated", "told"))
-        logits = self._logits(states, lesson)
-        log_probs = logits[:, self.options] - logits.logsumexp(-1, keepdim=True)
-        written = lesson["labels"] != IGNORED
-        compared = self.compare(_at(states[COMPARE], values)).unflatten(-1, (2, -1)).flatten(0, 1)
-        of_option, of_lines = self.tell(_at(states[TELL], told)).split([OPTIONS, 2 * MAX_LINES], dim=-1)
-        asked = ~told[:, 3:].isnan()
-        return {
-            "answers": -(lesson["asks"][:, 2:] * log_probs).sum(-1).mean(),
-            "said": functional.cross_entropy(self.model.lm_head(states[-1][written]), lesson["labels"][written]),
-            "compare": functional.cross_entropy(compared, values[:, 4:6].flatten().long(), ignore_index=IGNORED),
-            "add": functional.mse_loss(self.add(_at(states[ADD], values)).squeeze(-1), values[:, 6]),
-            "sum": functional.mse_loss(self.sum(_at(states[SUM], ends)).squeeze(-1), ends[:, 2]),
-            "like": functional.mse_loss(self.like(_at(states[COMPARE], restated)).squeeze(-1), restated[:, 2]),
-            "chosen": functional.cross_entropy(of_option, told[:, 2].long()),
-            "tell": _mean_squared_error(of_lines[asked], told[:, 3:][asked]),
+        states = self._states(lesson)
+        values, compared, worths, parts, asks = (
+            lesson[name] for name in ("values", "compared", "worths", "parts", "asks")
+        )
+        log_probs = self._logits(states, lesson).log_softmax(dim=-1)
+        of_numbers = _at(states[COMPARE], compared)
+        pairs = self.compare(of_numbers).unflatten(-1, (-1, 3)).flatten(0, 1)
+        first, second = PAIRS
+        differences = compared[:, 2:][:, first] - compared[:, 2:][:, second]
+        larger = (differences > SAME).long() - (differences < -SAME).long() + 1
+        losses = {
+            "answers": -(asks[:, 2 : 2 + OPTIONS] * log_probs).sum(-1).mean(),
+            "said": self._said(states[-1], lesson["labels"]),
+            "read": _mean((self.read(_at(states[READ], values)) - values[:, 2:]).square()),
+            "compare": _mean(functional.cross_entropy(pairs, larger.flatten(), reduction="none")),
+            "differ": _mean((self.differ(of_numbers) - compared[:, 2:]).square()),
+            "worth": _mean((self.worth(_at(states[WORTH], worths)) - worths[:, 2:]).square()),
+            "parts": _mean((self.part(_at(states[PARTS], parts)) - parts[:, 2:]).square()),
+            "sum": _mean((self.sum(_at(states[-1], asks)) - asks[:, 2 + OPTIONS :]).square()),
         }
-
-    def predict(self, lesson: Lesson) -> torch.Tensor:
-        """Return the probabilities of the options at each set, float[sets of all conversations, 3]."""
-        return self._logits(self._states(lesson["ids"]), lesson)[:, self.options].softmax(dim=-1)
+        return log_probs.exp(), losses
 
     def language_model(self) -> Any:
         """Return the model as it is saved, with the embeddings of `NumberEmbedding` in its own table."""
         with torch.no_grad():
-            self.model.model.embed_tokens.weight.copy_(self.embedding.table())
+            self.model.model.embed_tokens.weight.copy_(
+                self.embedding(torch.arange(len(self.embedding.words), device=self.options.device))
+            )
         return self.model
 
-    def _states(self, ids: torch.Tensor) -> list[torch.Tensor]:
-        # Padding needs no mask: it is at the end, and no token attends to later tokens.
-        out = self.model.model(inputs_embeds=self.embedding(ids), use_cache=False, output_hidden_states=True)
+    def _states(self, lesson: Lesson) -> list[torch.Tensor]:
+        out = self.model.model(
+            inputs_embeds=self.embedding(lesson["ids"]),
+            position_ids=lesson["positions"],
+            attention_mask=_sees(lesson)[:, None],
+            use_cache=False,
+            output_hidden_states=True,
+        )
         return [*out.hidden_states[:-1], out.last_hidden_state]
 
     def _logits(self, states: list[torch.Tensor], lesson: Lesson) -> torch.Tensor:
-        return self.model.lm_head(_at(states[-1], lesson["asks"]))
+        return functional.linear(_at(states[-1], lesson["asks"]), self.model.lm_head.weight[self.options])
+
+    def _said(self, states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        written = labels != IGNORED
+        logits, wanted = self.model.lm_head(states[written]), labels[written]
+        of_options = logits[:, self.options].logsumexp(-1)
+        names_option = torch.isin(wanted, self.options)
+        right = torch.where(names_option, of_options, logits.gather(-1, wanted[:, None])[:, 0])
+        return (logits.logsumexp(-1) - right).mean()
+
+
+def _sees(lesson: Lesson) -> torch.Tensor:
+    """Return what each token attends to, bool[conversations, tokens, tokens]: earlier tokens of its own question or of
+    the finished rounds, and the finished rounds that its question continues.
+    """
+    branches, places = lesson["branches"], torch.arange(lesson["ids"].shape[1], device=lesson["ids"].device)
+    own = (branches[:, :, None] == branches[:, None]) & (places[:, None] >= places)
+    return own | (places < lesson["reads"][:, :, None])
 
 
 def _at(states: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -144,6 +176,6 @@ def _at(states: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     return states[rows[:, 0].long(), rows[:, 1].long()]
 
 
-def _mean_squared_error(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared error, and 0 where nothing is wanted: a catalogue may have no ordered line."""
-    return functional.mse_loss(found, wanted) if len(wanted) else found.sum()
+def _mean(errors: torch.Tensor) -> torch.Tensor:
+    """Return the mean, and 0 where there is nothing to learn: a catalogue may have no number."""
+    return errors.mean() if errors.numel() else errors.sum()

@@ -25,9 +25,10 @@ from beliefbench.errors import UsageError
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import write_atomically
 from beliefbench.students.optimizer import LEARNING_RATE, training_arguments
+from beliefbench.students.reader.card import card
 from beliefbench.students.reader.curriculum import Curriculum, Lessons
 from beliefbench.students.reader.examination import Examination
-from beliefbench.students.reader.heads import NumberEmbedding, Reader
+from beliefbench.students.reader.heads import COMPARE, WORTH, NumberEmbedding, Reader
 from beliefbench.students.reader.tokenizer import SPACE, embedding_features
 from beliefbench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
 from beliefbench.teaching.interactions import Teacher
@@ -35,15 +36,19 @@ from beliefbench.teaching.trainer import Progress, ProgressCallback
 
 CHECKPOINTS, VALIDATIONS = "checkpoints", "validation.jsonl"
 SHAPE: dict[str, Any] = {
-    "hidden_size": 128,
-    "intermediate_size": 256,
+    "hidden_size": 96,
+    "intermediate_size": 192,
     "num_hidden_layers": 6,
     "num_attention_heads": 4,
     "num_key_value_heads": 4,
     "max_position_embeddings": 4096,
+    # Half of each head's dimensions then turn by less than a radian over a conversation, and can compare what is read.
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e5},
     "tie_word_embeddings": False,
 }
-TOKENIZER = {"domains": 2_000, "pieces": 3_000}
+TOKENIZER = {"domains": 1_000, "pieces": 600}
+LOCAL, QUIET = 1.0, 0.3
+"""How much near tokens count for the heads that begin with them, and how much what the tokens are counts for these."""
 BATCH, WARMUP = 16, 200
 EVALUATIONS = 60
 """The number of examinations in a training; a checkpoint is saved at each."""
@@ -99,7 +104,8 @@ def teach_reader(
     curriculum = Curriculum(settings.teacher, settings.steps, BATCH, settings.seed)
     tokenizer = curriculum.tokenizer(**TOKENIZER)
     reader = new_reader(tokenizer)
-    watching = ProgressCallback(out / VALIDATIONS, Examination.of(curriculum, tokenizer).measure, on_progress)
+    examination = Examination.of(curriculum, tokenizer)
+    watching = ProgressCallback(out / VALIDATIONS, examination.measure, on_progress)
     gpu = torch.cuda.is_available()
     arguments = training_arguments(
         out / CHECKPOINTS,
@@ -131,6 +137,10 @@ def teach_reader(
             "machine": f"{platform.machine()}, {os.cpu_count()} processors, {_accelerator()}",
             "versions": installed_versions(),
         }
+        examined, sets = examination.exact.shape[:2]
+        parameters = reader.model.num_parameters()
+        written = card(about | made, (out / VALIDATIONS).read_text(), parameters, examined, sets - 1)
+        write_atomically(out / "README.md", written.encode())
         write_atomically(out / TEACHING, as_json(about | made))
         shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     return True
@@ -146,10 +156,41 @@ def new_reader(tokenizer: Any) -> Reader:
         **SHAPE,
     )
     model = LlamaForCausalLM(config)
+    _initialise(model)
     model.model.embed_tokens.requires_grad_(False)  # `NumberEmbedding` is trained in its place
     embedding = NumberEmbedding(len(tokenizer), config.hidden_size, *embedding_features(tokenizer))
     numbers = [f"{SPACE}{number}" for number in range(1, OPTIONS + 1)]
     return Reader(model, embedding, tokenizer.convert_tokens_to_ids(numbers))
+
+
+def _initialise(model: Any) -> None:
+    """Draw the initial weights so that a narrow model learns from the first steps.
+
+    Attention is not flat, and layers change less than what they read. Half of the heads begin with what their layer
+    needs: in the layers that read and compare numbers they attend to near tokens; in the layers that find the rows with
+    the same number they attend to tokens like their own.
+    """
+    layers, width = model.model.layers, model.config.hidden_size
+    turns = range(width // model.config.num_attention_heads)
+    with torch.no_grad():
+        for number, layer in enumerate(layers, start=1):
+            for linear in layer.modules():
+                if isinstance(linear, torch.nn.Linear):
+                    torch.nn.init.normal_(linear.weight, std=width**-0.5)
+            layer.mlp.down_proj.weight *= (width / layer.mlp.down_proj.in_features) ** 0.5
+            for linear in (layer.self_attn.o_proj, layer.mlp.down_proj):
+                linear.weight /= math.sqrt(2 * len(layers))
+            queries, keys = layer.self_attn.q_proj.weight, layer.self_attn.k_proj.weight
+            half = len(queries) // 2
+            if number <= COMPARE:
+                queries[:half] *= QUIET
+                keys[:half] *= QUIET
+                # The first place of what is read is about the same for all tokens, so these pairs only tell distances.
+                near = torch.zeros(half // len(turns), 2, len(turns) // 2, dtype=torch.bool)
+                near[:, :, number - 1 : number + 2] = True
+                queries[:half, 0][near.flatten()] = keys[:half, 0][near.flatten()] = LOCAL
+            elif number <= WORTH:
+                keys[:half] = queries[:half]
 
 
 def _accelerator() -> str:

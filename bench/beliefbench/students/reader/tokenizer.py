@@ -1,6 +1,6 @@
 """A reader's tokenizer, which reads any text.
 
-Words and word pieces come from synthetic domains. Each integer up to 999 and each clock time is one token, whose
+Words and word pieces come from synthetic domains. Each integer up to 1999 and each clock time is one token, whose
 embedding is a function of its value (`number_features`). All other text is read byte by byte. Currency signs are no
 tokens, and neither is the colon or equals sign between a label and its value.
 """
@@ -9,43 +9,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-ANSWER, END, CHOSEN, PAD = "<assistant>", "<end>", "<chosen>", "<pad>"
+from beliefbench.students.reader.tables import ANSWER, END, PAD, table_tokens
+
 SPACE = "▁"
-MAX_INTEGER, MINUTES_A_DAY = 999, 24 * 60
+MAX_INTEGER, MINUTES_A_DAY = 1999, 24 * 60
+MAX_GROUP = 999
+"""The largest group of digits in other numbers, which are split into groups of three digits from the end."""
 MAX_COUNT = 12
 """The integers up to this one have a feature each."""
-# Fixed parts of the suite's words (beliefbench.language.questions.words), one token each.
-PHRASES = (
-    "I have specific preferences for what I like and dislike in a",
-    "and these preferences remain the same. You need to figure out my preferences and select the best",
-    "for me. Use your best judgment if you are unsure. Do not say you need more information.",
-    "Help me select the best",
-    "is the best option?",
-    "The best option is",
-    "Your option",
-    "is incorrect. I prefer",
-    "is correct.",
-    "I prefer",
-)
-# Before the user's feedback, the template repeats the text of the option that the feedback names as preferred.
-RESTATED = (
-    "{% if message.role == 'user' and loop.index0 > 1 %}"
-    "{% set said = message.content.split('\n\n')[0] %}"
-    "{% set name = said.split('I prefer ')[-1].split('Your option ')[-1].split(' is correct')[0].rstrip('.') %}"
-    "{% set earlier = messages[loop.index0 - 2].content.split(name ~ ':\n') %}"
-    "{% if earlier | length == 2 %}"
-    "{% set next = '\n' ~ name[:-1] ~ (name[-1:] | int + 1) ~ ':\n' %}"
-    "{{ '" + CHOSEN + "' ~ earlier[1].split(next)[0] ~ '" + END + "' }}"
-    "{% endif %}{% endif %}"
-)
-MESSAGE = "{{ message.content }}{{ '" + ANSWER + "' if message.role == 'user' else '" + END + "' }}"
-TEMPLATE = "{% for message in messages %}" + RESTATED + MESSAGE + "{% endfor %}"
+PHRASE = "The best option is"
+"""The words of `beliefbench.language.words.answer` before the option's name."""
 
 NORMALIZER = normalizers.Sequence(
     [
@@ -55,8 +35,8 @@ NORMALIZER = normalizers.Sequence(
         normalizers.Replace(Regex(r"[ (]+"), " "),
     ]
 )
-# A clock time; three digits of a number, counted from its end; letters; any other character.
-SPLIT = r"▁?\d{1,2}:\d\d(?:▁[AP]M)?|▁?\d{1,3}(?=(?:\d{3})*(?!\d))|▁?\p{L}+|▁?[^\p{L}\d▁]|▁"
+# A clock time; 1000 to 1999; three digits of a number, counted from its end; letters; any other character.
+SPLIT = r"▁?\d{1,2}:\d\d(?:▁[AP]M)?|▁1\d{3}(?!\d)|▁?\d{1,3}(?=(?:\d{3})*(?!\d))|▁?\p{L}+|▁?[^\p{L}\d▁]|▁"
 PRE_TOKENIZER = pre_tokenizers.Sequence(
     [pre_tokenizers.Metaspace(split=False), pre_tokenizers.Split(Regex(SPLIT), "isolated")]
 )
@@ -81,11 +61,11 @@ def tokenizer_of(texts: Iterable[str], pieces: int) -> Any:
         tokenizer_object=inner,
         eos_token=END,
         pad_token=PAD,
-        additional_special_tokens=[ANSWER, CHOSEN],
+        additional_special_tokens=[ANSWER, *table_tokens()],
         clean_up_tokenization_spaces=False,
     )
-    tokenizer.add_tokens([AddedToken(phrase, normalized=False, lstrip=True) for phrase in PHRASES])
-    tokenizer.chat_template = TEMPLATE
+    tokenizer.add_tokens([AddedToken(PHRASE, normalized=False)])
+    tokenizer.chat_template = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
     return tokenizer
 
 
@@ -107,8 +87,8 @@ def number_tokens() -> dict[str, tuple[str, float]]:
     >>> found["▁370"], found["370"], found["05"], found["▁06:30▁PM"], found["▁18:30"]
     (('integer', 370.0), ('integer', 370.0), ('padded', 5.0), ('clock', 1110.0), ('clock', 1110.0))
     """
-    integers = range(MAX_INTEGER + 1)
-    found = {f"{space}{value}": ("integer", float(value)) for value in integers for space in (SPACE, "")}
+    found = {f"{SPACE}{value}": ("integer", float(value)) for value in range(MAX_INTEGER + 1)}
+    found |= {f"{value}": ("integer", float(value)) for value in range(MAX_GROUP + 1)}
     found |= {f"{value:02d}": ("padded", float(value)) for value in range(10)}
     for minutes in range(MINUTES_A_DAY):
         hour, minute = divmod(minutes, 60)

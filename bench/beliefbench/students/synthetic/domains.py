@@ -17,7 +17,7 @@ from beliefbench.students.synthetic.lines import Line
 
 MAX_LINES = 8
 SEPARATORS = (", ", ", ", "; ", "\n", "\n", "\n- ", " | ")
-COLONS = (": ", ": ", ": ", " = ", " ")
+COLONS = (": ", ": ", ": ", " = ")
 
 DrawUsers = Callable[[np.random.Generator, tuple[Line, ...]], np.ndarray]
 
@@ -54,7 +54,7 @@ class SyntheticDomain:
 
         >>> domain = SyntheticDomain.draw(np.random.default_rng(24), 2, 2)
         >>> print(domain.describe(domain.draw_options(np.random.default_rng(0), 1)[0, 0]))
-        bid: ₩39, first visit: 05:13 AM
+        first visit: 12:28 PM, north owl: no
         """
         p_invented = float(rng.choice([0.0, 0.0, 0.3, 0.7]))
         drawn, draw_users = _draw_lines(rng, p_invented, int(rng.integers(min_lines, max_lines + 1)))
@@ -64,7 +64,7 @@ class SyntheticDomain:
             shuffled.insert(0, lines.title(rng, p_invented))
         if rng.random() < 0.3:
             shuffled = [replace(line, label=line.label.capitalize()) for line in shuffled]
-        item = str(rng.choice(lexicon.ITEMS)) if rng.random() >= p_invented else invented(rng, 1).capitalize()
+        item = str(rng.choice(lexicon.ITEMS)) if rng.random() >= p_invented else invented(rng, 2).capitalize()
         purpose, separator, colon = (str(rng.choice(texts)) for texts in (lexicon.PURPOSES, SEPARATORS, COLONS))
         return cls(item, purpose, tuple(shuffled), separator, colon, draw_users(rng, tuple(shuffled)))
 
@@ -106,7 +106,7 @@ class SyntheticDomain:
         """Return the text of an option, float[features]."""
         texts = []
         for line, part in zip(self.lines, self.features, strict=True):
-            value = ", ".join(text for text, _ in line.parts(option[part])) or "none"
+            value = line.text(option[part])
             texts.append(value if line.kind == "title" else f"{line.label}{self.colon}{value}")
         return self.separator.join(texts)
 

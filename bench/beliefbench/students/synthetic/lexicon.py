@@ -135,12 +135,14 @@ CODAS = ("", "", "", *"b ck d ft g ld ll m mp n nd ng nt p r rd rk rn s sk st t 
 
 
 def invented(rng: np.random.Generator, syllables: int | None = None) -> str:
-    """Return an invented word in lower case, of 1 to 3 syllables where their number is not given.
+    """Return an invented word in lower case, of 2 or 3 syllables where their number is not given.
+
+    With one syllable, many would be words of the language.
 
     >>> invented(np.random.default_rng(0), 2)
     'teendfro'
     """
-    count = syllables or int(rng.choice([1, 1, 1, 2, 2, 3]))
+    count = syllables or int(rng.choice([2, 2, 3]))
     parts = (kind[int(rng.integers(len(kind)))] for _ in range(count) for kind in (ONSETS, VOWELS, CODAS))
     return "".join(parts)
 

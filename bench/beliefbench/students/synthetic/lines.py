@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +12,8 @@ import numpy as np
 from beliefbench.students.synthetic import lexicon
 from beliefbench.students.synthetic.lexicon import distinct, invented, phrase
 
-Kind = Literal["ordered", "category", "attributes", "title"]
+Kind = Literal["number", "scale", "growing", "counts", "category", "attributes", "title"]
+ORDERED = ("number", "scale", "growing", "counts")
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Line:
     Parameters
     ----------
     kind
-        ``"ordered"``: one of several values that have an order. ``"category"``: one of several values without an order.
+        Values that have an order, of which an option has one: ``"number"``: each is one number; ``"scale"``: words;
+        ``"growing"``: nothing, or a list with one thing more than the value before; ``"counts"``: how many of one
+        thing, and of another, each value one more. ``"category"``: one of several values without an order.
         ``"attributes"``: any number of several attributes. ``"title"``: a name, which no user cares about.
     label
         The text before the value; empty for a title.
@@ -31,8 +35,8 @@ class Line:
         The probability that an option has an attribute; the other kinds do not use it.
 
     >>> line = Line("category", "color", ("red", "blue", "green"))
-    >>> line.expand(np.array([0.5])).tolist(), line.parts(np.array([0.5]))
-    ([0.0, 1.0, 0.0], [('blue', 1)])
+    >>> line.expand(np.array([0.5])).tolist(), line.text(np.array([0.5]))
+    ([0.0, 1.0, 0.0], 'blue')
     """
 
     kind: Kind
@@ -50,7 +54,12 @@ class Line:
         """The number of columns to which users give weights: one for each attribute or category, 1 for ordered values,
         0 for a title.
         """
-        return {"ordered": 1, "category": len(self.values), "attributes": len(self.values), "title": 0}[self.kind]
+        return 1 if self.ordered else 0 if self.kind == "title" else len(self.values)
+
+    @property
+    def ordered(self) -> bool:
+        """True if the values have an order."""
+        return self.kind in ORDERED
 
     @property
     def grid(self) -> tuple[float, ...]:
@@ -82,12 +91,43 @@ class Line:
         """Return the index of a feature's value among `values`: float[...] -> int[...]."""
         return np.rint(np.asarray(feature) * (len(self.values) - 1)).astype(int)
 
-    def parts(self, features: np.ndarray) -> list[tuple[str, int]]:
-        """Return the texts of an option's values, each with its index among `values`; features float[features]."""
+    def text(self, features: np.ndarray) -> str:
+        """Return the text of an option's value or attributes; features float[features]."""
         if self.kind == "attributes":
-            return [(text, at) for at, text in enumerate(self.values) if features[at] > 0.5]
-        at = int(self.index(features[0]))
-        return [(self.values[at], at)]
+            return ", ".join(text for text, has in zip(self.values, features > 0.5, strict=True) if has) or "none"
+        return self.values[int(self.index(features[0]))]
+
+    def item_columns(self, item: str) -> np.ndarray:
+        """Return what an item in the text adds to the columns, float[columns].
+
+        >>> Line("scale", "noise", ("low", "some", "high")).item_columns("high").tolist()
+        [0.5]
+        >>> Line("growing", "with", ("nothing", "lid", "lid and lock")).item_columns("lock").tolist()
+        [0.5]
+        """
+        if self.kind == "scale":
+            return np.array([self.grid[self.values.index(item)] - 0.5])
+        if self.kind == "growing":
+            return np.array([0.0 if item == self.values[0] else 1 / (len(self.values) - 1)])
+        return np.array([float(item == value) for value in self.values])
+
+    def number_columns(self, numbers: Sequence[str], options: np.ndarray) -> np.ndarray:
+        """Return what a number adds to the columns of some options, float[options, columns].
+
+        Parameters
+        ----------
+        numbers
+            The number's text in each option.
+        options
+            float[options, features]: the features of the line.
+
+        >>> Line("counts", "has", ("0 big, 0 small", "1 big, 0 small", "1 big, 1 small")).number_columns(
+        ...     ["1 big", "0 big"], np.array([[0.5], [0.0]])).tolist()
+        [[0.5], [0.0]]
+        """
+        if self.kind == "counts":
+            return np.array([[int(number.split()[0]) / (len(self.values) - 1)] for number in numbers])
+        return self.expand(options)
 
 
 def ordered(rng: np.random.Generator, p_invented: float) -> Line:
@@ -95,14 +135,13 @@ def ordered(rng: np.random.Generator, p_invented: float) -> Line:
 
     Here and below, ``p_invented`` is the probability that a phrase is invented.
     """
-    kinds = (_number, _number, _clock, _duration, _money, _money, _words, _words, _growing)
-    label, values = kinds[int(rng.integers(len(kinds)))](rng, p_invented)
-    return Line("ordered", label, tuple(values if rng.random() < 0.8 else values[::-1]))
+    kinds = (_number, _number, _number, _clock, _duration, _money, _money, _scale, _growing, _counts)
+    return kinds[int(rng.integers(len(kinds)))](rng, p_invented)
 
 
 def yes_no(rng: np.random.Generator, p_invented: float) -> Line:
     """Return a line of the values "no" and "yes"."""
-    return Line("ordered", phrase(rng, lexicon.ATTRIBUTES, p_invented), ("no", "yes"))
+    return Line("scale", phrase(rng, lexicon.ATTRIBUTES, p_invented), ("no", "yes"))
 
 
 def category(rng: np.random.Generator, p_invented: float) -> Line:
@@ -134,49 +173,62 @@ def title(rng: np.random.Generator, p_invented: float) -> Line:
     return Line("title", "", tuple(name() for _ in range(12)))
 
 
-# Kinds of ordered values: each returns a label, and the texts of the values in ascending order.
+# Kinds of lines of ordered values.
 
 
-def _number(rng: np.random.Generator, p_invented: float) -> tuple[str, list[str]]:
+def _number(rng: np.random.Generator, p_invented: float) -> Line:
     unit = phrase(rng, lexicon.UNITS, p_invented / 2) if rng.random() < 0.7 else ""
-    largest = 10 ** float(rng.uniform(0, 2.9))
+    largest = 10 ** float(rng.uniform(0, 3.2))
     decimals = 1 if rng.random() < 0.15 else 0
     label = phrase(rng, lexicon.QUANTITIES, p_invented)
     values = _steps(rng, largest / 10, 0.1) if decimals else _steps(rng, largest, 1)
-    return label, [f"{value:.{decimals}f} {unit}".strip() for value in values]
+    return Line("number", label, tuple(f"{value:.{decimals}f} {unit}".strip() for value in values))
 
 
-def _money(rng: np.random.Generator, p_invented: float) -> tuple[str, list[str]]:
-    sign = str(rng.choice(lexicon.CURRENCIES))
+def _money(rng: np.random.Generator, p_invented: float) -> Line:
+    sign, label = str(rng.choice(lexicon.CURRENCIES)), phrase(rng, lexicon.COSTS, p_invented)
+    if rng.random() < 0.1:
+        values = _steps(rng, 10 ** float(rng.uniform(3.3, 5)), 10)
+        return Line("number", label, tuple(f"{sign}{value:,.0f}" for value in values))
     decimals = 2 if rng.random() < 0.3 else 0
-    values = _steps(rng, 10 ** float(rng.uniform(0.7, 2.99)), 0.01 if decimals else 1)
-    return phrase(rng, lexicon.COSTS, p_invented), [f"{sign}{value:.{decimals}f}" for value in values]
+    values = _steps(rng, 10 ** float(rng.uniform(0.7, 3.3)), 0.01 if decimals else 1)
+    return Line("number", label, tuple(f"{sign}{value:.{decimals}f}" for value in values))
 
 
-def _clock(rng: np.random.Generator, p_invented: float) -> tuple[str, list[str]]:
+def _clock(rng: np.random.Generator, p_invented: float) -> Line:
     first = int(rng.integers(0, 16 * 12)) * 5
     last = int(rng.integers(first // 5 + 24, 24 * 12)) * 5  # before midnight
     twelve_hours = rng.random() < 0.7
     label = phrase(rng, lexicon.TIMES, p_invented)
-    return label, [clock_text(round(at), twelve_hours) for at in np.linspace(first, last, _count(rng))]
+    values = np.linspace(first, last, _count(rng))
+    return Line("number", label, tuple(clock_text(round(at), twelve_hours) for at in values))
 
 
-def _duration(rng: np.random.Generator, p_invented: float) -> tuple[str, list[str]]:
-    values = _steps(rng, 10 ** float(rng.uniform(1.5, 3)), 1)
+def _duration(rng: np.random.Generator, p_invented: float) -> Line:
+    values = _steps(rng, 10 ** float(rng.uniform(1.5, 3.2)), 1)
     hour, minute = [("hr", "min"), ("h", "min"), ("h", "m")][int(rng.integers(3))]
-    return phrase(rng, lexicon.DURATIONS, p_invented), [duration_text(round(at), hour, minute) for at in values]
+    label = phrase(rng, lexicon.DURATIONS, p_invented)
+    return Line("number", label, tuple(duration_text(round(at), hour, minute) for at in values))
 
 
-def _words(rng: np.random.Generator, p_invented: float) -> tuple[str, list[str]]:
-    return phrase(rng, lexicon.ORDINALS, p_invented), list(lexicon.SCALES[int(rng.integers(len(lexicon.SCALES)))])
+def _scale(rng: np.random.Generator, p_invented: float) -> Line:
+    words = lexicon.SCALES[int(rng.integers(len(lexicon.SCALES)))]
+    return Line("scale", phrase(rng, lexicon.ORDINALS, p_invented), words)
 
 
-def _growing(rng: np.random.Generator, p_invented: float) -> tuple[str, list[str]]:
-    """Each value is a list with one thing more than the value before."""
+def _growing(rng: np.random.Generator, p_invented: float) -> Line:
     things = distinct(rng, lexicon.ATTRIBUTES, int(rng.integers(2, 5)), p_invented)
     nothing = str(rng.choice(["none", "nothing", f"no {invented(rng)}"]))
     lists = [list_text(things[:count]) for count in range(1, len(things) + 1)]
-    return phrase(rng, lexicon.ORDINALS, p_invented), [nothing, *lists]
+    return Line("growing", phrase(rng, lexicon.ORDINALS, p_invented), (nothing, *lists))
+
+
+def _counts(rng: np.random.Generator, p_invented: float) -> Line:
+    first, second = distinct(rng, lexicon.ATTRIBUTES, 2, p_invented)
+    most = int(rng.integers(1, 3)), int(rng.integers(1, 3))
+    totals = range(sum(most) + 1)
+    values = [f"{min(total, most[0])} {first}, {max(total - most[0], 0)} {second}" for total in totals]
+    return Line("counts", phrase(rng, lexicon.ORDINALS, p_invented), tuple(values))
 
 
 def _steps(rng: np.random.Generator, largest: float, unit: float) -> list[float]:
@@ -201,6 +253,20 @@ def clock_text(minutes: int, twelve_hours: bool) -> str:
     if twelve_hours:
         return f"{(hour - 1) % 12 + 1:02d}:{minute:02d} {'AM' if hour < 12 else 'PM'}"
     return f"{hour:02d}:{minute:02d}"
+
+
+def magnitude(text: str) -> float:
+    """Return how large the number of a line is, from about -2 to 2: a time of the day, or the logarithm of others.
+
+    >>> [round(magnitude(text), 2) for text in ("06:00 PM", "18:00", "$1,999", "2 hr", "120 min", "0")]
+    [1.0, 1.0, 2.0, 0.52, 0.52, -2.0]
+    """
+    if clock := re.search(r"(\d+):(\d+)(?: ([AP])M)?", text):
+        hour = int(clock[1]) % 12 + 12 * (clock[3] == "P") if clock[3] else int(clock[1])
+        return 4 * (60 * hour + int(clock[2])) / (24 * 60) - 2
+    numbers = re.findall(r"(\d[\d,]*(?:\.\d+)?) ?(\w*)", text)
+    total = sum(float(number.replace(",", "")) * (60 if unit in ("hr", "h") else 1) for number, unit in numbers)
+    return float(4 * np.log1p(total) / np.log1p(2_000) - 2)
 
 
 def duration_text(minutes: int, hour: str, minute: str) -> str:
