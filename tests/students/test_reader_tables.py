@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import beliefbench as bb
-from beliefbench.language import words
-from beliefbench.language.dialogue import messages
-from beliefbench.language.words import Turn
+from beliefbench.language.questions import words
+from beliefbench.language.questions.dialogue import messages
+from beliefbench.language.questions.words import Turn
 from beliefbench.students.reader.conversations import COLUMN_SCALE, IGNORED, PART_SCALE, Annotator, chat_of
 from beliefbench.students.synthetic.domains import SyntheticDomain
 from beliefbench.students.synthetic.interactions import Interaction

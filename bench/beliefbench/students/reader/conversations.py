@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from beliefbench.domain import OPTIONS
-from beliefbench.language import words
-from beliefbench.language.dialogue import messages
-from beliefbench.language.words import Turn
+from beliefbench.language.questions import words
+from beliefbench.language.questions.dialogue import messages
+from beliefbench.language.questions.words import Turn
 from beliefbench.students.reader.tables import (
     ANSWER,
     END,

@@ -25,7 +25,7 @@ MAX_GROUP = 999
 MAX_COUNT = 12
 """The integers up to this one have a feature each."""
 PHRASE = "The best option is"
-"""The words of `beliefbench.language.words.answer` before the option's name."""
+"""The words of `beliefbench.language.questions.words.answer` before the option's name."""
 
 NORMALIZER = normalizers.Sequence(
     [
