@@ -2,11 +2,15 @@
 
 from itertools import product
 
+import jax.numpy as jnp
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pytest
 from scipy.special import logsumexp, softmax
 
 import beliefbench as bb
+from beliefbench.domain import describe_features
 
 PEOPLE = np.array([weights for weights in product((-1, -0.5, 0, 0.5, 1), repeat=2) if any(weights)])
 
@@ -46,3 +50,20 @@ def test_one_users_small_products_change_no_bit_of_anothers():
     for user in range(2):
         alone = bb.predictives(domain, options[[user]], choices[[user]], queries)
         np.testing.assert_array_equal(together[[user]], alone)
+
+
+def test_an_unlikely_hypothesis_is_not_lost_with_its_small_products():
+    """One of two people is unlikely beforehand, and nobody else explains the choices: 1e-200 times 1e-120."""
+    likely = np.log([1.0, 1e-200])
+
+    def model(options, choices=None):
+        person = numpyro.sample("person", dist.Categorical(logits=jnp.asarray(likely)))
+        favourite = jnp.where(person == 1, 1e-3, 0.0)
+        probs = jnp.broadcast_to(jnp.stack([1 - favourite, favourite, 0.0 * favourite]), (len(options), 3))
+        numpyro.sample("choice", dist.Categorical(probs=probs), obs=choices)
+
+    feature = bb.Feature("shine", "shine", (0.0, 1.0), str)
+    domain = bb.Domain("rare", "1", "Coin", (feature,), model, None, describe_features((feature,)))
+    rounds = np.zeros((40, 3, 1))
+    found = bb.predictive(domain, rounds, np.ones(40, int), rounds[:1])
+    np.testing.assert_allclose(found, [[0.999, 0.001, 0.0]], atol=1e-12)

@@ -16,6 +16,8 @@ from beliefbench.exact.query import COMPILER_OPTIONS, block_size
 TILE = 4  # rows of a matrix that a processor multiplies at once
 UNROLLED = 8  # rounds; more take minutes to compile
 LEAST_PRODUCT = 1e-250  # products of probabilities below it may be lost
+LEAST_LOG_PRIOR = -100.0  # times the least product, floats still hold it
+IMPOSSIBLE = -1e300  # NumPyro's logarithm of a prior of 0 is the lowest float
 
 
 @partial(jax.jit, static_argnames=("domain", "of", "stages"), compiler_options=COMPILER_OPTIONS)
@@ -54,6 +56,7 @@ def linear_sweep_groups(
         used = used[..., None]
         probs = jnp.moveaxis(jnp.where(used, probs[:-1].reshape(users, rounds, block), 1.0), 1, 0)
         lost = (faint[:-1].reshape(users, rounds, block) & used & real).any(axis=(1, 2))
+        lost |= ((log_prior > IMPOSSIBLE) & (log_prior < LEAST_LOG_PRIOR) & real).any()
         last, after = jax.lax.scan(
             lambda weight, likelihood: (weight * likelihood,) * 2,
             jnp.broadcast_to(prior, (users, block)),
