@@ -85,7 +85,9 @@ def test_latex_has_no_command_of_a_name(board):
     assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(re.findall(r"(?<!\\)&", lines[0]))}
 
 
-@pytest.mark.skipif(shutil.which("lualatex") is None, reason="no LaTeX here")
+@pytest.mark.skipif(
+    shutil.which("lualatex") is None, reason="lualatex is not installed; it comes with TeX Live, not from PyPI"
+)
 def test_latex_compiles_with_them(board, tmp_path):
     (tmp_path / "t.tex").write_text(writer("latex")(board))
     (tmp_path / "p.tex").write_text(

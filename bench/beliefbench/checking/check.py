@@ -15,8 +15,7 @@ from beliefbench.checking.results import CheckResult, Evidence, evidence
 from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, in_short, unknown_name
 from beliefbench.folders import file_name
-from beliefbench.plugins.meant import model_meant
-from beliefbench.plugins.names import is_domain, known_domains, load_agent, load_suite, names
+from beliefbench.plugins.names import is_domain, known_domains, load_agent, load_suite, names, spec_meant
 from beliefbench.plugins.settings import parse_spec
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol, population
@@ -59,7 +58,7 @@ def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
     if parse_spec(name)[0] in names("agent"):
         kinds.append("agent")
     if not kinds:
-        if error := model_meant(*parse_spec(name)):
+        if error := spec_meant(*parse_spec(name)):
             raise error
         raise unknown_name("domain or agent", name, sorted({*known_domains(name), *names("agent")}))
     prepare_results(evidence_folder)

@@ -93,7 +93,7 @@ def print_estimates(found: list[Estimate], console: Console, prices: Prices | No
     console.print(table)
     for one in found:
         if one.expected is not None and one.answers:
-            console.print(_expectation(one), markup=False)
+            console.print(_expectation(one.job, one.expected), markup=False)
     if total.requests:
         console.print(
             "For a server, this assumes 1 second per request, as many requests at once as the agent has workers, 4 "
@@ -127,14 +127,11 @@ def _named(job: Job) -> tuple[str, str]:
     return printable(job.domain.name), printable(job.specs[1] if job.specs else job.agent.name)
 
 
-def _expectation(one: Estimate) -> str:
-    users, all_users = one.expected, one.job.protocol.users
-    domain, spec = _named(one.job)
+def _expectation(job: Job, users: int) -> str:
+    domain, spec = _named(job)
     return (
-        f"{spec} on {domain}: expected to stop after {users} of {all_users:,} users, with "
-        f"{users / all_users:.0%} of that, if accuracies differ between users as those of the exact answer do."
-        if users is not None
-        else ""
+        f"{spec} on {domain}: expected to stop after {users} of {job.protocol.users:,} users, with "
+        f"{users / job.protocol.users:.0%} of that, if accuracies differ between users as those of the exact answer do."
     )
 
 

@@ -1,7 +1,7 @@
 """The sweep of exact inference with logarithms, for weights that are too small for floats.
 
 It is used where a history is long or a choice rule is sharp: after 1,000 rounds, or with a temperature of 0.001. It
-takes several times as long as the sweep of ``beliefbench.exact.linear_space``.
+is slower than the sweep of ``beliefbench.exact.linear_space``.
 """
 
 from __future__ import annotations

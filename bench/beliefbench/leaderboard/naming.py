@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from rich.cells import cell_len
 
@@ -19,6 +19,7 @@ from beliefbench.leaderboard.row import Row
 from beliefbench.plugins.settings import parse_spec
 from beliefbench.running.store import RunRecord
 
+T = TypeVar("T")
 DIGEST = re.compile(r"[0-9a-f]{16,}")
 LONGEST = 32
 """Characters of a value in a name; a longer one is cut where this leaves it another than the rest."""
@@ -49,25 +50,24 @@ def agent_names(records: Sequence[RunRecord]) -> list[str]:
 def run_labels(group: Sequence[Row]) -> list[str]:
     """Return what the runs of a group are called: by their agents, and of one agent by how many users were asked."""
     names = [row.fields["agent"] for row in group]
-    labels = list(names)
-    for name in dict.fromkeys(names):
-        places = [place for place, other in enumerate(names) if other == name]
-        told = differences([_asked(group[place]) for place in places])
-        for place, what in zip(places, told, strict=True):
-            labels[place] = f"{name} ({what})" if what else name
-    return labels
+    return [f"{name} ({what})" if what else name for name, what in zip(names, _told(names, group, _asked), strict=True)]
 
 
 def group_names(groups: Sequence[Sequence[Row]]) -> list[str]:
     """Return what groups of comparable runs are called: by their domains, and of one domain by what differs."""
     domains = [group[0].fields["domain"] for group in groups]
-    names = list(domains)
-    for domain in dict.fromkeys(domains):
-        places = [place for place, other in enumerate(domains) if other == domain]
-        told = differences([_questions(groups[place]) for place in places])
-        for place, what in zip(places, told, strict=True):
-            names[place] = f"{domain}, {what}" if what else domain
-    return names
+    told = _told(domains, groups, _questions)
+    return [f"{domain}, {what}" if what else domain for domain, what in zip(domains, told, strict=True)]
+
+
+def _told(names: Sequence[str], things: Sequence[T], described: Callable[[T], Mapping[str, str]]) -> list[str]:
+    """Return what tells each thing from the others of its name; an empty text if there are none."""
+    told = [""] * len(names)
+    for name in dict.fromkeys(names):
+        places = [place for place, other in enumerate(names) if other == name]
+        for place, what in zip(places, differences([described(things[place]) for place in places]), strict=True):
+            told[place] = what
+    return told
 
 
 def differences(described: Sequence[Mapping[str, str]]) -> list[str]:

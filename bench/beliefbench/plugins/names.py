@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 from inspect import Parameter, getdoc, signature
 from typing import Any, cast
 
 from beliefbench.agent import Agent
 from beliefbench.domain import Domain, Feature
 from beliefbench.errors import BeliefBenchError, UsageError, first_line, in_short, unknown_name
-from beliefbench.plugins.meant import model_meant
 from beliefbench.plugins.settings import parse_spec, varied_suite
 from beliefbench.plugins.sources import Kind, Source, source_of, sources
+
+MEANT = "beliefbench.meant"
+"""Entry points of functions (name, model, options) -> UsageError or None that know SPECs of other tools."""
 
 
 def names(kind: Kind) -> list[str]:
@@ -250,9 +253,28 @@ def agent_source(spec: str) -> Source:
     name, model, options = parse_spec(spec)
     known = names("agent")
     misspelt = name in known or get_close_matches(name, known, n=1, cutoff=0.8)
-    if not misspelt and (error := model_meant(name, model, options)):
+    if not misspelt and (error := spec_meant(name, model, options)):
         raise error
     return source_of("agent", name)
+
+
+def spec_meant(name: str, model: str | None, options: Mapping[str, str]) -> UsageError | None:
+    """Return the error with the SPEC that was meant by one that names no agent, from the entry points
+    ``beliefbench.meant``; None if none of them knows it.
+
+    Parameters
+    ----------
+    name, model, options
+        The SPEC, parsed.
+    """
+    for point in entry_points(group=MEANT):
+        try:
+            error: UsageError | None = point.load()(name, model, options)
+        except Exception:  # a hint of a plugin that breaks is no hint
+            continue
+        if error is not None:
+            return error
+    return None
 
 
 def stands_alone(name: str) -> bool:

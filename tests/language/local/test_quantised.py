@@ -70,7 +70,7 @@ def in_fp8(tensors: dict, block: int = 16) -> dict:
     return stored
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes in FP8, and does not unpack")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU, transformers computes in FP8 and unpacks nothing")
 def test_an_fp8_checkpoint_is_unpacked_and_says_so_in_its_row(make_model):
     folder = make_model()
     dense = load_file(folder / "model.safetensors")

@@ -23,7 +23,7 @@ from beliefbench.language.replies.alternatives import options_of
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(find_spec("xllamacpp") is None, reason="xllamacpp is not installed"),
+    pytest.mark.skipif(find_spec("xllamacpp") is None, reason="needs llama.cpp's server: pip install xllamacpp"),
 ]
 
 SERVER = """
