@@ -49,7 +49,7 @@ class ChoiceRule:
         own = (
             jax.nn.softmax(reward / self.temperature, axis=-1)
             if self.temperature
-            else best / _over_options(jnp.add, best.astype(reward.dtype))
+            else best * _one_of(_over_options(jnp.add, best.astype(reward.dtype)), best.shape[-1])
         )
         if not self.lapse:
             return own
@@ -129,6 +129,18 @@ def best_options(reward: jax.Array) -> jax.Array:
     """
     tolerance = 1e-9 if reward.dtype == jnp.float64 else 1e-5
     return reward >= _over_options(jnp.maximum, reward) - tolerance
+
+
+def _one_of(count: jax.Array, most: int) -> jax.Array:
+    """Return 1 / count, of a count from 1 to ``most``. It is looked up: a division takes a processor ten times as long.
+
+    >>> _one_of(jnp.array([1.0, 2.0]), 3).tolist()
+    [1.0, 0.5]
+    """
+    shares = jnp.full_like(count, 1 / most)
+    for larger in range(most - 1, 0, -1):
+        shares = jnp.where(count < larger + 0.5, 1 / larger, shares)
+    return shares
 
 
 def _over_options(combine: Callable[[Any, Any], Any], values: jax.Array) -> jax.Array:

@@ -13,14 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from beliefbench.domain import OPTIONS, Domain
+from beliefbench.domain import Domain
 from beliefbench.exact.hypothesis import joint_terms
 from beliefbench.exact.latents import latent_space
-from beliefbench.exact.linear_space import linear_sweep_groups
-from beliefbench.exact.log_space import log_sweep_groups
-from beliefbench.exact.query import COMPILER_OPTIONS, LARGEST_BLOCK, USER_GROUP, Query
-
-GROUPS_A_CALL = 8  # groups a compiled call if there are several, and shared queries, whose values they share
+from beliefbench.exact.linear_space import linear_sweep
+from beliefbench.exact.log_space import log_sweep
+from beliefbench.exact.query import COMPILER_OPTIONS, LARGEST_BLOCK, Query
 
 
 def log_weights(domain: Domain, options: np.ndarray, choices: np.ndarray) -> np.ndarray:
@@ -52,36 +50,10 @@ def sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
 
     Shared queries come first. If the evidence is -inf, the expectations have no meaning.
     """
-    query = query.padded()
-    evidence, values, lost = _in_groups(linear_sweep_groups, domain, query)
-    if lost.any():
-        again = _in_groups(log_sweep_groups, domain, query.of_users(lost))
-        evidence[lost], values[lost] = again[:2]
-    return evidence, values
-
-
-def _in_groups(compiled: Any, domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sweep all users, in groups of one size."""
     latent_space(domain)  # traced here, since the compiled part must not trace within its own trace
-    users, length = query.choices.shape
-    assert query.own is not None
-    stages = length + 1 if query.stages == "all" else 1
-    queries = len(query.shared) + query.own.shape[1]
-    found = [np.empty((0, stages)), np.empty((0, stages, queries, OPTIONS)), np.empty(0, dtype=bool)]
-    parts = [[one] for one in found]
-    size = USER_GROUP * (GROUPS_A_CALL if users > USER_GROUP and len(query.shared) else 1)
-    with jax.enable_x64(True):
-        for at in range(0, users, size):
-            some = query.of_users(slice(at, at + size))
-            groups = [_grouped(part, size) for part in (some.options, some.choices, some.used, some.own)]
-            answer = compiled(domain, query.of, query.stages, *groups[:3], query.shared, groups[3])
-            for one, kept in zip(answer, parts, strict=True):
-                kept.append(np.asarray(one).reshape(size, *one.shape[2:])[: users - at])
-    evidence, values, lost = (np.concatenate(kept) for kept in parts)
-    return evidence, values, lost
-
-
-def _grouped(part: Any, size: int) -> np.ndarray:
-    """Repeat the last user until there are ``size``, and split them into groups: [users, ...] -> [groups, 32, ...]."""
-    full = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
-    return full.reshape(size // USER_GROUP, USER_GROUP, *part.shape[1:])
+    query = query.padded()
+    evidence, values = linear_sweep(domain, query)
+    lost = np.isnan(evidence).any(axis=1)
+    if lost.any():
+        evidence[lost], values[lost] = log_sweep(domain, query.of_users(lost))
+    return evidence, values

@@ -16,6 +16,8 @@ from numpyro.distributions import CategoricalLogits, CategoricalProbs
 
 from beliefbench.domain import OPTIONS
 
+LEAST_LOG_PRIOR = -100.0  # times the least product of probabilities, floats still hold it
+IMPOSSIBLE = -1e300  # NumPyro's logarithm of a prior of 0 is the lowest float
 Of = Literal["choice", "reward", "entropy"]
 
 
@@ -32,21 +34,30 @@ def joint_terms(model: Callable[..., Any], values: dict[str, Any], options: Any,
     return _log_prior(traced), jnp.take_along_axis(log_probs, choices[:, None], axis=-1)[:, 0]
 
 
-def linear_terms(
-    model: Callable[..., Any], values: dict[str, Any], options: Any, choices: Any, least: float
-) -> tuple[Any, Any, Any]:
-    """Return (log prior, P(choices) float[sets], faint bool[sets]) of one hypothesis; traceable by JAX.
+def linear_prior(model: Callable[..., Any], values: dict[str, Any], options: Any) -> Any:
+    """Return the prior probability of one hypothesis, NaN if it is so small that products with it may be lost;
+    traceable by JAX.
 
-    A choice is faint if its probability is above 0 and below ``least``, or not a number that floats can hold.
+    options
+        float[sets, 3, features]: any.
     """
-    traced = _traced(model, values, options)
-    choice, at = traced["choice"]["fn"], choices[:, None]
+    log_prior = _log_prior(_traced(model, values, options))
+    small = (log_prior > IMPOSSIBLE) & (log_prior < LEAST_LOG_PRIOR)
+    return jnp.where(small, jnp.nan, jnp.exp(log_prior))
+
+
+def linear_probs(model: Callable[..., Any], values: dict[str, Any], options: Any, choices: Any, least: float) -> Any:
+    """Return P(choices), float[sets], of one hypothesis; traceable by JAX.
+
+    A probability above 0 and below ``least`` is NaN, and so is every product with it: it may be lost among floats.
+    """
+    choice, at = _traced(model, values, options)["choice"]["fn"], choices[:, None]
     probs = jnp.take_along_axis(_probs(choice, len(options)), at, axis=-1)[:, 0]
     if _has_probs(choice, len(options)):
         possible = probs > 0
     else:
         possible = jnp.take_along_axis(_log_probs(choice, len(options)), at, axis=-1)[:, 0] > -jnp.inf
-    return _log_prior(traced), probs, possible & ~(probs >= least)
+    return jnp.where(possible & ~(probs >= least), jnp.nan, probs)
 
 
 def query_values(model: Callable[..., Any], values: dict[str, Any], options: Any, of: Of = "choice") -> Any:

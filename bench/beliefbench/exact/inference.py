@@ -204,7 +204,7 @@ def _expected(
             raise too_large(domain.name, latent_space(domain).size, what, held, "ask for fewer at once")
         evidence, values = sweep(domain, query)
         if np.isfinite(evidence).all():
-            return values[:, :, order]
+            return values if own is None or not len(shared) else values[:, :, order]
         used = _used_rounds(domain, options, choices, on_contradiction, seen)
 
 

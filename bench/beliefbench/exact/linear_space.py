@@ -1,106 +1,208 @@
-"""The sweep of exact inference with products of probabilities, over the hypothesis blocks of a NumPyro model."""
+"""The sweep of exact inference with products of probabilities, over the hypothesis blocks of a NumPyro model.
+
+Most of its time goes to one product of matrices a block: weights of (user, stage) times values of queries. A user whose
+choices no hypothesis of a block explains takes no part in the product: after two rounds that is every second one.
+"""
 
 from __future__ import annotations
 
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from beliefbench.domain import OPTIONS, Domain
-from beliefbench.exact.hypothesis import Of, linear_terms, query_values
+from beliefbench.exact.hypothesis import Of, linear_prior, linear_probs, query_values
 from beliefbench.exact.latents import latent_space
-from beliefbench.exact.query import COMPILER_OPTIONS, block_size
+from beliefbench.exact.query import LANES, TILE, USER_GROUP, Query, block_size, grouped, parts_of
 
-TILE = 4  # rows of a matrix that a processor multiplies at once
-UNROLLED = 8  # rounds; more take minutes to compile
 LEAST_PRODUCT = 1e-250  # products of probabilities below it may be lost
-LEAST_LOG_PRIOR = -100.0  # times the least product, floats still hold it
-IMPOSSIBLE = -1e300  # NumPyro's logarithm of a prior of 0 is the lowest float
 
 
-@partial(jax.jit, static_argnames=("domain", "of", "stages"), compiler_options=COMPILER_OPTIONS)
-def linear_sweep_groups(
-    domain: Domain, of: Of, stages: str, options: Any, choices: Any, used: Any, shared: Any, own: Any
-) -> tuple[Any, Any, Any]:
-    """Sweep all hypothesis blocks for groups of users: the sums of weights and of weighted values.
+def linear_sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
+    """Return the log evidence, float64[users, stages], and the expectations, float64[users, stages, queries, 3].
 
-    All but ``shared`` as in `Query`, with a leading axis of groups. Returns the log evidence, the expectations, and
-    whether a product may be lost, bool[groups, users].
+    Both are NaN for a user whose products floats cannot hold.
+    """
+    users, rounds = query.choices.shape
+    assert query.own is not None
+    stages = "all" if rounds == 0 else query.stages
+    shared, asked = len(query.shared), query.own.shape[1]
+    columns = rounds + 1 if stages == "all" else 1
+    evidence = np.empty((users, columns))
+    values = np.empty((users, columns, shared + asked, OPTIONS))
+    width = shared * OPTIONS
+    for some in query.calls():
+        start, after, single = _summed(domain, query.of, stages, query.of_users(some))
+        users, later = after.shape[:2]
+        told = values[some, columns - later :, :shared]  # a view
+        with np.errstate(divide="ignore", invalid="ignore"):  # weights of 0: the evidence says so
+            np.divide(after[..., :width].reshape(told.shape), after[..., width, None, None], out=told)
+            total = after[..., width]
+            if stages == "all":
+                values[some, 0, :shared] = (start[:width] / start[width]).reshape(shared, OPTIONS)
+                total = np.concatenate([np.full((users, 1), start[width]), total], axis=1)
+            values[some, :, shared:] = single.reshape(users, columns, asked, OPTIONS) / total[..., None, None]
+            evidence[some] = np.log(total)
+    return evidence, values
+
+
+def _summed(domain: Domain, of: Of, stages: str, query: Query) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the sums of weights times values over all hypotheses, swept in parts, each in a thread.
+
+    For the shared queries before the first round, float64[columns], and after rounds, float64[users, stages, columns];
+    for own queries, float64[users, stages, columns]. Columns as in `_part`.
     """
     space = latent_space(domain)
-    groups, users, rounds = choices.shape
-    asked = own.shape[2]
-    # The last set is a dummy: some distributions cannot be made for zero sets.
-    nobody = jnp.zeros((1, *shared.shape[1:]))
+    assert query.own is not None
+    users, rounds = query.choices.shape
+    rounds_first = [grouped(part).swapaxes(1, 2) for part in (query.options, query.choices, query.used)]
+    own = grouped(query.own)
+    real = 1.0 * (np.arange(len(own) * USER_GROUP) < users).reshape(-1, USER_GROUP)
     block = block_size(space.size)
+    firsts = np.arange(0, space.size, block)
+    parts = parts_of(len(firsts))
+    # A block beyond the last hypothesis weighs nothing.
+    firsts = np.concatenate([firsts, np.full(-len(firsts) % parts, space.size)]).reshape(parts, -1)
+    arguments = (*rounds_first, real, query.shared, own)
+    with jax.enable_x64(True):
+        shapes = tuple((one.shape, one.dtype) for one in (firsts[0], *arguments))
+        sweep = _compiled(domain, of, stages, block, shapes)
+
+    def part(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with jax.enable_x64(True):
+            common, single = sweep(some, *arguments)
+            return np.asarray(common), np.asarray(single)
+
+    if parts == 1:
+        common, single = part(firsts[0])
+    else:
+        with ThreadPoolExecutor(parts) as threads:
+            sums = list(threads.map(part, firsts))
+        common, single = (sum(one[1:], one[0]) for one in zip(*sums, strict=True))
+    later = rounds if stages == "all" else 1
+    after = common[:-1].reshape(len(own), later, USER_GROUP, common.shape[1]).swapaxes(1, 2)
+    everyone = len(own) * USER_GROUP
+    after = after.reshape(everyone, later, common.shape[1])
+    return common[-1], after[:users], single.reshape(everyone, *single.shape[2:])[:users]
+
+
+@lru_cache(maxsize=512)
+def _compiled(domain: Domain, of: Of, stages: str, block: int, shapes: Any) -> Any:
+    """Compile a part before its threads start, since each of them would."""
+    arguments = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
+    return _part.lower(domain, of, stages, block, *arguments).compile()
+
+
+@partial(jax.jit, static_argnames=("domain", "of", "stages", "block"))
+def _part(
+    domain: Domain,
+    of: Of,
+    stages: str,
+    block: int,
+    firsts: Any,
+    options: Any,
+    choices: Any,
+    used: Any,
+    real: Any,
+    shared: Any,
+    own: Any,
+) -> tuple[Any, Any]:
+    """Sweep some hypothesis blocks for groups of users: sums of weights times values.
+
+    firsts
+        int[blocks]: the first hypothesis of each.
+    options, choices, used
+        As in `Query`, with a leading axis of groups, and rounds before users.
+    real
+        float[groups, users]: 0 for a user who only fills up a group.
+    shared, own
+        As in `Query`; own with a leading axis of groups.
+
+    Returns
+    -------
+    common
+        float64[groups x stages after a round x users + 1, shared queries x 3 + 1 or more]: the sums for the shared
+        queries; the columns after them are the sums of weights. The last row is the stage before the first round.
+    single
+        float64[groups, users, stages, own queries x 3].
+    """
+    space = latent_space(domain)
+    groups, rounds, users = choices.shape
+    asked = own.shape[2]
     least = LEAST_PRODUCT ** (1 / max(1, rounds))
+    width = -(-(len(shared) * OPTIONS + 1) // LANES) * LANES
+    after = rounds if stages == "all" else 1
+    rows = groups * after * users
+    nobody = rows  # the row before the first round; rows above it are dropped
+    one_set = jnp.zeros((1, *options.shape[3:]))
 
     def values_of(latents: dict[str, Any], sets: Any) -> Any:
         """A value of each option under each hypothesis of the block, [sets * 3, block]."""
         if not len(sets):  # no queries: compile nothing
             return jnp.zeros((0, block))
-        sets = jnp.concatenate([sets, nobody])
         found = jax.vmap(lambda values: query_values(domain.model, values, sets, of), out_axes=-1)(latents)
-        return found[:-1].reshape(-1, block)
-
-    def weights_of(latents: dict[str, Any], options: Any, choices: Any, used: Any, real: Any) -> tuple[Any, Any]:
-        """The weights of the block, [users, columns, block], and whether one may be lost, [users]."""
-        sets = jnp.concatenate([options.reshape(-1, *nobody.shape[1:]), nobody])
-        told = jnp.concatenate([choices.reshape(-1), jnp.zeros(1, choices.dtype)])
-        log_prior, probs, faint = jax.vmap(
-            lambda values: linear_terms(domain.model, values, sets, told, least), out_axes=-1
-        )(latents)
-        prior = jnp.where(real, jnp.exp(log_prior), 0.0)
-        used = used[..., None]
-        probs = jnp.moveaxis(jnp.where(used, probs[:-1].reshape(users, rounds, block), 1.0), 1, 0)
-        lost = (faint[:-1].reshape(users, rounds, block) & used & real).any(axis=(1, 2))
-        lost |= ((log_prior > IMPOSSIBLE) & (log_prior < LEAST_LOG_PRIOR) & real).any()
-        last, after = jax.lax.scan(
-            lambda weight, likelihood: (weight * likelihood,) * 2,
-            jnp.broadcast_to(prior, (users, block)),
-            probs,
-            unroll=max(1, rounds) if rounds <= UNROLLED else 1,
-        )
-        if stages == "last":
-            return last[:, None], lost
-        before = jnp.broadcast_to(prior, (users, 1, block))
-        return jnp.concatenate([before, jnp.moveaxis(after, 0, 1)], axis=1), lost
+        return found.reshape(-1, block)
 
     def step(sums: Any, first: Any) -> tuple[Any, None]:
+        common, single = sums
         numbers = first + jnp.arange(block)
-        real = numbers < space.size
         latents = space.values(jnp.minimum(numbers, space.size - 1))
-        shared_values = _whole_tiles(jnp.concatenate([values_of(latents, shared), jnp.ones((1, block))]))
+        prior = jax.vmap(lambda values: linear_prior(domain.model, values, one_set))(latents)
+        prior = jnp.where(numbers < space.size, prior, 0.0)
+        shared_values = values_of(latents, shared)
+        shared_values = jnp.pad(shared_values, ((0, width - len(shared_values)), (0, 0)), constant_values=1.0)
 
-        def add(group: Any) -> tuple[Any, Any, Any]:
-            (common, single, lost), options, choices, used, own = group
-            weight, faint = weights_of(latents, options, choices, used, real)
-            own_values = values_of(latents, own.reshape(-1, *nobody.shape[1:])).reshape(users, -1, block)
-            rows = (weight.reshape(-1, block) @ shared_values.T).reshape(*weight.shape[:2], -1)
-            common = common + rows[..., : common.shape[-1]]
-            rows = jnp.einsum("ucb,uqb->ucq", _whole_tiles(weight), _whole_tiles(own_values))
-            return common, single + rows[:, : weight.shape[1], : own_values.shape[1]], lost | faint
+        def observe(weight: Any, one: Any) -> tuple[Any, Any]:
+            options, choices, used = one
+            probs = jax.vmap(lambda values: linear_probs(domain.model, values, options, choices, least), out_axes=-1)(
+                latents
+            )
+            weight = weight * jnp.where(used[:, None], probs, 1.0)
+            return weight, weight if stages == "all" else None
 
-        return jax.lax.map(add, (sums, options, choices, used, own)), None
+        def add(group: Any) -> tuple[Any, Any]:
+            single, options, choices, used, real, own = group
+            before = real[:, None] * prior
+            last, every = jax.lax.scan(observe, before, (options, choices, used))
+            weight = every if stages == "all" else last[None]
+            if asked:
+                asked_of = jnp.concatenate([before[None], weight]) if stages == "all" else weight
+                own_values = values_of(latents, own.reshape(-1, *own.shape[2:])).reshape(users, -1, block)
+                weights = _whole(jnp.moveaxis(asked_of, 0, 1))
+                found = jnp.einsum("ucb,uqb->ucq", weights, _whole(own_values))
+                single = single + found[:, : single.shape[1], : single.shape[2]]
+            return weight, single
+
+        weight, single = jax.lax.map(add, (single, options, choices, used, real, own))
+        weight = weight.reshape(rows, block)
+        alive = (weight != 0).any(axis=-1)
+        place = jnp.where(alive, jnp.cumsum(alive), rows + TILE)
+        order = jnp.full(-(-(rows + 1) // TILE) * TILE, rows + 1).at[0].set(nobody)
+        order = order.at[place].set(jnp.arange(rows), mode="drop")
+        tiles = (alive.sum() + TILE) // TILE  # of the living rows and nobody's
+
+        def multiply(at: Any, common: Any) -> Any:
+            which = jax.lax.dynamic_slice(order, (at * TILE,), (TILE,))
+            mine = weight[jnp.minimum(which, rows - 1)] if rows else 0.0
+            mine = jnp.where((which == nobody)[:, None], prior, mine)
+            return common.at[which].add(mine @ shared_values.T, mode="drop", unique_indices=True)
+
+        common = jax.lax.fori_loop(0, tiles, multiply, common)
+        return (common, single), None
 
     columns = rounds + 1 if stages == "all" else 1
-    nothing = (
-        jnp.zeros((groups, users, columns, len(shared) * OPTIONS + 1)),
-        jnp.zeros((groups, users, columns, asked * OPTIONS)),
-        jnp.zeros((groups, users), dtype=bool),
-    )
-    (common, single, lost), _ = jax.lax.scan(step, nothing, jnp.arange(0, space.size, block))
-    total = common[..., -1:]
-    expectation = jnp.concatenate([common[..., :-1], single], axis=-1) / total
-    return jnp.log(total[..., 0]), expectation.reshape(*total.shape[:-1], -1, OPTIONS), lost
+    nothing = jnp.zeros((rows + 1, width)), jnp.zeros((groups, users, columns, asked * OPTIONS))
+    return jax.lax.scan(step, nothing, firsts)[0]
 
 
-def _whole_tiles(rows: Any) -> Any:
-    """Pad rows, [..., rows, block], with zeros to a whole number of tiles.
+def _whole(rows: Any) -> Any:
+    """Pad rows, [..., rows, block], with zeros to a whole number of lanes.
 
-    A product of matrices sums the entries of a whole tile in one order, whatever else is in the matrices.
+    A product of matrices sums the entries of whole lanes in one order, whatever else is in the matrices.
     """
-    pad = -rows.shape[-2] % TILE
+    pad = -rows.shape[-2] % LANES
     return jnp.pad(rows, (*((0, 0) for _ in rows.shape[:-2]), (0, pad), (0, 0)))

@@ -11,20 +11,37 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from beliefbench.domain import OPTIONS, Domain
 from beliefbench.exact.hypothesis import Of, joint_terms, query_values
 from beliefbench.exact.latents import latent_space
-from beliefbench.exact.query import COMPILER_OPTIONS, block_size
+from beliefbench.exact.query import COMPILER_OPTIONS, Query, block_size, grouped
+
+
+def log_sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
+    """Return the log evidence, float64[users, stages], and the expectations, float64[users, stages, queries, 3]."""
+    assert query.own is not None
+    found = []
+    for some in query.calls():
+        now = query.of_users(some)
+        assert now.own is not None
+        users = len(now.choices)
+        parts = [grouped(part) for part in (now.options, now.choices, now.used)]
+        with jax.enable_x64(True):
+            answer = _sweep_groups(domain, query.of, query.stages, *parts, query.shared, grouped(now.own))
+            found.append([np.asarray(one).reshape(-1, *one.shape[2:])[:users] for one in answer])
+    evidence, values = (np.concatenate(part) for part in zip(*found, strict=True))
+    return evidence, values
 
 
 @partial(jax.jit, static_argnames=("domain", "of", "stages"), compiler_options=COMPILER_OPTIONS)
-def log_sweep_groups(
+def _sweep_groups(
     domain: Domain, of: Of, stages: str, options: Any, choices: Any, used: Any, shared: Any, own: Any
-) -> tuple[Any, Any, Any]:
+) -> tuple[Any, Any]:
     """Sweep all hypothesis blocks for groups of users: a running log-sum-exp of weights and weighted values.
 
-    Arguments and result are those of `beliefbench.exact.linear_space.linear_sweep_groups`; nothing is ever lost.
+    Arguments as in `Query`, all but ``shared`` with a leading axis of groups.
     """
     space = latent_space(domain)
     groups, users, rounds = choices.shape
@@ -73,4 +90,4 @@ def log_sweep_groups(
     )
     (peak, total, weighted), _ = jax.lax.scan(step, nothing, jnp.arange(0, space.size, block))
     expectation = (weighted / total[..., None]).reshape(groups, users, columns, queries, OPTIONS)
-    return peak + jnp.log(total), expectation, jnp.zeros((groups, users), dtype=bool)
+    return peak + jnp.log(total), expectation
