@@ -4,7 +4,6 @@ The names below are the public API. They are loaded on first use: ``import belie
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -120,6 +119,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version
+
         value: Any = version("beliefbench")
     elif name in _HOME:
         value = getattr(import_module(f"beliefbench.{_HOME[name]}"), name)

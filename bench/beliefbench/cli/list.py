@@ -16,8 +16,6 @@ from rich.text import Text
 from beliefbench.cli.console import report_errors
 from beliefbench.cli.options import Plugins, add_plugins
 from beliefbench.errors import BeliefBenchError, printable
-from beliefbench.plugins.names import factory_doc, load_suite, names
-from beliefbench.plugins.settings import format_spec
 
 Rows = list[tuple[str, ...]]
 
@@ -101,6 +99,8 @@ def print_lists(console: Console, what: Sequence[str]) -> None:
 
 
 def _domains() -> Rows:
+    from beliefbench.plugins.names import load_suite, names
+    from beliefbench.plugins.settings import format_spec
     from beliefbench.protocol.protocol import population
 
     rows: Rows = []
@@ -118,6 +118,9 @@ def _domains() -> Rows:
 
 
 def _agents() -> Rows:
+    from beliefbench.plugins.names import factory_doc, names
+    from beliefbench.plugins.settings import format_spec
+
     rows: Rows = []
     for name in names("agent"):
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -43,6 +42,8 @@ app.add_typer(teach, name="teach")
 
 def _version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         print(version("beliefbench"))
         raise typer.Exit
 

@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from beliefbench.cli.console import echo, report_errors
 from beliefbench.cli.options import Plugins, add_plugins
 from beliefbench.errors import UsageError, counted
-from beliefbench.plugins.settings import format_spec
 
 teach = typer.Typer(
     help="Make teaching data, and teach language models (section 5 of the paper).", no_args_is_help=True
@@ -155,6 +154,7 @@ def run(
     from beliefbench.teaching.validation import Validation
 
     require("torch", "transformers", "accelerate", *(["peft"] if lora else []), *(["trl"] if dpo else []))
+    from beliefbench.plugins.settings import format_spec
     from beliefbench.teaching.progress import progress_bar
     from beliefbench.teaching.training import Settings
     from beliefbench.teaching.training import teach as teach_model
@@ -282,6 +282,8 @@ def curves(
 
 
 def _taught(anew: bool, out: Path, domain: str) -> None:
+    from beliefbench.plugins.settings import format_spec
+
     spec = format_spec("prompted", str(out), {"dtype": "float32"})
     command = shlex.join(["beliefbench", "run", "--domain", domain, "--agent", spec])
     echo(f"{'taught' if anew else 'was taught already'}: {out}; next: {command}")
