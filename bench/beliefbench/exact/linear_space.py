@@ -29,7 +29,7 @@ def linear_sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
     """
     users, rounds = query.choices.shape
     assert query.own is not None
-    stages = "all" if rounds == 0 else query.stages
+    stages = query.stages
     shared, asked = len(query.shared), query.own.shape[1]
     columns = rounds + 1 if stages == "all" else 1
     evidence = np.empty((users, columns))
@@ -67,7 +67,9 @@ def _summed(domain: Domain, of: Of, stages: str, query: Query) -> tuple[np.ndarr
     parts = parts_of(len(firsts))
     # A block beyond the last hypothesis weighs nothing.
     firsts = np.concatenate([firsts, np.full(-len(firsts) % parts, space.size)]).reshape(parts, -1)
-    arguments = (*rounds_first, real, query.shared, own)
+    # Rounds after the last that is used are not swept; those of all stages are, since each has an answer.
+    last = int(np.flatnonzero(query.used.any(axis=0)).max(initial=-1)) + 1
+    arguments = (np.array(last), *rounds_first, real, query.shared, own)
     with jax.enable_x64(True):
         shapes = tuple((one.shape, one.dtype) for one in (firsts[0], *arguments))
         sweep = _compiled(domain, of, stages, block, shapes)
@@ -104,6 +106,7 @@ def _part(
     stages: str,
     block: int,
     firsts: Any,
+    last: Any,
     options: Any,
     choices: Any,
     used: Any,
@@ -115,6 +118,8 @@ def _part(
 
     firsts
         int[blocks]: the first hypothesis of each.
+    last
+        int: how many rounds are swept for the last stage.
     options, choices, used
         As in `Query`, with a leading axis of groups, and rounds before users.
     real
@@ -156,19 +161,24 @@ def _part(
         shared_values = values_of(latents, shared)
         shared_values = jnp.pad(shared_values, ((0, width - len(shared_values)), (0, 0)), constant_values=1.0)
 
-        def observe(weight: Any, one: Any) -> tuple[Any, Any]:
-            options, choices, used = one
+        def observe(weight: Any, options: Any, choices: Any, used: Any) -> Any:
             probs = jax.vmap(lambda values: linear_probs(domain.model, values, options, choices, least), out_axes=-1)(
                 latents
             )
-            weight = weight * jnp.where(used[:, None], probs, 1.0)
-            return weight, weight if stages == "all" else None
+            return weight * jnp.where(used[:, None], probs, 1.0)
 
         def add(group: Any) -> tuple[Any, Any]:
             single, options, choices, used, real, own = group
             before = real[:, None] * prior
-            last, every = jax.lax.scan(observe, before, (options, choices, used))
-            weight = every if stages == "all" else last[None]
+            if stages == "all":
+                weight = jax.lax.scan(
+                    lambda so_far, one: (observe(so_far, *one),) * 2, before, (options, choices, used)
+                )[1]
+            else:
+                at_last = jax.lax.fori_loop(
+                    0, last, lambda at, so_far: observe(so_far, options[at], choices[at], used[at]), before
+                )
+                weight = at_last[None]
             if asked:
                 asked_of = jnp.concatenate([before[None], weight]) if stages == "all" else weight
                 own_values = values_of(latents, own.reshape(-1, *own.shape[2:])).reshape(users, -1, block)

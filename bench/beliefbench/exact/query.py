@@ -20,6 +20,7 @@ TILE = 64  # rows of weights multiplied at once
 LANES = 8  # numbers that a processor multiplies at once
 LEAST_BLOCK, LARGEST_BLOCK = 32, 1024  # hypotheses a block
 USUAL_CACHE, USUAL_ROUNDS = 2**20, 5
+SHORTEST = 8  # rounds that a history is filled up to
 MOST_PARTS = 8  # of the hypotheses, each swept in a thread
 # They shorten compiling, and slow down the compiled code.
 COMPILER_OPTIONS = {"xla_cpu_parallel_codegen_split_count": 1, "xla_cpu_use_fusion_emitters": False}
@@ -69,7 +70,7 @@ class Query:
         """Return the query with own queries, none if need be, and with a long history padded with unused rounds to one
         of few lengths, so that few shapes are ever compiled."""
         users, rounds = self.choices.shape
-        length = rounds if self.stages == "all" or rounds <= 8 else 1 << (rounds - 1).bit_length()
+        length = rounds if self.stages == "all" else max(SHORTEST, 1 << max(0, rounds - 1).bit_length())
         extra = ((0, 0), (0, length - rounds))
         own = self.own if self.own is not None else np.empty((users, 0, *self.shared.shape[1:]))
         options = np.pad(self.options, (*extra, (0, 0), (0, 0)))

@@ -6,6 +6,7 @@ users, rounds and held-out sets, on any machine. Recorded users are used unchang
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.exact.hypothesis import query_values
 from beliefbench.exact.inference import expected_information, predictives
 from beliefbench.exact.latents import latent_space
+from beliefbench.exact.memo import StageMemo, remembering
 from beliefbench.protocol.protocol import Protocol, user_prior
 
 CANDIDATES = 32  # sets that a set of a given informativeness is chosen from
@@ -95,9 +97,28 @@ class Episodes:
     @cached_property
     def exact(self) -> np.ndarray:
         """The exact posterior predictive at every stage, float64[users, rounds + 1, heldout, 3]."""
-        return predictives(
-            self.domain, self.options, self.chosen, self.heldout, stages="all", on_contradiction="ignore"
-        )
+        if "_exact_of_all_sets" in vars(self):
+            return self._exact_of_all_sets[:, :, : self.protocol.heldout]
+        return self._predictives(self.heldout)
+
+    @cached_property
+    def _exact_of_all_sets(self) -> np.ndarray:
+        """The exact posterior predictive of the held-out sets, then of the rounds' own sets, at every stage."""
+        return self._predictives(np.concatenate([self._heldout_of_each, self.options], axis=1))
+
+    def _predictives(self, sets: np.ndarray) -> np.ndarray:
+        return predictives(self.domain, self.options, self.chosen, sets, stages="all", on_contradiction="ignore")
+
+    @property
+    def _heldout_of_each(self) -> np.ndarray:
+        sets = self.heldout
+        return sets if sets.ndim == 4 else np.broadcast_to(sets, (len(self.users), *sets.shape))
+
+    def remembering(self) -> AbstractContextManager[None]:
+        """Let an agent that asks for the exact predictive of what it is asked have it from one sweep, which gives
+        ``exact`` too."""
+        memo = StageMemo(self.domain, self.options, self.chosen, self._heldout_of_each, lambda: self._exact_of_all_sets)
+        return remembering(memo)
 
     def latents_of(self, shard: np.ndarray) -> dict[str, np.ndarray]:
         """Return the true latents of some users, for privileged agents: {site: value[users]} at the positions

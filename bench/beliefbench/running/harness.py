@@ -199,14 +199,15 @@ def _ask_some(
         return None
     note = None
     shards = shards_of(job, episodes, answered | ~wanted[:, None], recommended, executor.slots())
-    for shard, answers in executor.ask(job, shards):
-        name = f"{answers.stage:03d}-{shard.users[0]:07d}"
-        store.write_part(name, _rows(episodes, shard.places, answers), answers.seconds)
-        if answers.note != note and (record := store.record()):
-            store.write_record(_with_note(record, answers.note))  # so that a stopped run has it too
-        note = answers.note
-        done += len(shard.users)
-        progress(done, total)
+    with episodes.remembering():
+        for shard, answers in executor.ask(job, shards):
+            name = f"{answers.stage:03d}-{shard.users[0]:07d}"
+            store.write_part(name, _rows(episodes, shard.places, answers), answers.seconds)
+            if answers.note != note and (record := store.record()):
+                store.write_record(_with_note(record, answers.note))  # so that a stopped run has it too
+            note = answers.note
+            done += len(shard.users)
+            progress(done, total)
     return note
 
 
