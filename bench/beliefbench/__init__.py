@@ -3,8 +3,11 @@
 The names below are the public API. They are loaded on first use: ``import beliefbench`` itself loads nothing heavy.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from beliefbench.folders import keep_compiled_programs
 
 if TYPE_CHECKING:
     from beliefbench.agent import Agent, Brief, History, Prediction, break_ties
@@ -123,6 +126,8 @@ def __getattr__(name: str) -> Any:
 
         value: Any = version("beliefbench")
     elif name in _HOME:
+        if "jax" not in sys.modules:
+            keep_compiled_programs()
         value = getattr(import_module(f"beliefbench.{_HOME[name]}"), name)
     else:
         raise AttributeError(f"module 'beliefbench' has no attribute '{name}'")

@@ -27,7 +27,8 @@ def keep_compiled_programs() -> None:
     """Let JAX keep its compiled programs in the user's cache folder, unless ``$JAX_COMPILATION_CACHE_DIR`` is set.
 
     Without it, each process compiles everything anew. It must be called before JAX is imported. Each kind of
-    processor has a folder of its own, since programs are compiled for one.
+    processor has a folder of its own, since programs are compiled for one. Other JAX programs of the process are kept
+    too.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # a size limit would not fit what others keep there
         return

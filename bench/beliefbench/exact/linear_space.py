@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,33 +29,54 @@ def linear_sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
     """
     users, rounds = query.choices.shape
     assert query.own is not None
-    stages = query.stages
     shared, asked = len(query.shared), query.own.shape[1]
-    columns = rounds + 1 if stages == "all" else 1
+    columns = rounds + 1 if query.stages == "all" else 1
     evidence = np.empty((users, columns))
     values = np.empty((users, columns, shared + asked, OPTIONS))
-    width = shared * OPTIONS
     for some in query.calls():
-        start, after, single = _summed(domain, query.of, stages, query.of_users(some))
-        users, later = after.shape[:2]
-        told = values[some, columns - later :, :shared]  # a view
-        with np.errstate(divide="ignore", invalid="ignore"):  # weights of 0: the evidence says so
-            np.divide(after[..., :width].reshape(told.shape), after[..., width, None, None], out=told)
-            total = after[..., width]
-            if stages == "all":
-                values[some, 0, :shared] = (start[:width] / start[width]).reshape(shared, OPTIONS)
-                total = np.concatenate([np.full((users, 1), start[width]), total], axis=1)
-            values[some, :, shared:] = single.reshape(users, columns, asked, OPTIONS) / total[..., None, None]
-            evidence[some] = np.log(total)
+        sums = _sums(domain, query.of_users(some))
+        # A group's sums fit the processor's cache, so that the parts are added and divided there.
+        for group, at in enumerate(range(some.start, min(some.stop, users), USER_GROUP)):
+            who = slice(at, min(at + USER_GROUP, some.stop, users))
+            _divide(sums, group, evidence[who], values[who])
     return evidence, values
 
 
-def _summed(domain: Domain, of: Of, stages: str, query: Query) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the sums of weights times values over all hypotheses, swept in parts, each in a thread.
+class _Sums(NamedTuple):
+    """The sums of weights times values over some hypotheses.
 
-    For the shared queries before the first round, float64[columns], and after rounds, float64[users, stages, columns];
-    for own queries, float64[users, stages, columns]. Columns as in `_part`.
+    start float64[columns]: shared queries before the first round. after float64[groups, stages, users, columns]: shared
+    queries after rounds. In both, the column after the queries' is the sum of weights. own float64[groups, users,
+    stages, own queries x 3].
     """
+
+    start: np.ndarray
+    after: np.ndarray
+    own: np.ndarray
+
+
+def _divide(parts: list[_Sums], group: int, evidence: np.ndarray, values: np.ndarray) -> None:
+    """Fill the evidence, [users, stages], and the expectations, [users, stages, queries, 3], of a group of users."""
+    users, columns, queries = values.shape[:3]
+    shared = queries - parts[0].own.shape[3] // OPTIONS
+    width = shared * OPTIONS
+    after = sum(part.after[group] for part in parts).swapaxes(0, 1)[:users]
+    own = sum(part.own[group] for part in parts)[:users]
+    later = after.shape[1]
+    told = values[:, columns - later :, :shared]
+    with np.errstate(divide="ignore", invalid="ignore"):  # weights of 0: the evidence says so
+        np.divide(after[..., :width].reshape(told.shape), after[..., width, None, None], out=told)
+        total = after[..., width]
+        if later < columns:
+            start = sum(part.start for part in parts)
+            values[:, 0, :shared] = (start[:width] / start[width]).reshape(shared, OPTIONS)
+            total = np.concatenate([np.full((users, 1), start[width]), total], axis=1)
+        values[:, :, shared:] = own.reshape(users, columns, queries - shared, OPTIONS) / total[..., None, None]
+        evidence[:] = np.log(total)
+
+
+def _sums(domain: Domain, query: Query) -> list[_Sums]:
+    """Return the sums over the hypotheses, swept in parts, each in a thread."""
     space = latent_space(domain)
     assert query.own is not None
     users, rounds = query.choices.shape
@@ -72,24 +93,18 @@ def _summed(domain: Domain, of: Of, stages: str, query: Query) -> tuple[np.ndarr
     arguments = (np.array(last), *rounds_first, real, query.shared, own)
     with jax.enable_x64(True):
         shapes = tuple((one.shape, one.dtype) for one in (firsts[0], *arguments))
-        sweep = _compiled(domain, of, stages, block, shapes)
+        sweep = _compiled(domain, query.of, query.stages, block, shapes)
 
-    def part(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def part(some: np.ndarray) -> _Sums:
         with jax.enable_x64(True):
-            common, single = sweep(some, *arguments)
-            return np.asarray(common), np.asarray(single)
+            common, single = (np.asarray(one) for one in sweep(some, *arguments))
+        later = rounds if query.stages == "all" else 1
+        return _Sums(common[-1], common[:-1].reshape(len(own), later, USER_GROUP, common.shape[1]), single)
 
     if parts == 1:
-        common, single = part(firsts[0])
-    else:
-        with ThreadPoolExecutor(parts) as threads:
-            sums = list(threads.map(part, firsts))
-        common, single = (sum(one[1:], one[0]) for one in zip(*sums, strict=True))
-    later = rounds if stages == "all" else 1
-    after = common[:-1].reshape(len(own), later, USER_GROUP, common.shape[1]).swapaxes(1, 2)
-    everyone = len(own) * USER_GROUP
-    after = after.reshape(everyone, later, common.shape[1])
-    return common[-1], after[:users], single.reshape(everyone, *single.shape[2:])[:users]
+        return [part(firsts[0])]
+    with ThreadPoolExecutor(parts) as threads:
+        return list(threads.map(part, firsts))
 
 
 @lru_cache(maxsize=512)
@@ -99,7 +114,11 @@ def _compiled(domain: Domain, of: Of, stages: str, block: int, shapes: Any) -> A
     return _part.lower(domain, of, stages, block, *arguments).compile()
 
 
-@partial(jax.jit, static_argnames=("domain", "of", "stages", "block"))
+@partial(
+    jax.jit,
+    static_argnames=("domain", "of", "stages", "block"),
+    compiler_options={"xla_cpu_parallel_codegen_split_count": 1},  # compiles faster, and is as fast
+)
 def _part(
     domain: Domain,
     of: Of,

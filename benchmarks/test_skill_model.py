@@ -1,7 +1,4 @@
-"""How long the skill model takes for 10 agents on 3 domains of 624 users: under 2 minutes on 2 cores, and sound.
-
-Run with ``pytest tests/benchmarks/test_skill_speed.py --benchmark-only -s``.
-"""
+"""How long the skill model takes for 10 agents on 3 domains of 624 users: under 2 minutes on 2 cores, and sound."""
 
 from pathlib import Path
 
@@ -12,13 +9,11 @@ from beliefbench.skill.counts import Counts
 from beliefbench.skill.model import Comparable
 from beliefbench.skill.summary import skills
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 AGENTS, DOMAINS, USERS, STAGES, HELDOUT = 10, 3, 624, 6, 100
 
 
-def test_ten_agents_on_three_domains(request, benchmark, tmp_path: Path):
-    if not request.config.getoption("benchmark_only", False):
-        pytest.skip("a benchmark; run with --benchmark-only")
+def test_ten_agents_on_three_domains(benchmark, tmp_path: Path):
     rng = np.random.default_rng(0)
     names = [f"agent {number}" for number in range(AGENTS)]
     groups = []

@@ -1,7 +1,7 @@
 """How fast the embedded model answers after five rounds: against one `generate` call a question, against
 lm-evaluation-harness where it is installed (``pip install lm-eval``), and against what the processor allows.
 
-Run with ``pytest tests/benchmarks --benchmark-only -s``. Each figure is the best of some tries, taken in turns, since
+Each figure is the best of some tries, taken in turns, since
 machines are noisy; compare ratios within one run. Threads that wait for a core that others hold spoil all figures: on a
 busy machine, set OMP_NUM_THREADS=1.
 """
@@ -23,18 +23,12 @@ import beliefbench as bb
 from beliefbench.language.local.memory import PrefixCache
 from beliefbench.language.replies.alternatives import options_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 QUESTIONS = 100
 FEW = 4  # questions for `generate` and for lm-evaluation-harness, which take seconds for each
 ROUNDS = 5
 TRIES = 2
-
-
-@pytest.fixture
-def only_benchmarks(request):
-    if not request.config.getoption("benchmark_only", False):
-        pytest.skip("a benchmark; run with --benchmark-only")
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -59,7 +53,7 @@ def lm_eval_of(agent, model):
     return loglikelihoods
 
 
-def test_answers_a_second(only_benchmarks, flights, benchmark):
+def test_answers_a_second(flights, benchmark):
     agent = bb.load_agent("prompted:smollm2", flights)
     scorer = agent.model.model._scorer
     model, speech = scorer.model, scorer.speech
