@@ -7,7 +7,7 @@ choices no hypothesis of a block explains takes no part in the product: after tw
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -60,15 +60,15 @@ def _divide(parts: list[_Sums], group: int, evidence: np.ndarray, values: np.nda
     users, columns, queries = values.shape[:3]
     shared = queries - parts[0].own.shape[3] // OPTIONS
     width = shared * OPTIONS
-    after = sum(part.after[group] for part in parts).swapaxes(0, 1)[:users]
-    own = sum(part.own[group] for part in parts)[:users]
+    after = reduce(np.add, [part.after[group] for part in parts]).swapaxes(0, 1)[:users]
+    own = reduce(np.add, [part.own[group] for part in parts])[:users]
     later = after.shape[1]
     told = values[:, columns - later :, :shared]
     with np.errstate(divide="ignore", invalid="ignore"):  # weights of 0: the evidence says so
         np.divide(after[..., :width].reshape(told.shape), after[..., width, None, None], out=told)
         total = after[..., width]
         if later < columns:
-            start = sum(part.start for part in parts)
+            start = reduce(np.add, [part.start for part in parts])
             values[:, 0, :shared] = (start[:width] / start[width]).reshape(shared, OPTIONS)
             total = np.concatenate([np.full((users, 1), start[width]), total], axis=1)
         values[:, :, shared:] = own.reshape(users, columns, queries - shared, OPTIONS) / total[..., None, None]
@@ -84,10 +84,10 @@ def _sums(domain: Domain, query: Query) -> list[_Sums]:
     own = grouped(query.own)
     real = 1.0 * (np.arange(len(own) * USER_GROUP) < users).reshape(-1, USER_GROUP)
     block = block_size(space.size)
-    firsts = np.arange(0, space.size, block)
-    parts = parts_of(len(firsts))
+    blocks = np.arange(0, space.size, block)
+    parts = parts_of(len(blocks))
     # A block beyond the last hypothesis weighs nothing.
-    firsts = np.concatenate([firsts, np.full(-len(firsts) % parts, space.size)]).reshape(parts, -1)
+    firsts = np.concatenate([blocks, np.full(-len(blocks) % parts, space.size)]).reshape(parts, -1)
     # Rounds after the last that is used are not swept; those of all stages are, since each has an answer.
     last = int(np.flatnonzero(query.used.any(axis=0)).max(initial=-1)) + 1
     arguments = (np.array(last), *rounds_first, real, query.shared, own)

@@ -53,9 +53,10 @@ class StageMemo:
         if queries.shape[1] != self._heldout.shape[1] + (rounds < most):
             return None
         places = self._places(rounds)
-        found = [places.get(one) for one in _digests(options, choices, queries)]
-        if None in found:
+        digests = _digests(options, choices, queries)
+        if not places.keys() >= {*digests}:
             return None
+        found = [places[digest] for digest in digests]
         sets = self._heldout.shape[1]
         asked = [*range(sets), *([sets + rounds] if rounds < most else [])]
         return self._sweep()[found, rounds][:, asked]
