@@ -18,7 +18,7 @@ from beliefbench.draws import key
 from beliefbench.exact.enumeration import log_weights
 from beliefbench.exact.hypothesis import joint_terms, query_values
 from beliefbench.exact.inference import predictive
-from beliefbench.exact.latents import latent_space
+from beliefbench.exact.latents import unchecked_space
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol
 from beliefbench.running.store import run_key
@@ -121,7 +121,7 @@ def _describe(domain: Domain) -> str:
 
 
 def _latent_sites(domain: Domain) -> str:
-    space = latent_space(domain)
+    space = unchecked_space(domain)
     if not space.sites:
         raise CheckFailedError("the model has no latent site, so there is nothing to learn about a user.")
     sites = ", ".join(f"{site.name} {list(site.shape)} of {len(site.values)} values" for site in space.sites)
@@ -173,7 +173,7 @@ def _options_exchangeable(domain: Domain) -> str:
 
 
 def _user_model(domain: Domain) -> str:
-    own, users = latent_space(domain).sites, latent_space(replace(domain, model=domain.user_model)).sites
+    own, users = unchecked_space(domain).sites, unchecked_space(replace(domain, model=domain.user_model)).sites
     if [(site.name, site.shape, site.values.tolist()) for site in own] != [
         (site.name, site.shape, site.values.tolist()) for site in users
     ]:
@@ -242,7 +242,7 @@ def _told_probs(domain: Domain, latents: dict[str, Any], sets: np.ndarray, choic
 
 
 def _some_hypotheses(domain: Domain) -> dict[str, Any]:
-    space = latent_space(domain)
+    space = unchecked_space(domain)
     return space.values(np.unique(np.linspace(0, space.size - 1, min(space.size, HYPOTHESES)).astype(int)))
 
 

@@ -47,7 +47,7 @@ class ChoiceRule:
         """Return P(choice), float[..., 3], of rewards, float[..., 3]."""
         best = best_options(reward)
         own = (
-            jax.nn.softmax(reward / self.temperature, axis=-1)
+            jax.nn.softmax((reward - _over_options(jnp.maximum, reward)) / self.temperature, axis=-1)
             if self.temperature
             else best * _one_of(_over_options(jnp.add, best.astype(reward.dtype)), best.shape[-1])
         )

@@ -15,7 +15,7 @@ import numpy as np
 
 from beliefbench.domain import Domain
 from beliefbench.exact.hypothesis import joint_terms
-from beliefbench.exact.latents import latent_space
+from beliefbench.exact.latents import latent_space, unchecked_space
 from beliefbench.exact.linear_space import linear_sweep
 from beliefbench.exact.log_space import log_sweep
 from beliefbench.exact.query import COMPILER_OPTIONS, LARGEST_BLOCK, Query
@@ -50,9 +50,10 @@ def sweep(domain: Domain, query: Query) -> tuple[np.ndarray, np.ndarray]:
 
     Shared queries come first. If the evidence is -inf, the expectations have no meaning.
     """
-    latent_space(domain)  # traced here, since the compiled part must not trace within its own trace
+    unchecked_space(domain)  # traced here, since the compiled part must not trace within its own trace
     query = query.padded()
     evidence, values = linear_sweep(domain, query)
+    latent_space(domain)
     lost = np.isnan(evidence).any(axis=1)
     if lost.any():
         evidence[lost], values[lost] = log_sweep(domain, query.of_users(lost))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from numpyro import handlers
-from numpyro.distributions import CategoricalLogits, CategoricalProbs
+from numpyro.distributions import BernoulliProbs, CategoricalLogits, CategoricalProbs, ExpandedDistribution
 
 from beliefbench.domain import OPTIONS
 
@@ -31,7 +31,19 @@ def joint_terms(model: Callable[..., Any], values: dict[str, Any], options: Any,
     """
     traced = _traced(model, values, options)
     log_probs = _log_probs(traced["choice"]["fn"], len(options))
-    return _log_prior(traced), jnp.take_along_axis(log_probs, choices[:, None], axis=-1)[:, 0]
+    return log_prior_of(traced), jnp.take_along_axis(log_probs, choices[:, None], axis=-1)[:, 0]
+
+
+def terms_of_batch(model: Callable[..., Any], values: dict[str, Any], options: Any, choices: Any) -> tuple[Any, ...]:
+    """Return (log prior, log P(choices) float[sets], sum over options of P(choice) float[sets]) of one hypothesis;
+    traceable by JAX.
+
+    Arguments as in `joint_terms`.
+    """
+    traced = _traced(model, values, options)
+    choice = traced["choice"]["fn"]
+    told = jnp.take_along_axis(_log_probs(choice, len(options)), choices[:, None], axis=-1)[:, 0]
+    return log_prior_of(traced), told, _probs(choice, len(options)).sum(axis=-1)
 
 
 def linear_prior(model: Callable[..., Any], values: dict[str, Any], options: Any) -> Any:
@@ -41,7 +53,7 @@ def linear_prior(model: Callable[..., Any], values: dict[str, Any], options: Any
     options
         float[sets, 3, features]: any.
     """
-    log_prior = _log_prior(_traced(model, values, options))
+    log_prior = log_prior_of(_traced(model, values, options))
     small = (log_prior > IMPOSSIBLE) & (log_prior < LEAST_LOG_PRIOR)
     return jnp.where(small, jnp.nan, jnp.exp(log_prior))
 
@@ -53,7 +65,7 @@ def linear_probs(model: Callable[..., Any], values: dict[str, Any], options: Any
     """
     choice, at = _traced(model, values, options)["choice"]["fn"], choices[:, None]
     probs = jnp.take_along_axis(_probs(choice, len(options)), at, axis=-1)[:, 0]
-    if _has_probs(choice, len(options)):
+    if _has_probs(choice):
         possible = probs > 0
     else:
         possible = jnp.take_along_axis(_log_probs(choice, len(options)), at, axis=-1)[:, 0] > -jnp.inf
@@ -84,36 +96,58 @@ def _traced(model: Callable[..., Any], values: dict[str, Any], options: Any) -> 
     return handlers.trace(handlers.seed(handlers.substitute(model, data=values), jax.random.key(0))).get_trace(options)
 
 
-def _log_prior(traced: Any) -> Any:
+def log_prior_of(traced: Any) -> Any:
+    """Return the log prior of a traced hypothesis: of all sites but ``choice``."""
     log_prior = jnp.zeros(())
     for name, site in traced.items():
         if site["type"] == "sample" and name != "choice":
-            log_prior = log_prior + site["fn"].log_prob(site["value"]).sum()
+            terms = _log_prob(site["fn"], site["value"])
+            shape = jnp.broadcast_shapes(terms.shape, site["fn"].batch_shape)
+            log_prior = log_prior + jnp.broadcast_to(terms, shape).sum()
     return log_prior
 
 
-def _has_probs(choice: Any, sets: int) -> bool:
-    return isinstance(choice, CategoricalProbs) and jnp.shape(choice.probs) == (sets, OPTIONS)
+def _log_prob(fn: Any, value: Any) -> Any:
+    """Return the log probability of a value; minus infinity if it is impossible, where NumPyro gives about -700."""
+    plain = _plain(fn)
+    if isinstance(plain, BernoulliProbs):
+        return jnp.where(value == 1, jnp.log(plain.probs), jnp.log1p(-plain.probs))
+    if isinstance(plain, CategoricalProbs):
+        value = jnp.asarray(value)
+        probs = jnp.broadcast_to(plain.probs, (*value.shape, plain.probs.shape[-1]))
+        return jnp.log(jnp.take_along_axis(probs, value[..., None], axis=-1)[..., 0])
+    return fn.log_prob(value)
 
 
-def _has_logits(choice: Any, sets: int) -> bool:
-    return isinstance(choice, CategoricalLogits) and jnp.shape(choice.logits) == (sets, OPTIONS)
+def _plain(fn: Any) -> Any:
+    """Return a distribution without what plates wrap around it."""
+    while isinstance(fn, ExpandedDistribution):
+        fn = fn.base_dist
+    return fn
+
+
+def _has_probs(choice: Any) -> bool:
+    return isinstance(_plain(choice), CategoricalProbs) and _plain(choice).probs.shape[-1] == OPTIONS
+
+
+def _has_logits(choice: Any) -> bool:
+    return isinstance(_plain(choice), CategoricalLogits) and _plain(choice).logits.shape[-1] == OPTIONS
 
 
 def _probs(choice: Any, sets: int) -> Any:
     """Return P(choice = k), float[sets, 3]."""
-    if _has_probs(choice, sets):
-        return choice.probs
-    if _has_logits(choice, sets):
-        return jax.nn.softmax(choice.logits, axis=-1)
+    if _has_probs(choice):
+        return jnp.broadcast_to(_plain(choice).probs, (sets, OPTIONS))
+    if _has_logits(choice):
+        return jnp.broadcast_to(jax.nn.softmax(_plain(choice).logits, axis=-1), (sets, OPTIONS))
     return jnp.exp(_log_probs(choice, sets))
 
 
 def _log_probs(choice: Any, sets: int) -> Any:
     """Return log P(choice = k), float[sets, 3]."""
-    if _has_probs(choice, sets):
-        return jnp.log(choice.probs)
-    if _has_logits(choice, sets):
-        return jax.nn.log_softmax(choice.logits, axis=-1)
+    if _has_probs(choice):
+        return jnp.broadcast_to(jnp.log(_plain(choice).probs), (sets, OPTIONS))
+    if _has_logits(choice):
+        return jnp.broadcast_to(jax.nn.log_softmax(_plain(choice).logits, axis=-1), (sets, OPTIONS))
     of_option = jax.vmap(lambda option: choice.log_prob(jnp.full(sets, option)))(jnp.arange(OPTIONS))
     return jnp.moveaxis(of_option, 0, -1)

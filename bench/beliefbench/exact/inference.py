@@ -19,7 +19,7 @@ from beliefbench.errors import ContradictionError
 from beliefbench.exact import latents
 from beliefbench.exact.enumeration import log_weights, sweep
 from beliefbench.exact.hypothesis import Of
-from beliefbench.exact.latents import latent_space, too_large
+from beliefbench.exact.latents import too_large, unchecked_space
 from beliefbench.exact.memo import recall
 from beliefbench.exact.query import Query
 
@@ -207,7 +207,7 @@ def _expected(
         held = query.bytes_held()
         if held > latents.MEMORY_BUDGET:
             what = f"with {len(options):,} users and {len(order):,} queries a call would hold"
-            raise too_large(domain.name, latent_space(domain).size, what, held, "ask for fewer at once")
+            raise too_large(domain.name, unchecked_space(domain).size, what, held, "ask for fewer at once")
         evidence, values = sweep(domain, query)
         if np.isfinite(evidence).all():
             return values if own is None or not len(shared) else values[:, :, order]
@@ -249,7 +249,7 @@ def _arrays(
     domain: Domain, options: np.ndarray, choices: np.ndarray, queries: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the arguments as arrays; raise if a shape or a value is wrong, or the domain is too large."""
-    latent_space(domain)
+    unchecked_space(domain)
     options, choices, queries = _double(options), np.asarray(choices), _double(queries)
     tail = (OPTIONS, len(domain.features))
     if options.ndim != 4 or options.shape[2:] != tail:
@@ -270,14 +270,19 @@ def _arrays(
 
 
 def _double(values: np.ndarray) -> np.ndarray:
-    """Return double precision. Single-precision values are rounded to 6 decimals, so that equal rewards stay equal.
+    """Return double precision. Single-precision values are rounded to 6 decimals, so that equal rewards stay equal. So
+    are decimals that were single before they were made double.
 
-    >>> _double(np.float32([0.1])).tolist()
-    [0.1]
+    >>> _double(np.float32([0.1])).tolist(), _double(np.float32([0.1, 0.5]).astype(float)).tolist(), _double([1 / 128])
+    ([0.1], [0.1, 0.5], array([0.0078125]))
     """
     values = np.asarray(values)
     exact = values.astype(np.float64)
-    return exact.round(6) if values.dtype == np.float32 else exact
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = exact.round(6)
+        # By chance, a double is a single once in 500 million times.
+        were_single = (exact == exact.astype(np.float32)) & (abs(exact - rounded) <= 2**-24 * abs(exact))
+    return rounded if values.dtype == np.float32 or were_single.all() else exact
 
 
 def _check_fallback(on_contradiction: str) -> None:

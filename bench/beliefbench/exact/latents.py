@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -13,6 +14,7 @@ from numpyro import handlers
 
 from beliefbench.domain import OPTIONS, Domain
 from beliefbench.errors import BeliefBenchError, TooLargeError
+from beliefbench.exact.contract import hold
 
 MEMORY_BUDGET = 4 * 2**30  # bytes that a call may hold at once
 HYPOTHESIS_BYTES = 64  # what each hypothesis may take of it: its number, its latents, its weight
@@ -45,31 +47,45 @@ class LatentSpace:
         return size
 
     def values(self, number: Any) -> dict[str, Any]:
-        """Return the sites' values in the hypotheses ``number``: int[n] -> {name: [n, *shape]}; NumPy or JAX."""
+        """Return the sites' values in the hypotheses ``number``: int[n] -> {name: [n, *shape]}; of NumPy arrays, NumPy
+        arrays, else JAX arrays."""
+        module: Any = np if isinstance(number, np.ndarray) else jnp  # to compile each of these steps takes a second
         values: dict[str, Any] = {}
         for site in reversed(self.sites):
             base, digits = len(site.values), []
             for _ in range(site.elements):
                 digits.append(number % base)
                 number = number // base
-            index = jnp.stack(digits[::-1], axis=-1).reshape(*jnp.shape(number), *site.shape)
-            values[site.name] = jnp.asarray(site.values)[index]
+            index = module.stack(digits[::-1], axis=-1).reshape(*module.shape(number), *site.shape)
+            values[site.name] = module.asarray(site.values)[index]
         return values
 
 
 def latent_space(domain: Domain) -> LatentSpace:
-    """Return the latent space of a domain's model, found by tracing it once.
+    """Return the latent space of a domain's model, found by tracing it. The first call for a domain checks the model
+    (`beliefbench.exact.contract`).
 
     Raises
     ------
     BeliefBenchError
-        If a latent site is not discrete with finitely many values, or there is no observed site ``"choice"``.
+        If a latent site is not discrete with finitely many values, there is no observed site ``"choice"``, or exact
+        inference would give wrong numbers.
     TooLargeError
         If there are more than 67,108,864 hypotheses, which do not fit into the memory budget.
 
     >>> import beliefbench as bb
     >>> latent_space(bb.load_domain("flights")).size
     624
+    """
+    space = unchecked_space(domain)
+    _hold_once(domain)
+    return space
+
+
+def unchecked_space(domain: Domain) -> LatentSpace:
+    """Return what `latent_space` returns, without checking the model.
+
+    A caller must call `latent_space` before it returns a number; the check can then run while something is compiled.
     """
     space = _traced_space(domain)
     _check_size(domain, space.size)
@@ -108,11 +124,15 @@ def _check_size(domain: Domain, size: int) -> None:
 def _traced_space(domain: Domain) -> LatentSpace:
     found: list[tuple[str, tuple[int, ...]]] = []
 
-    def supports() -> list[Any]:
-        """Trace the model; note its latent sites in ``found``, and return the values of each."""
+    def supports(fixed: dict[str, Any] | None = None) -> list[Any]:
+        """Trace the model, with some latents ``fixed``; note its latent sites in ``found``, and return the values of
+        each."""
         one_round = jnp.zeros((1, OPTIONS, len(domain.features))), jnp.zeros(1, jnp.int64)
         try:
-            traced = handlers.trace(handlers.seed(domain.model, jax.random.key(0))).get_trace(*one_round)
+            model = handlers.substitute(handlers.seed(domain.model, jax.random.key(0)), data=fixed or {})
+            traced = handlers.trace(model).get_trace(*one_round)
+        except (NotImplementedError, jax.errors.ConcretizationTypeError):  # bounds that only a plain trace knows
+            raise
         except Exception as error:  # a plugin's model may raise anything
             raise BeliefBenchError(f"{domain.name}: its model raised {type(error).__name__}: {error}") from error
         found.clear()
@@ -127,7 +147,11 @@ def _traced_space(domain: Domain) -> LatentSpace:
                 )
             enumerate_support = partial(site["fn"].enumerate_support, expand=False)
             shape = tuple(site["fn"].batch_shape)
-            size *= jax.eval_shape(enumerate_support).shape[0] ** int(np.prod(shape, dtype=int))
+            try:
+                number = jax.eval_shape(enumerate_support).shape[0]
+            except jax.errors.ConcretizationTypeError:  # bounds that are arrays
+                number = len(enumerate_support())
+            size *= number ** int(np.prod(shape, dtype=int))
             _check_size(domain, size)  # before the values of a site are listed, which alone may be too many
             found.append((name, shape))
             values.append(enumerate_support().ravel())
@@ -137,9 +161,33 @@ def _traced_space(domain: Domain) -> LatentSpace:
 
     with jax.enable_x64(True):
         # Compiled as one, without what the model computes besides: one by one its operations take a second to compile.
-        values = jax.jit(supports)()
+        try:
+            values = jax.jit(supports)()
+        except (NotImplementedError, jax.errors.ConcretizationTypeError):
+            values = _supports_of_all(domain.name, supports, found)
     sites = (LatentSite(*one, np.asarray(of_site)) for one, of_site in zip(found, values, strict=True))
     return LatentSpace(tuple(sites))
+
+
+@lru_cache(maxsize=64)
+def _hold_once(domain: Domain) -> None:
+    hold(domain, domain.model, _traced_space(domain))
+
+
+def _supports_of_all(
+    name: str, supports: Callable[[dict[str, Any]], list[Any]], found: list[tuple[str, tuple[int, ...]]]
+) -> list[Any]:
+    """Return the values of each latent site, traced plainly; raise if they depend on the values of other sites."""
+    values = supports({})
+    for end in (0, -1):
+        fixed = {site: jnp.full(shape, of_site[end]) for (site, shape), of_site in zip(found, values, strict=True)}
+        for before, after, (site, _) in zip(values, supports(fixed), [*found], strict=True):
+            if not np.array_equal(before, after):
+                raise BeliefBenchError(
+                    f"{name}: the values of latent site '{site}' depend on another latent site; give it all values, "
+                    "and a prior of zero to those that cannot be (Categorical)."
+                )
+    return values
 
 
 def too_large(name: str, size: int, what: str, held: int, mend: str) -> TooLargeError:

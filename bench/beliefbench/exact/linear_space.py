@@ -16,7 +16,7 @@ import numpy as np
 
 from beliefbench.domain import OPTIONS, Domain
 from beliefbench.exact.hypothesis import Of, linear_prior, linear_probs, query_values
-from beliefbench.exact.latents import latent_space
+from beliefbench.exact.latents import latent_space, unchecked_space
 from beliefbench.exact.query import LANES, TILE, USER_GROUP, Query, block_size, grouped, parts_of
 
 LEAST_PRODUCT = 1e-250  # products of probabilities below it may be lost
@@ -77,7 +77,7 @@ def _divide(parts: list[_Sums], group: int, evidence: np.ndarray, values: np.nda
 
 def _sums(domain: Domain, query: Query) -> list[_Sums]:
     """Return the sums over the hypotheses, swept in parts, each in a thread."""
-    space = latent_space(domain)
+    space = unchecked_space(domain)
     assert query.own is not None
     users, rounds = query.choices.shape
     rounds_first = [grouped(part).swapaxes(1, 2) for part in (query.options, query.choices, query.used)]
@@ -109,9 +109,17 @@ def _sums(domain: Domain, query: Query) -> list[_Sums]:
 
 @lru_cache(maxsize=512)
 def _compiled(domain: Domain, of: Of, stages: str, block: int, shapes: Any) -> Any:
-    """Compile a part before its threads start, since each of them would."""
+    """Compile a part before its threads start, since each of them would; check the model meanwhile."""
     arguments = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
-    return _part.lower(domain, of, stages, block, *arguments).compile()
+    try:
+        lowered = _part.lower(domain, of, stages, block, *arguments)
+    except Exception:
+        latent_space(domain)  # if the model is outside the contract, this says so
+        raise
+    with ThreadPoolExecutor(1) as thread:
+        compiled = thread.submit(lowered.compile)
+        latent_space(domain)
+        return compiled.result()
 
 
 @partial(
@@ -154,7 +162,7 @@ def _part(
     single
         float64[groups, users, stages, own queries x 3].
     """
-    space = latent_space(domain)
+    space = unchecked_space(domain)
     groups, rounds, users = choices.shape
     asked = own.shape[2]
     least = LEAST_PRODUCT ** (1 / max(1, rounds))

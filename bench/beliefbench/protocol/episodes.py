@@ -18,6 +18,7 @@ from numpyro import handlers
 from beliefbench.domain import OPTIONS, Domain, Recorded
 from beliefbench.draws import in_chunks, key, keys_for, path_keys, quick_jit
 from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.exact.contract import hold
 from beliefbench.exact.hypothesis import query_values
 from beliefbench.exact.inference import expected_information, predictives
 from beliefbench.exact.latents import latent_space
@@ -56,6 +57,7 @@ class Episodes:
         self.domain, self.protocol = domain, protocol
         if domain.recorded is not None:
             self._take(domain.recorded)
+            check_describe(domain, self.options if self.options.size else self.heldout)
             return
         check_draw(domain)
         try:
@@ -78,6 +80,8 @@ class Episodes:
     def _simulate(self) -> None:
         domain, protocol = self.domain, self.protocol
         space, prior = latent_space(domain), user_prior(domain)
+        if domain.user_model is not domain.model:
+            hold(domain, domain.user_model, space)
         with jax.enable_x64(True):
             who = key(protocol.seed, domain.name, "users")
             if prior is None:
@@ -93,6 +97,9 @@ class Episodes:
                 drawn = (*rounds, *drawn[2:])
             self.latents = {name: np.asarray(value) for name, value in latents.items()}
         self.options, self.chosen, self.heldout, self.truth = drawn
+        for sets in (self.options, self.heldout):
+            _check_on_grid(domain, sets)
+        check_describe(domain, self.heldout)
 
     @cached_property
     def exact(self) -> np.ndarray:
@@ -173,6 +180,31 @@ def check_draw(domain: Domain) -> None:
             f"domain '{domain.name}': draw(key, 1) gave shape {list(shape)}; expected {list(expected)}, "
             "float[sets, 3, features]."
         )
+
+
+def check_describe(domain: Domain, sets: np.ndarray) -> None:
+    """Raise `BeliefBenchError` if ``describe`` gives no text of the first option in sets, float[..., 3, features]."""
+    option = sets.reshape(-1, sets.shape[-1])[0]
+    try:
+        text = domain.describe(option)
+    except Exception as error:  # a plugin's describe may raise anything
+        raise BeliefBenchError(f"domain '{domain.name}': describe raised {type(error).__name__}: {error}") from error
+    if not isinstance(text, str) or not text.strip():
+        raise BeliefBenchError(
+            f"domain '{domain.name}': describe({option.tolist()}) gave {text!r}; expected some text."
+        )
+
+
+def _check_on_grid(domain: Domain, sets: np.ndarray) -> None:
+    for at, feature in enumerate(domain.features):
+        values = np.unique(sets[..., at])
+        grid = np.asarray(feature.grid)
+        off = ~(abs(values[:, None] - grid).min(axis=1) <= 1e-6)  # NaN is off too
+        if off.any():
+            raise BeliefBenchError(
+                f"domain '{domain.name}': draw gave {feature.name} = {values[off][0]:g}, which is not in the feature's "
+                "grid."
+            )
 
 
 def _draw(domain: Domain, protocol: Protocol, users: np.ndarray, latents: Any) -> tuple[np.ndarray, ...]:
