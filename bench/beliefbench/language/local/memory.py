@@ -159,7 +159,7 @@ def context_of(config: Any) -> int | None:
     >>> context_of(LlamaConfig(max_position_embeddings=2048, rope_parameters=scaled))
     8192
     """
-    longest = getattr(config, "max_position_embeddings", None)
+    longest = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)  # MPT's name
     if not isinstance(longest, int) or longest <= 0:
         return None
     factors = [rope.get("factor") or 1.0 for rope in _ropes(config) if "dynamic" in _kind(rope)]

@@ -45,10 +45,18 @@ class TooLongToShareError(BeliefBenchError):
 class Scores:
     """log_probs float64[users, questions, answers], natural logarithms; tokens int[users, questions], the tokens read
     for the question alone.
+
+    Raises `BeliefBenchError` if the answers to a question have no numbers.
     """
 
     log_probs: np.ndarray
     tokens: np.ndarray
+
+    def __post_init__(self) -> None:
+        if np.isnan(self.log_probs).any() or np.isneginf(self.log_probs).all(axis=-1).any():
+            raise BeliefBenchError(
+                "the model computes no numbers for some answers (NaN or infinity); use dtype=float32, or another model."
+            )
 
 
 @dataclass(frozen=True)
