@@ -103,9 +103,8 @@ class SharedPrefixScorer:
         return Replies(np.stack([one.text for one in replies]), np.stack([one.tokens for one in replies]))
 
     def _scores(self, dialogue: Dialogue, answers: Sequence[str]) -> Scores:
-        texts = [self.speech.render(dialogue.messages(question)) for question in dialogue.questions]
-        coded = self.speech.encode([text + answer for text in texts for answer in answers])
-        whole = [Branch.of(coded[at : at + len(answers)]) for at in range(0, len(coded), len(answers))]
+        chats = [dialogue.messages(question) for question in dialogue.questions]
+        whole = [Branch.of(coded) for coded in self.speech.with_answers(chats, answers)]
         prefix, branches = self._branched(dialogue, whole)
         found = self._by_pieces(branches, prefix, lambda piece: self._score_rows(piece, prefix))
         return Scores(np.array(found), np.array([len(branch.tokens) for branch in branches]))
