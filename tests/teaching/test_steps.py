@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import TrainerCallback, TrainingArguments
 
 from beliefbench.language.local.chat_format import ChatFormat, chat_format_of
@@ -141,3 +142,17 @@ def test_a_model_that_computes_all_logits_is_taught_the_targets():
                 for one in line.targets
             ]
     assert loss == pytest.approx(float(torch.stack(expected).mean()), abs=1e-5)
+
+
+def test_nothing_is_taught_between_an_answer_and_its_end():
+    """With a stop and a line end as one token, and a tokenizer that sets a space before each text."""
+    known = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz123?.:", "\n", ".\n"]
+    inner = Tokenizer(models.Unigram([("<unk>", -20.0), ("▁", -3.0), *((one, -3.0) for one in known)], unk_id=0))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    inner.decoder = decoders.Metaspace(prepend_scheme="always")
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>")
+    tokenizer.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content + '\n' }}{% endfor %}assistant:"
+    speech = chat_format_of(tokenizer, frozenset())
+    (line,) = tokenize_conversation(Conversation(SAID[:2], (TaughtTurn(1, ANSWERS[1:2], (1.0,)),)), speech)
+    words = tokenizer.convert_ids_to_tokens(list(line.tokens))
+    assert "".join(words).replace("▁", " ").startswith(f" user: Which?\nassistant: {ANSWERS[1]}\n")

@@ -184,6 +184,20 @@ def test_an_activated_adapter_is_refused(call, make_model, make_adapter):
     assert "it is an activated LoRA, which begins at certain tokens; expected LoRA or its like" in said
 
 
+@pytest.mark.parametrize("kept", ["chat_template.jinja", "tokenizer_config.json"])
+def test_an_adapter_that_was_saved_with_another_template_is_refused(call, make_model, make_adapter, kept):
+    """As programs save one that they trained on a base model, with a template of their own."""
+    folder = make_model()
+    adapter = make_adapter(folder)
+    given = ("run", "--domain", "flights-2", "--agent", f"prompted:{folder},adapter={adapter},dtype=float32")
+    template = (folder / "chat_template.jinja").read_text()
+    for own, wanted in ((template + "!", 1), (template, 0)):
+        (adapter / kept).write_text(own if kept.endswith("jinja") else json.dumps({"chat_template": own}))
+        status, _, said = call(*given, "--users", "1", "--rounds", "1", "--heldout", "1", "--results", own[-1])
+        assert status == wanted, said
+        assert ("was saved with another chat template than the model's; copy its tokenizer's" in said) == wanted
+
+
 @pytest.mark.parametrize("path", ["~nobody-of-this-name/model", "a" * 300, "/" + "a/" * 3000])
 def test_what_no_file_can_be_called_is_said_at_once(path):
     with pytest.raises(UsageError, match=r"is not a path on this machine \(.*\); name a model folder or a GGUF file.$"):

@@ -108,8 +108,10 @@ class ChatFormat:
         """
         text = self.render(chat) + answer
         for after in self.endings(chat, answer):
-            whole, alone = self.encode([text + after, after])
-            end = whole[len(tokens) :] if whole[: len(tokens)] == tokens else alone
+            # A text of its own may begin with a token for a space that is not there.
+            letter = PROBES[0]
+            whole, alone, first = self.encode([text + after, letter + after, letter])
+            end = whole[len(tokens) :] if whole[: len(tokens)] == tokens else alone[len(first) :]
             for length in range(1, len(end) + 1):
                 if self.is_over([*tokens[start:], *end[:length]]):
                     return [*tokens, *end[:length]]

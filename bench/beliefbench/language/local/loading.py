@@ -23,6 +23,7 @@ from beliefbench.language.local.quantisation import quantisation, stored_format
 from beliefbench.language.local.soundness import (
     require_known_format,
     require_numbers,
+    require_same_template,
     require_vocabulary,
     require_whole_adapter,
 )
@@ -61,7 +62,10 @@ def load(weights: Weights, dtype: str, budget: int | None) -> Scorer:
     if not placed:
         model = model.to(device)
     model.eval()
-    return scorer_of(model, speech_of(model, tokenizer), budget)
+    speech = speech_of(model, tokenizer)
+    if weights.adapter:
+        require_same_template(tokenizer, weights.adapter)
+    return scorer_of(model, speech, budget)
 
 
 def speech_of(model: Any, tokenizer: Any) -> ChatFormat:

@@ -6,6 +6,7 @@ unknown, ignores a format of quantised weights that it does not know, and loads 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ import torch
 from beliefbench.errors import BeliefBenchError
 from beliefbench.language.local.chat_format import ChatFormat
 from beliefbench.language.local.chat_template import ANSWER, TRIAL
+from beliefbench.language.local.checkpoints import read_json
 from beliefbench.language.questions.words import answer
 
 SENTENCES = tuple(answer("Flight", option) for option in range(3))
@@ -75,3 +77,20 @@ def require_whole_adapter(config: Any) -> None:
         raise ValueError(f"it is of the kind {config.peft_type}, which changes the prompt; expected LoRA or its like")
     if getattr(config, "alora_invocation_tokens", None):
         raise ValueError("it is an activated LoRA, which begins at certain tokens; expected LoRA or its like")
+
+
+def require_same_template(tokenizer: Any, adapter: Path) -> None:
+    """Raise `BeliefBenchError` if an adapter was saved with another chat template than the model's, which is used."""
+    stored, config = adapter / "chat_template.jinja", adapter / "tokenizer_config.json"
+    found: Any = None
+    if stored.is_file():
+        found = stored.read_text(encoding="utf-8")
+    elif config.is_file():
+        found = read_json(config).get("chat_template")
+    own = tokenizer.chat_template
+    own = own.get("default") if isinstance(own, dict) else own
+    if isinstance(found, str) and found != own:
+        raise BeliefBenchError(
+            f"adapter '{adapter}' was saved with another chat template than the model's; copy its tokenizer's files "
+            "to the model's folder if it was trained with them, otherwise remove them from the adapter's folder."
+        )
