@@ -162,6 +162,16 @@ def test_weights_in_a_folder_of_their_own_are_part_of_the_identity(make_model):
     assert len(found) == 2
 
 
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_code_in_another_repository_is_no_part_of_a_model(make_model, file):
+    """It may change, and the run would not."""
+    folder = make_model()
+    change(folder / file, auto_map={"AutoTokenizer": ["owner/name--code.Slow", None]})
+    locate(str(folder))
+    with pytest.raises(UsageError, match=rf"{file}' names code in another repository .*; copy it into"):
+        locate(str(folder), own_code=True)
+
+
 def test_a_folder_with_an_adapter_in_it_is_not_a_model(make_model, make_adapter):
     folder = make_model()
     adapter = make_adapter(folder)

@@ -101,7 +101,7 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
         if not (path / CONFIG).exists() or not list(path.glob("*.safetensors")):
             raise UsageError(f"model folder '{model}' needs a config.json and weights in safetensors.")
         _refuse_missing_parts(path)
-        return Weights(path, None, on_it, own_code)
+        return _with_code_here(Weights(path, None, on_it, own_code))
     if path.is_file():
         raise UsageError(f"'{model}' is a file but not a GGUF file; name a GGUF file or a model folder.")
     if _is_local(model):
@@ -120,7 +120,18 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
         ) from error
     _refuse_own_adapter(Path(folder))
     _refuse_missing_parts(Path(folder))
-    return Weights(Path(folder), None, on_it, own_code)
+    return _with_code_here(Weights(Path(folder), None, on_it, own_code))
+
+
+def _with_code_here(weights: Weights) -> Weights:
+    """Return a model; raise `UsageError` if code may run that is in another repository, outside the identity."""
+    for file in (weights.folder / CONFIG, weights.folder / "tokenizer_config.json") if weights.own_code else ():
+        if file.is_file() and "--" in (named := json.dumps(read_json(file).get("auto_map"))):
+            raise UsageError(
+                f"'{file}' names code in another repository (auto_map: {named}); copy it into the model's "
+                "folder, and name it there."
+            )
+    return weights
 
 
 def _path(given: str) -> Path:
