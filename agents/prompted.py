@@ -146,7 +146,8 @@ def prompted(
     path = _embedded() if model == EMBEDDED else model
     weights = locate(path, adapter, own_code=trust_remote_code == "yes")
     language_model = HuggingFaceModel(weights, dtype, _bytes(memory) if memory is not None else None)
-    shown = model if model == EMBEDDED or not Path(model).exists() else Path(model).resolve().name
+    place = Path(path).expanduser()
+    shown = model if model == EMBEDDED or not place.exists() else place.resolve().name
     if weights.adapter:
         shown = f"{shown}+{weights.adapter.resolve().name}"
     asked: Scoring | Writing = Scoring(language_model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,15 @@ def test_a_variant_is_never_called_as_another_agent(tmp_path, make_run):
     names = set(agents(tmp_path).values())
     assert len(names) == 3
     assert "twin (v b)" in names
+
+
+def test_names_that_look_alike_are_told_apart(tmp_path, make_run):
+    """A letter in two forms of Unicode; one space and two."""
+    for name in ("p:\u00e9", "p:e\u0301", "p:a b", "p:a  b", "p:other"):
+        make_run(tmp_path, name, [[3, 8], [5, 6]])
+    found = [" ".join(unicodedata.normalize("NFC", name).split()) for name in agents(tmp_path).values()]
+    assert len(set(found)) == 5
+    assert sum("(identity " in name for name in found) == 4
 
 
 def test_the_skill_model_and_means_take_an_agent_and_not_a_name(tmp_path, make_run):

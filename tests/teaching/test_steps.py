@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import TrainerCallback, TrainingArguments
 
-from beliefbench.language.local.chat_format import chat_format_of
+from beliefbench.language.local.chat_format import ChatFormat, chat_format_of
 from beliefbench.teaching.preferences import pairs, preference_trainer
 from beliefbench.teaching.reading import Conversation, TaughtTurn
 from beliefbench.teaching.targets import tokenize_conversation
-from beliefbench.teaching.trainer import Rows, TargetTrainer, collate
+from beliefbench.teaching.trainer import Rows, TargetTrainer, collate, cross_entropy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -42,6 +43,14 @@ QWEN3 = """{% for m in messages %}{{ '[' + m.role + ']' }}
 {{- m.content + eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant]<think></think>{% endif %}"""
 """As that of Qwen3: an empty thought before the last answer alone."""
 BATCH = 4
+LETTERS = ChatFormat(
+    lambda chat: "".join(f"[{one['role']}]{one['content']}~" for one in chat) + "[assistant]",
+    lambda texts: [[ord(letter) for letter in text] for text in texts],
+    lambda tokens: "".join(map(chr, tokens)),
+    ends=frozenset([ord("~")]),
+    endings=lambda chat, answer: ("~",),
+)
+"""A token for each letter."""
 
 
 class Gradients(TrainerCallback):
@@ -115,3 +124,35 @@ def test_a_template_that_writes_earlier_turns_anew_is_taught(call, make_model, m
     assert status == 0, said
     assert json.loads((out / "teaching.json").read_text())["steps"] == (4 * 2 * 2 * (2 if "--dpo" in more else 1)) // 4
     assert (out / "chat_template.jinja").read_text() == QWEN3
+
+
+def test_a_model_that_computes_all_logits_is_taught_the_targets():
+    """TrOCR's decoder does not take a request for the logits of some places."""
+    lines = [line for one in SOFT for line in tokenize_conversation(one, LETTERS)]
+    torch.manual_seed(0)
+    sizes = {"d_model": 32, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 64, "init_std": 0.3}
+    model = transformers.TrOCRForCausalLM(transformers.TrOCRConfig(vocab_size=128, **sizes)).eval()
+    with torch.inference_mode():
+        loss, _ = cross_entropy(model, collate(lines))
+        expected = []
+        for line in lines:
+            log_probs = torch.log_softmax(model(input_ids=torch.tensor([line.tokens])).logits[0].float(), dim=-1)
+            expected += [
+                -sum(prob * log_probs[one.at - 1, token] for token, prob in zip(one.tokens, one.probs, strict=True))
+                for one in line.targets
+            ]
+    assert loss == pytest.approx(float(torch.stack(expected).mean()), abs=1e-5)
+
+
+def test_nothing_is_taught_between_an_answer_and_its_end():
+    """With a stop and a line end as one token, and a tokenizer that sets a space before each text."""
+    known = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz123?.:", "\n", ".\n"]
+    inner = Tokenizer(models.Unigram([("<unk>", -20.0), ("▁", -3.0), *((one, -3.0) for one in known)], unk_id=0))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    inner.decoder = decoders.Metaspace(prepend_scheme="always")
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>")
+    tokenizer.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content + '\n' }}{% endfor %}assistant:"
+    speech = chat_format_of(tokenizer, frozenset())
+    (line,) = tokenize_conversation(Conversation(SAID[:2], (TaughtTurn(1, ANSWERS[1:2], (1.0,)),)), speech)
+    words = tokenizer.convert_ids_to_tokens(list(line.tokens))
+    assert "".join(words).replace("▁", " ").startswith(f" user: Which?\nassistant: {ANSWERS[1]}\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -40,11 +41,16 @@ def agent_names(records: Sequence[RunRecord]) -> list[str]:
         told = differences(_described([variants[identity] for identity in order])) if len(order) > 1 else [""]
         for identity, what in zip(order, told, strict=True):
             shown[name, identity] = printable(f"{name} ({what})" if what else name)
-    alike = {one: [other for other in shown if shown[other] == shown[one]] for one in shown}
+    alike = {one: [other for other in shown if _seen(shown[other]) == _seen(shown[one])] for one in shown}
     for one, others in alike.items():
         if len(others) > 1:
             shown[one] += f" (identity {_digest(_canonical(one), [_canonical(other) for other in others])})"
     return [shown[record.agent.name, _canonical(record.identity.agent)] for record in records]
+
+
+def _seen(name: str) -> str:
+    """Return what a reader sees of a name: of letters in two forms of Unicode, and of many spaces, one."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 def run_labels(group: Sequence[Row]) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import extract_model_from_parallel
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback
 
@@ -63,10 +65,21 @@ def cross_entropy(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Ten
     places, tokens, probs = (batch[name] for name in ("places", "target_tokens", "target_probs"))
     read, at = torch.unique(places, return_inverse=True)  # logits of no other place are worked out
     seen = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    outputs = model(**seen, logits_to_keep=read, use_cache=False)
+    if _cuts_logits(model):
+        seen["logits_to_keep"] = read
+    else:
+        at = places
+    outputs = model(**seen, use_cache=False)
     rows = torch.arange(len(places), device=places.device)[:, None]
     log_probs = torch.log_softmax(outputs.logits[rows, at].float(), dim=-1)
     return -(probs * log_probs.gather(-1, tokens)).sum() / probs.sum(), outputs
+
+
+def _cuts_logits(model: Any) -> bool:
+    """Return True if a model computes logits of chosen places only, on request; others may ignore the request."""
+    inner = extract_model_from_parallel(model)
+    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    return "logits_to_keep" in signature(type(inner).forward).parameters
 
 
 class _CrossEntropyTrainer(Trainer):

@@ -27,10 +27,11 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import SchedulerType
 
 from beliefbench.errors import UsageError, first_line
-from beliefbench.language.local.chat_format import chat_format_of
+from beliefbench.language.local.architectures import require_causal
 from beliefbench.language.local.checkpoints import Weights
 from beliefbench.language.local.huggingface import computes_in_bfloat16
-from beliefbench.language.local.loading import ends_of, read_model, read_tokenizer
+from beliefbench.language.local.loading import read_model, read_tokenizer, speech_of
+from beliefbench.language.local.memory import rope_limit, within_context
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import write_atomically
 from beliefbench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
@@ -116,10 +117,11 @@ def teach(
     transformers.logging.disable_progress_bar()
     set_seed(settings.seed)
     tokenizer, model = _student(base)
-    speech = chat_format_of(tokenizer, ends_of(model, tokenizer))
+    speech = speech_of(model, tokenizer)
+    require_causal(model, speech)
     said = list(conversations(data, every_turn))
     lines = [line for one in said for line in tokenize_conversation(one, speech)]
-    _within(lines, settings, data)
+    _within(lines, settings, data, model)
     if settings.lora:
         model = _with_adapter(model, settings.lora)
     measure = None if validation is None else partial(validation.measure, speech=speech)
@@ -203,12 +205,20 @@ def _arguments(examples: int, out: Path, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _within(lines: Sequence[TokenizedConversation], settings: Settings, data: Path) -> None:
+def _within(lines: Sequence[TokenizedConversation], settings: Settings, data: Path, model: Any) -> None:
+    """Raise an error if a conversation is longer than the settings or the model allow."""
     longest = max(len(one.tokens) for one in lines)
     if longest > settings.longest:
         raise UsageError(
             f"a conversation of '{data}' has {longest:,} tokens, more than --longest {settings.longest:,}; "
             "raise it, or teach fewer rounds."
+        )
+    within_context(model, longest)
+    limit = rope_limit(model.config.get_text_config())
+    if limit is not None and longest > limit:
+        raise UsageError(
+            f"a conversation of '{data}' has {longest:,} tokens, and above {limit:,} the rotary embedding of the "
+            "model depends on what else is in the batch; teach fewer rounds, or another model."
         )
 
 

@@ -121,6 +121,7 @@ PLAIN: dict[str, Any] = {
     "GLM-4-MoE-Lite": transformers.Glm4MoeLiteConfig(**LATENT, **ROUTED),
     "MiniCPM3": transformers.MiniCPM3Config(**LATENT, dim_model_base=32),
     "DiffLlama": transformers.DiffLlamaConfig(**SMALL),
+    "Doge": transformers.DogeConfig(**SMALL, keep_window_size=40),
     "JetMoE": transformers.JetMoeConfig(
         **SIZES, **ENDS, num_key_value_heads=2, kv_channels=8, num_local_experts=4, num_experts_per_tok=2
     ),

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 import transformers
+from tokenizers import processors
 from transformers.utils import chat_template_utils
 
 import beliefbench as bb
@@ -192,6 +193,15 @@ def test_a_template_that_loses_text_is_refused_in_one_sentence(call, make_model,
     assert "use another model, or fix its template." in said
 
 
+def test_a_base_model_reads_what_its_tokenizer_sets_before_a_text(make_model):
+    folder = make_model(None)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="</s> <s> $A", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    assert chat_format_of(tokenizer, frozenset()).render(CHAT[:1]) == "</s><s>Which?\n\n"
+
+
 def test_text_that_a_template_changes_only_sometimes_is_noticed(make_model):
     _, speech = speech_of(make_model, PLAIN.replace("m.content", "m.content.split('</think>')[-1]"))
     chat = [{"role": "user", "content": "before </think> after"}]
@@ -221,8 +231,16 @@ def test_a_template_that_is_stored_for_the_processor_is_used(make_model):
     folder = make_model(None)
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": PLAIN}))
     model = HuggingFaceModel(locate(str(folder)), "float32")
-    assert model._scorer.speech.render(CHAT[:1]) == "<s>[user]Which?</s>[assistant]"
+    text = "<s>[user]Which?</s>[assistant]"
+    assert model._scorer.speech.render(CHAT[:1]) == text
     assert folder / "chat_template.json" in model.weights.files()
+    for stored in ({"default": PLAIN, "other": "x"}, [{"name": "default", "template": PLAIN}]):
+        (folder / "chat_template.json").write_text(json.dumps({"chat_template": stored}))
+        assert HuggingFaceModel(locate(str(folder)), "float32")._scorer.speech.render(CHAT[:1]) == text
+    (folder / "chat_template.json").unlink()
+    (folder / "processor_config.json").write_text(json.dumps({"chat_template": PLAIN}))
+    assert HuggingFaceModel(locate(str(folder)), "float32")._scorer.speech.render(CHAT[:1]) == text
+    (folder / "processor_config.json").unlink()
     (folder / "chat_template.json").write_text("{}")
     with pytest.raises(BeliefBenchError, match=r"^'.*chat_template.json' is not a chat template; [^.]*\.$"):
         chat_format_of(transformers.AutoTokenizer.from_pretrained(folder), frozenset())
@@ -233,3 +251,10 @@ def test_the_template_is_part_of_the_identity(make_model):
     one = one.rename(one.with_name("one"))
     first, second = (HuggingFaceModel(locate(str(folder)), "float32") for folder in (one, make_model(PLAIN + " ")))
     assert first.identity() != second.identity()
+    (one / "chat_template.jinja").rename(one / "old.txt")
+    (one / "additional_chat_templates").mkdir()
+    found = set()
+    for template in (PLAIN, PLAIN + " "):
+        (one / "additional_chat_templates" / "default.jinja").write_text(template)
+        found.add(HuggingFaceModel(locate(str(one)), "float32").identity()["weights"])
+    assert len(found) == 2

@@ -138,7 +138,10 @@ def test_a_model_in_several_files_needs_all_of_them(make_model):
         locate(str(folder))
     (folder / first).write_bytes((folder / first).read_bytes()[:-8])
     (folder / "model.safetensors.index.json").unlink()
-    with pytest.raises(BeliefBenchError, match=r"^the model in '\S+' cannot be loaded \(.*\)\.$"):
+    with pytest.raises(
+        BeliefBenchError,
+        match=r"^the model in '\S+' cannot be loaded \(.*\); if its files are not .*\.$",
+    ):
         scores(folder)
 
 

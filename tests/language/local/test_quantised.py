@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 
 import beliefbench as bb
 from beliefbench.errors import BeliefBenchError
-from beliefbench.language.local.checkpoints import locate, stored_format
+from beliefbench.language.local.checkpoints import locate
 from beliefbench.language.local.huggingface import HuggingFaceModel
+from beliefbench.language.local.quantisation import stored_format
 from beliefbench.language.questions import words
 from beliefbench.language.questions.dialogue import Dialogue
 
@@ -38,8 +39,8 @@ FORMATS = [
 
 @pytest.mark.parametrize(("told", "shown", "library"), FORMATS)
 def test_the_library_of_a_quantised_checkpoint_is_named(make_model, monkeypatch, told, shown, library):
-    checkpoints = "beliefbench.language.local.checkpoints"
-    monkeypatch.setattr(f"{checkpoints}.find_spec", lambda name: None if name in library else name)
+    quantisation = "beliefbench.language.local.quantisation"
+    monkeypatch.setattr(f"{quantisation}.find_spec", lambda name: None if name in library else name)
     folder = make_model(quantization_config=told)
     assert stored_format(locate(str(folder))) == shown
     with pytest.raises(

@@ -35,7 +35,7 @@ wrong reading 0.2 and more."""
 CAUSAL = 0.1
 """The share of these tolerances within which predictions do not depend on later tokens: there, less is rounded."""
 PROBE_WINDOW = 8
-OTHER_WINDOWS = ("attention_chunk_size", "attention_window", "attention_window_size", "window_size")
+OTHER_WINDOWS = ("attention_chunk_size", "attention_window", "attention_window_size", "keep_window_size", "window_size")
 """Windows that the shared reading does not know. It knows ``sliding_window``."""
 
 
@@ -88,8 +88,25 @@ def scorer_of(model: Any, speech: ChatFormat, budget: int | None = None) -> Scor
         If the model is not causal, so that its answers have no probability, or cannot read.
     """
     probe = _probe_format(model, speech)
+    limit = _sharing_limit(model, probe, _causal_scores(model, probe))
+    plain = WholeTextScorer(model, speech, budget)
+    if limit == 0:
+        unshare(model)
+        return plain
+    shared = SharedPrefixScorer(model, speech, budget, limit)
+    return shared if limit is None else LimitedScorer(shared, plain)
+
+
+def require_causal(model: Any, speech: ChatFormat) -> None:
+    """Raise `BeliefBenchError` if a model is not causal, or cannot read."""
+    _causal_scores(model, _probe_format(model, speech))
+
+
+def _causal_scores(model: Any, probe: ChatFormat) -> np.ndarray:
+    """Return the scores of the probe's answers by plain passes; raise `BeliefBenchError` if the model is not causal, or
+    cannot read."""
     try:
-        causal, expected = _is_causal(model, probe), _plain_scores(model, probe)
+        expected, causal = _plain_scores(model, probe), _is_causal(model, probe)
     except Exception as error:  # models may break in any way
         if out_of_memory(error) or isinstance(error, BeliefBenchError):
             raise
@@ -102,13 +119,7 @@ def scorer_of(model: Any, speech: ChatFormat, budget: int | None = None) -> Scor
             f"the model, a {type(model).__name__}, predicts a token from the tokens after it, as an encoder does, so "
             "its answers have no probability; name a causal language model, such as a Llama or a Qwen."
         )
-    limit = _sharing_limit(model, probe, expected)
-    plain = WholeTextScorer(model, speech, budget)
-    if limit == 0:
-        unshare(model)
-        return plain
-    shared = SharedPrefixScorer(model, speech, budget, limit)
-    return shared if limit is None else LimitedScorer(shared, plain)
+    return expected
 
 
 def _sharing_limit(model: Any, probe: ChatFormat, expected: np.ndarray) -> int | None:

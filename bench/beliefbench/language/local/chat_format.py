@@ -38,6 +38,8 @@ class ChatFormat:
         its end, which the model then writes.
     endings
         ``endings(chat, answer)``: texts that may follow the finished answer, the best first.
+    check
+        ``check(chat, answers)``: raises `BeliefBenchError` if the template does not write the answers as they are.
     note
         What a row should say; empty if the template's own prompt is used.
     """
@@ -49,6 +51,7 @@ class ChatFormat:
     gap: str | None = None
     opening: Callable[[list[Message]], str] | None = None
     endings: Callable[[list[Message], str], Iterable[str]] = lambda chat, answer: ()
+    check: Callable[[list[Message], Sequence[str]], None] = lambda chat, answers: None
     note: str = ""
 
     def prompt(self, chat: list[Message]) -> str:
@@ -68,13 +71,31 @@ class ChatFormat:
         text = text.strip() if not self.gap or self.gap.isspace() else text
         return (text.partition(self.gap)[0] if self.gap else text).strip()
 
+    def with_answers(self, chats: Sequence[list[Message]], answers: Sequence[str]) -> list[list[list[int]]]:
+        """Return the tokens of each question with each of its answers.
+
+        Raises
+        ------
+        BeliefBenchError
+            If the template does not write the answers as they are, or the tokenizer does not tell them apart.
+        """
+        self.check(chats[0], answers)  # how an answer is written does not depend on the numbers in a question
+        coded = self.encode([self.render(chat) + answer for chat in chats for answer in answers])
+        asked = [coded[at : at + len(answers)] for at in range(0, len(coded), len(answers))]
+        if any(len(set(map(tuple, one))) < len(answers) for one in asked):
+            raise BeliefBenchError(
+                f"the model's tokenizer does not tell the answers {', '.join(map(repr, answers))} apart; use another "
+                "model."
+            )
+        return asked
+
     def answered(self, chat: list[Message], answers: Sequence[str]) -> tuple[int, list[list[int]]]:
         """Return a question with each of its answers as tokens, as scoring reads them, and the number of first tokens
         that do not depend on the answer.
         """
-        text = self.render(chat)
-        coded = self.encode([text + answer for answer in (*answers, *PROBES)])
-        return len(common_prefix(coded)), coded[: len(answers)]
+        (coded,) = self.with_answers([chat], answers)
+        probes = self.encode([self.render(chat) + probe for probe in PROBES])
+        return len(common_prefix([*coded, *probes])), coded
 
     def ended(self, chat: list[Message], answer: str, tokens: list[int], start: int) -> list[int]:
         """Return the tokens of an answered question, and then the tokens that end the answer; ``start``: where the
@@ -87,8 +108,10 @@ class ChatFormat:
         """
         text = self.render(chat) + answer
         for after in self.endings(chat, answer):
-            whole, alone = self.encode([text + after, after])
-            end = whole[len(tokens) :] if whole[: len(tokens)] == tokens else alone
+            # A text of its own may begin with a token for a space that is not there.
+            letter = PROBES[0]
+            whole, alone, first = self.encode([text + after, letter + after, letter])
+            end = whole[len(tokens) :] if whole[: len(tokens)] == tokens else alone[len(first) :]
             for length in range(1, len(end) + 1):
                 if self.is_over([*tokens[start:], *end[:length]]):
                     return [*tokens, *end[:length]]
@@ -113,27 +136,50 @@ def chat_format_of(tokenizer: Any, ends: frozenset[int]) -> ChatFormat:
     def decode(tokens: list[int]) -> str:
         return str(tokenizer.decode(tokens, skip_special_tokens=True))
 
+    controls = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+
+    def of_words(write: Callable[[list[Message]], str]) -> Callable[[list[Message]], str]:
+        """Return ``write`` for conversations in whose texts the model reads no control tokens."""
+
+        def written(chat: list[Message]) -> str:
+            text = "\n".join(message["content"] for message in chat)
+            if found := next((mark for mark in controls if mark in text and not mark.isalnum()), None):
+                raise BeliefBenchError(
+                    f"a text of the conversation has '{found}' in it, which the model reads as a control token; change "
+                    "the words of the domain, or use another model."
+                )
+            return write(chat)
+
+        return written
+
     if (template := ChatTemplate.of(tokenizer)) is None:
-        first = tokenizer("A").input_ids[:1]
-        start = tokenizer.bos_token if tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id] else ""
+        start = _start(tokenizer)
 
         def plain(chat: list[Message]) -> str:
             return start + "".join(message["content"].rstrip() + GAP for message in chat)
 
-        return ChatFormat(plain, encode, decode, ends, GAP, endings=lambda chat, answer: (GAP,))
+        return ChatFormat(of_words(plain), encode, decode, ends, GAP, endings=lambda chat, answer: (GAP,))
 
     marks = {*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids}
     own_ends, gap = _turn_end(template.trial_endings(), encode, decode, marks)
     return ChatFormat(
-        template.before,
+        of_words(template.before),
         encode,
         decode,
         ends | own_ends,
         gap,
-        template.opening,
+        of_words(template.opening),
         template.endings,
+        template.check,
         template.note(),
     )
+
+
+def _start(tokenizer: Any) -> str:
+    """Return the special tokens that a tokenizer sets before each text."""
+    special = {*tokenizer.all_special_ids} | {at for at, one in tokenizer.added_tokens_decoder.items() if one.special}
+    first = list(takewhile(lambda token: token in special, tokenizer("A").input_ids))
+    return "".join(tokenizer.convert_ids_to_tokens(first))
 
 
 def _turn_end(

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -31,14 +32,16 @@ from beliefbench.language.questions.dialogue import Message
 
 DATE = datetime(2026, 1, 1)
 """The date of every conversation, for templates that write the date: else a run would change from day to day."""
+ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]{6,}>")
+"""How Python shows an object that has no text."""
 OTHER_DATE = datetime(2001, 2, 3)
 ANSWER = "Placeholder of the answer 4c1d."
 FOLLOWING = "Placeholder of the next turn 9b7e."
 THINKING_OFF = {"enable_thinking": False}
 """The switch by which templates of several makers turn thinking off; other templates do not read it."""
 FINISHED = "prompts end as in finished turns, without a thought"
-PROCESSOR_TEMPLATE = "chat_template.json"
-"""The file in which older processors of vision-language models store the chat template."""
+PROCESSOR_FILES = ("chat_template.json", "processor_config.json")
+"""The files in which older processors of vision-language models store the chat template."""
 
 
 def user(text: str) -> Message:
@@ -61,7 +64,11 @@ TRIAL = [
 
 
 class ChatTemplate:
-    """A tokenizer's chat template; ``parts``: whether messages are sent as lists of parts."""
+    """A tokenizer's chat template.
+
+    ``parts``: whether messages are sent as lists of parts; ``followed``: whether the template writes an answer only if
+    another turn follows.
+    """
 
     def __init__(self, tokenizer: Any) -> None:
         """Find how the template takes messages: in one of two ways it must write each text of `TRIAL` once, in order.
@@ -73,6 +80,7 @@ class ChatTemplate:
         """
         self.tokenizer, failures = tokenizer, []
         for self.parts in (False, True):
+            self.followed = self._needs_following()
             try:
                 for text, chat in ((self.finished(TRIAL), TRIAL), (self.write(TRIAL[:-1], True), TRIAL[:-1])):
                     _hold(text, chat)
@@ -82,18 +90,21 @@ class ChatTemplate:
             except BeliefBenchError as error:
                 failures.append(error)
             else:
+                if ADDRESS.search(self.finished(TRIAL)):
+                    raise BeliefBenchError(
+                        "the model's chat template writes an address in memory, which differs each time; use another "
+                        "model, or fix its template."
+                    )
                 return
         raise failures[0]
 
     @classmethod
     def of(cls, tokenizer: Any) -> ChatTemplate | None:
         """Return the template of a tokenizer, or that of the processor of its model; None if there is none."""
-        file = Path(tokenizer.name_or_path or "") / PROCESSOR_TEMPLATE
-        if not tokenizer.chat_template and tokenizer.name_or_path and file.is_file():
-            try:
-                tokenizer.chat_template = str(json.loads(file.read_text(encoding="utf-8"))["chat_template"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise BeliefBenchError(f"'{file}' is not a chat template; correct it, or remove it.") from error
+        for name in PROCESSOR_FILES:
+            file = Path(tokenizer.name_or_path or "") / name
+            if not tokenizer.chat_template and tokenizer.name_or_path and file.is_file():
+                tokenizer.chat_template = _stored(file)
         return cls(tokenizer) if tokenizer.chat_template else None
 
     def before(self, chat: list[Message]) -> str:
@@ -102,6 +113,17 @@ class ChatTemplate:
         text = self.finished(said)
         _hold(text, said)
         return text[: text.rindex(ANSWER)]
+
+    def check(self, chat: list[Message], answers: Sequence[str]) -> None:
+        """Raise `BeliefBenchError` if the template changes an answer, or writes other text before it than before other
+        answers."""
+        before = self.before(chat)
+        for answer in answers:
+            if not self.finished([*chat, assistant(answer)]).startswith(before + answer):
+                raise BeliefBenchError(
+                    f"the model's chat template changes the answer '{answer}', or the text before it depends on the "
+                    "answer; use another model, or fix its template."
+                )
 
     def opening(self, chat: list[Message]) -> str:
         """Return the text that a written answer continues."""
@@ -125,11 +147,14 @@ class ChatTemplate:
 
     def finished(self, chat: list[Message]) -> str:
         """Return a conversation that ends with an answer; with another turn after it if the template needs one."""
+        return self.write([*chat, user(FOLLOWING)] if self.followed else chat, False)
+
+    def _needs_following(self) -> bool:
+        """Return True if the template does not write an answer at the end of a conversation."""
         try:
-            text = self.write(chat, False)
+            return ANSWER not in self.write(TRIAL, False)
         except BeliefBenchError:
-            text = ""
-        return text if chat[-1]["content"] in text else self.write([*chat, user(FOLLOWING)], False)
+            return True
 
     def write(
         self, chat: list[Message], prompt: bool, date: datetime = DATE, switches: Mapping[str, Any] = THINKING_OFF
@@ -160,6 +185,21 @@ class ChatTemplate:
             f"dated {DATE:%Y-%m-%d}": self.write(chat, True, OTHER_DATE) != prompt,
         }
         return ", ".join(note for note, holds in notes.items() if holds)
+
+
+def _stored(file: Path) -> str | dict[str, str] | None:
+    """Return the chat template in a file of a processor, or its templates by their names; None if it has none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        template = found["chat_template"] if file.name == PROCESSOR_FILES[0] else found.get("chat_template")
+        if isinstance(template, list):  # as tokenizers store several
+            template = {one["name"]: one["template"] for one in template}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BeliefBenchError(f"'{file}' is not a chat template; correct it, or remove it.") from error
+    texts = template.values() if isinstance(template, dict) else [template or ""]
+    if not all(isinstance(text, str) for text in texts):
+        raise BeliefBenchError(f"'{file}' is not a chat template; correct it, or remove it.")
+    return template
 
 
 def _hold(text: str, chat: Sequence[Message]) -> None:

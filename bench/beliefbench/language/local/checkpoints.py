@@ -1,6 +1,7 @@
-"""The files of a language model: finding them, their digest, whether all are there, and how the weights are stored.
+"""The files of a language model: finding them, their digest, and whether all are there.
 
-Nothing here loads weights. Weights are read from safetensors or GGUF only.
+Nothing here loads weights. Weights are read from safetensors or GGUF only. How they are stored is told by
+`beliefbench.language.local.quantisation`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -18,21 +18,11 @@ from typing import Any
 from beliefbench.errors import BeliefBenchError, UsageError, first_line
 
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-CODE_FILES = ["*.py"]
+NAMED_TEMPLATES = "additional_chat_templates/*.jinja"
+CODE_FILES = ["*.py", "**/*.py", "*.tiktoken"]
 CONFIG, INDEX, WHOLE = "config.json", "model.safetensors.index.json", "model.safetensors"
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 SPLIT_GGUF = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
-LIBRARIES = {
-    "aqlm": ("aqlm",),
-    "awq": ("gptqmodel",),
-    "bitsandbytes": ("bitsandbytes",),
-    "compressed-tensors": ("compressed_tensors",),
-    "gptq": ("optimum", "gptqmodel"),
-    "hqq": ("hqq",),
-    "torchao": ("torchao",),
-}
-"""What each format of quantised weights needs; transformers reads FP8 and MXFP4 by itself."""
-FORMAT_NAMES = {"awq": "AWQ", "fp8": "FP8", "gptq": "GPTQ", "hqq": "HQQ", "mxfp4": "MXFP4"}
 
 Stamp = tuple[tuple[str, int, int, int, int], ...]
 """Name, size, inode and times of each file: another stamp means other contents."""
@@ -54,9 +44,13 @@ class Weights:
         if self.gguf:
             files = [self.folder / self.gguf]
         else:
-            patterns = [*HUB_FILES, *(CODE_FILES if self.own_code else [])]
-            files = sorted(file for pattern in patterns for file in self.folder.glob(pattern))
+            patterns = [*HUB_FILES, NAMED_TEMPLATES, *(CODE_FILES if self.own_code else [])]
+            files = sorted({file for pattern in patterns for file in self.folder.glob(pattern)} | self._named_parts())
         return [*files, *([self.adapter / ADAPTER_CONFIG, self.adapter / ADAPTER_WEIGHTS] if self.adapter else [])]
+
+    def _named_parts(self) -> set[Path]:
+        """Return the files that the index of the weights names; they may be in folders of their own."""
+        return {self.folder / name for name in _parts_of(self.folder)}
 
     def stamp(self) -> Stamp:
         """Return what changes if any file is replaced, without reading the files."""
@@ -98,15 +92,16 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
         If the model of a Hugging Face name cannot be loaded.
     """
     on_it = _adapter(adapter) if adapter is not None else None
-    path = Path(model).expanduser()
+    path = _path(model)
     if path.is_file() and path.suffix == ".gguf":
         _refuse_part(path)
         return Weights(path.parent, path.name, on_it, own_code)
     if path.is_dir():
+        _refuse_own_adapter(path)
         if not (path / CONFIG).exists() or not list(path.glob("*.safetensors")):
             raise UsageError(f"model folder '{model}' needs a config.json and weights in safetensors.")
         _refuse_missing_parts(path)
-        return Weights(path, None, on_it, own_code)
+        return _with_code_here(Weights(path, None, on_it, own_code))
     if path.is_file():
         raise UsageError(f"'{model}' is a file but not a GGUF file; name a GGUF file or a model folder.")
     if _is_local(model):
@@ -123,12 +118,48 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
             f"model '{model}' cannot be loaded from Hugging Face ({first_line(error)}); "
             "check the name and the network, or name a local folder."
         ) from error
+    _refuse_own_adapter(Path(folder))
     _refuse_missing_parts(Path(folder))
-    return Weights(Path(folder), None, on_it, own_code)
+    return _with_code_here(Weights(Path(folder), None, on_it, own_code))
+
+
+def _with_code_here(weights: Weights) -> Weights:
+    """Return a model; raise `UsageError` if code may run that is in another repository, outside the identity."""
+    for file in (weights.folder / CONFIG, weights.folder / "tokenizer_config.json") if weights.own_code else ():
+        if file.is_file() and "--" in (named := json.dumps(read_json(file).get("auto_map"))):
+            raise UsageError(
+                f"'{file}' names code in another repository (auto_map: {named}); copy it into the model's "
+                "folder, and name it there."
+            )
+    return weights
+
+
+def _path(given: str) -> Path:
+    """Return a path, with the home folder for ``~``; raise `UsageError` if no file can have it."""
+    try:
+        path = Path(given).expanduser()
+        path.is_file()
+    except (OSError, RuntimeError) as error:  # too long; the home folder of a user who does not exist
+        shown = given if len(given) <= 60 else f"{given[:57]}..."
+        raise UsageError(
+            f"'{shown}' is not a path on this machine ({first_line(error)}); name a model folder or a GGUF file."
+        ) from error
+    return path
+
+
+def _refuse_own_adapter(folder: Path) -> None:
+    """Raise `UsageError` if a model folder is an adapter, or has one in it: transformers puts it on the model without a
+    check of its weights.
+    """
+    if (folder / ADAPTER_CONFIG).is_file():
+        raise UsageError(
+            f"'{folder}' has an adapter in it ({ADAPTER_CONFIG}); name the folder of its base model, and the adapter's "
+            "own folder with adapter=FOLDER; or remove the adapter's files if it is merged into the weights."
+        )
 
 
 def _adapter(adapter: str) -> Path:
-    folder = Path(adapter).expanduser()
+    folder = _path(adapter)
     if not folder.is_dir():
         raise UsageError(f"there is no adapter folder '{adapter}'; name one that exists.")
     if not (folder / ADAPTER_CONFIG).is_file() or not (folder / ADAPTER_WEIGHTS).is_file():
@@ -140,9 +171,7 @@ def _adapter(adapter: str) -> Path:
 
 def _refuse_missing_parts(folder: Path) -> None:
     """Raise `UsageError` if the index of a model in several files names files that are not there."""
-    if not (folder / INDEX).is_file() or (folder / WHOLE).is_file():
-        return
-    named = sorted(set(read_json(folder / INDEX).get("weight_map", {}).values()))
+    named = _parts_of(folder)
     missing = [name for name in named if not (folder / name).is_file()]
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
@@ -150,6 +179,18 @@ def _refuse_missing_parts(folder: Path) -> None:
             f"model folder '{folder}' lacks {len(missing)} of the {len(named)} files of weights that {INDEX} names "
             f"({', '.join(missing[:3])}{more}); download or copy the model again."
         )
+
+
+def _parts_of(folder: Path) -> list[str]:
+    """Return the files that the index of a model in several files names; none if the model is in one file."""
+    if not (folder / INDEX).is_file() or (folder / WHOLE).is_file():
+        return []
+    named = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+        raise UsageError(
+            f"'{folder / INDEX}' does not say which file has which weights; download or copy the model again."
+        )
+    return sorted(set(named.values()))
 
 
 def _refuse_part(file: Path) -> None:
@@ -178,63 +219,6 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UsageError(f"'{file}' has no JSON object; download or copy the model again.")
     return found
-
-
-def stored_format(weights: Weights) -> str:
-    """Return how quantised weights are stored, such as "4-bit GPTQ" or "4-bit Q4_1"; "" if they are not quantised."""
-    if weights.gguf:
-        return _gguf_format(weights.folder / weights.gguf, weights.stamp())
-    told = quantisation(weights)
-    if not told:
-        return ""
-    method = _method(told)
-    name = FORMAT_NAMES.get(method, method)
-    bits = told.get("bits") or (4 if told.get("load_in_4bit") else 8 if told.get("load_in_8bit") else None)
-    groups = (told.get("config_groups") or {}).values()
-    bits = bits or next((one["weights"]["num_bits"] for one in groups if (one.get("weights") or {}).get("num_bits")), 0)
-    return f"{bits}-bit {name}" if bits else name
-
-
-def quantisation(weights: Weights) -> dict[str, Any]:
-    """Return what a model's configuration says of quantised weights; empty if they are not quantised."""
-    config = read_json(weights.folder / CONFIG)
-    told = config.get("quantization_config") or (config.get("text_config") or {}).get("quantization_config")
-    return dict(told or config.get("compression_config") or {})
-
-
-def require_format(weights: Weights) -> None:
-    """Raise `BeliefBenchError` if the library for a model's quantised weights is not installed."""
-    told = {} if weights.gguf else quantisation(weights)
-    missing = [package for package in LIBRARIES.get(_method(told), ()) if find_spec(package) is None]
-    if missing:
-        raise BeliefBenchError(
-            f"the weights in '{weights.folder}' are {stored_format(weights)}, and the library for it is not installed "
-            f"here: pip install {' '.join(missing)}"
-        )
-
-
-def _method(told: dict[str, Any]) -> str:
-    method = str(told.get("quant_method") or "")
-    return "bitsandbytes" if method.startswith("bitsandbytes") or told.get("load_in_4bit") else method
-
-
-@lru_cache(maxsize=4)
-def _gguf_format(file: Path, stamp: Stamp) -> str:
-    """Return the number type of most quantised weights in a GGUF file."""
-    from gguf import GGMLQuantizationType
-    from transformers.integrations.gguf.reader import GgufHeader  # a hundred times faster than gguf.GGUFReader
-
-    sizes: Counter[str] = Counter()
-    try:
-        for tensor in GgufHeader.from_file(str(file)).tensors:
-            sizes[GGMLQuantizationType(tensor.ggml_type).name] += tensor.nbytes
-    except Exception as error:  # a file may be broken in any way
-        raise BeliefBenchError(
-            f"'{file}' cannot be read as GGUF ({first_line(error)}); download or copy the model again."
-        ) from error
-    quantised = [name for name, _ in sizes.most_common() if "Q" in name or "FP4" in name]
-    bits = re.search(r"\d", quantised[0]) if quantised else None
-    return f"{bits[0]}-bit {quantised[0]}" if bits else ""
 
 
 def require(*packages: str) -> None:

@@ -67,12 +67,10 @@ class WholeTextScorer:
         return Replies(text, tokens)
 
     def _scores(self, dialogue: Dialogue, answers: Sequence[str]) -> Scores:
-        texts = [self.speech.render(dialogue.messages(question)) for question in dialogue.questions]
-        coded = self.speech.encode([text + answer for text in texts for answer in answers])
+        chats = [dialogue.messages(question) for question in dialogue.questions]
         rows: list[Answer] = []
-        for at in range(0, len(coded), len(answers)):
-            endings = Branch.of(coded[at : at + len(answers)]).endings
-            rows += [(tokens, len(end)) for tokens, end in zip(coded[at : at + len(answers)], endings, strict=True)]
+        for coded in self.speech.with_answers(chats, answers):
+            rows += [(tokens, len(end)) for tokens, end in zip(coded, Branch.of(coded).endings, strict=True)]
         lengths = [len(tokens) for tokens, _ in rows]
         within_context(self.model, max(lengths))
         log_probs = np.empty(len(rows))
@@ -81,8 +79,8 @@ class WholeTextScorer:
             tail = max(rows[at][1] for at in places) + 1 if self._cuts_logits else length
             size = rows_within(self.model, self.budget, length, 0, tail)
             log_probs[places] = map_in_batches([rows[at] for at in places], size, lambda piece: self._score_rows(piece))
-        tokens = np.array(lengths).reshape(len(texts), len(answers)).sum(axis=1)
-        return Scores(log_probs.reshape(len(texts), len(answers)), tokens)
+        tokens = np.array(lengths).reshape(len(chats), len(answers)).sum(axis=1)
+        return Scores(log_probs.reshape(len(chats), len(answers)), tokens)
 
     def _score_rows(self, rows: Sequence[Answer]) -> list[float]:
         """Return the scores of texts of one length."""

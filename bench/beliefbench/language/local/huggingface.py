@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from beliefbench.errors import BeliefBenchError, UsageError
-from beliefbench.language.local.checkpoints import Stamp, Weights, require, require_format, stored_format
+from beliefbench.language.local.checkpoints import Stamp, Weights, require
+from beliefbench.language.local.quantisation import require_format, stored_format
 from beliefbench.language.questions.dialogue import Dialogue
 
 if TYPE_CHECKING:

@@ -17,8 +17,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from beliefbench.errors import BeliefBenchError, first_line
 from beliefbench.language.local.architectures import Scorer, scorer_of
-from beliefbench.language.local.chat_format import chat_format_of
-from beliefbench.language.local.checkpoints import Weights, stored_format
+from beliefbench.language.local.chat_format import ChatFormat, chat_format_of
+from beliefbench.language.local.checkpoints import Weights
+from beliefbench.language.local.quantisation import quantisation, stored_format
+from beliefbench.language.local.soundness import (
+    require_known_format,
+    require_numbers,
+    require_same_template,
+    require_vocabulary,
+    require_whole_adapter,
+)
 
 
 def load(weights: Weights, dtype: str, budget: int | None) -> Scorer:
@@ -38,6 +46,8 @@ def load(weights: Weights, dtype: str, budget: int | None) -> Scorer:
     BeliefBenchError
         If it cannot be loaded, or cannot be asked.
     """
+    if not weights.gguf:
+        require_known_format(quantisation(weights), weights.folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     placed = {"device_map": "auto"} if torch.cuda.device_count() > 1 else {}
     if not placed and stored_format(weights) and not weights.gguf:
@@ -48,10 +58,21 @@ def load(weights: Weights, dtype: str, budget: int | None) -> Scorer:
     if weights.adapter:
         with quietly():
             model = _adapted(model, weights.adapter)
+        require_numbers(model, weights.adapter)
     if not placed:
         model = model.to(device)
     model.eval()
-    return scorer_of(model, chat_format_of(tokenizer, ends_of(model, tokenizer)), budget)
+    speech = speech_of(model, tokenizer)
+    if weights.adapter:
+        require_same_template(tokenizer, weights.adapter)
+    return scorer_of(model, speech, budget)
+
+
+def speech_of(model: Any, tokenizer: Any) -> ChatFormat:
+    """Return the chat format of a model; raise `BeliefBenchError` if its tokenizer or its chat template is not fit."""
+    speech = chat_format_of(tokenizer, ends_of(model, tokenizer))
+    require_vocabulary(model, speech)
+    return speech
 
 
 def read_tokenizer(folder: Path, gguf: str | None = None, own_code: bool = False) -> Any:
@@ -93,6 +114,7 @@ def read_model(folder: Path, gguf: str | None, dtype: str, own_code: bool = Fals
             f"the weights in '{_shown(folder, gguf)}' do not fit the model that is described there, a "
             f"{type(model).__name__}: {_listed(wrong)}; save or download the model again."
         )
+    require_numbers(model, _shown(folder, gguf))
     return model
 
 
@@ -117,9 +139,13 @@ def _loading(folder: Path, gguf: str | None) -> Iterator[tuple[Path, dict[str, A
             yield place, {"gguf_file": gguf} if gguf else {}
         except Exception as error:  # a model's files may be broken in any way
             wants_code = "trust_remote_code" in str(error)
-            mend = "; it brings code of its own: add trust_remote_code=yes if you trust it" if wants_code else ""
+            mend = "if its files are not complete, download or copy it again, otherwise use another model"
+            if wants_code:
+                mend = "it brings code of its own: add trust_remote_code=yes if you trust it"
+            elif "pip install" in str(error):
+                mend = "install what it names"
             raise BeliefBenchError(
-                f"the model in '{_shown(folder, gguf)}' cannot be loaded ({first_line(error)}){mend}."
+                f"the model in '{_shown(folder, gguf)}' cannot be loaded ({first_line(error)}); {mend}."
             ) from error
 
 
@@ -148,10 +174,7 @@ def _adapted(model: Any, adapter: Path) -> Any:
 
     try:
         config = PeftConfig.from_pretrained(str(adapter), local_files_only=True)
-        if config.is_prompt_learning:
-            raise ValueError(
-                f"it is of the kind {config.peft_type}, which changes the prompt; expected LoRA or its like"
-            )
+        require_whole_adapter(config)
         adapted = PeftModelForCausalLM(model, config)
         loaded = adapted.load_adapter(str(adapter), "default", use_safetensors=True)
     except Exception as error:

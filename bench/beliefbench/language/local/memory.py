@@ -17,6 +17,8 @@ CPU_BUDGET = 2 * GIB
 CUDA_SHARE = 0.5  # of what the weights leave of the device, so that the same device always splits rows the same way
 FIXED_ROPES = ("default", "linear", "llama3", "proportional", "yarn")
 """Rotary embeddings that encode a position alike in texts of any length."""
+CONTEXTS = ("max_position_embeddings", "max_seq_len", "max_target_positions")
+"""What configurations call the longest text: most of them, MPT, Whisper."""
 CPU_TOKENS = 2048  # more at once leave the processor's caches, and go no faster
 
 Item = TypeVar("Item")
@@ -155,11 +157,14 @@ def context_of(config: Any) -> int | None:
     >>> from transformers import LlamaConfig
     >>> context_of(LlamaConfig(max_position_embeddings=2048))
     2048
+    >>> from transformers import MptConfig
+    >>> context_of(MptConfig(max_seq_len=1024))
+    1024
     >>> scaled = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 1e4}
     >>> context_of(LlamaConfig(max_position_embeddings=2048, rope_parameters=scaled))
     8192
     """
-    longest = getattr(config, "max_position_embeddings", None)
+    longest = next(filter(None, (getattr(config, name, None) for name in CONTEXTS)), None)
     if not isinstance(longest, int) or longest <= 0:
         return None
     factors = [rope.get("factor") or 1.0 for rope in _ropes(config) if "dynamic" in _kind(rope)]

@@ -45,10 +45,18 @@ class TooLongToShareError(BeliefBenchError):
 class Scores:
     """log_probs float64[users, questions, answers], natural logarithms; tokens int[users, questions], the tokens read
     for the question alone.
+
+    Raises `BeliefBenchError` if the answers to a question have no numbers.
     """
 
     log_probs: np.ndarray
     tokens: np.ndarray
+
+    def __post_init__(self) -> None:
+        if np.isnan(self.log_probs).any() or np.isneginf(self.log_probs).all(axis=-1).any():
+            raise BeliefBenchError(
+                "the model computes no numbers for some answers (NaN or infinity); use dtype=float32, or another model."
+            )
 
 
 @dataclass(frozen=True)
@@ -95,9 +103,8 @@ class SharedPrefixScorer:
         return Replies(np.stack([one.text for one in replies]), np.stack([one.tokens for one in replies]))
 
     def _scores(self, dialogue: Dialogue, answers: Sequence[str]) -> Scores:
-        texts = [self.speech.render(dialogue.messages(question)) for question in dialogue.questions]
-        coded = self.speech.encode([text + answer for text in texts for answer in answers])
-        whole = [Branch.of(coded[at : at + len(answers)]) for at in range(0, len(coded), len(answers))]
+        chats = [dialogue.messages(question) for question in dialogue.questions]
+        whole = [Branch.of(coded) for coded in self.speech.with_answers(chats, answers)]
         prefix, branches = self._branched(dialogue, whole)
         found = self._by_pieces(branches, prefix, lambda piece: self._score_rows(piece, prefix))
         return Scores(np.array(found), np.array([len(branch.tokens) for branch in branches]))
