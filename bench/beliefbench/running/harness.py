@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -195,19 +197,27 @@ def _ask_some(
     wanted = np.isin(np.arange(len(answered)), places)
     done, total = int(answered[wanted].sum()), answered[wanted].size
     progress(done, total)
+    counts = Counter(store.counts())
     if done == total:
-        return None
+        return _noted(job.agent, counts)
     note = None
     shards = shards_of(job, episodes, answered | ~wanted[:, None], recommended, executor.slots())
     for shard, answers in executor.ask(job, shards):
         name = f"{answers.stage:03d}-{shard.users[0]:07d}"
-        store.write_part(name, _rows(episodes, shard.places, answers), answers.seconds)
-        if answers.note != note and (record := store.record()):
-            store.write_record(_with_note(record, answers.note))  # so that a stopped run has it too
-        note = answers.note
+        store.write_part(name, _rows(episodes, shard.places, answers), answers.seconds, answers.counts)
+        counts.update(answers.counts or {})
+        new = _noted(job.agent, counts) or answers.note
+        if new != note and (record := store.record()):
+            store.write_record(_with_note(record, new))  # so that a stopped run has it too
+        note = new
         done += len(shard.users)
         progress(done, total)
     return note
+
+
+def _noted(agent: Any, counts: Mapping[str, int]) -> str | None:
+    """Return the note of an agent whose note counts answers, after these; None if it counts none."""
+    return agent.noted(counts) if counts else None
 
 
 def _with_note(record: RunRecord, note: str | None) -> RunRecord:

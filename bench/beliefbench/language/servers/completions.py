@@ -22,6 +22,7 @@ from beliefbench.running.store import run_key
 TOP_LOGPROBS = 20
 MOST_TOKENS = 10_000_000  # of one answer; a larger count is a fault of the server
 LONGEST_TEXT = 1_000_000
+LONGEST_NAME = 200
 
 Ended = Literal["stop", "length", "refusal", "tool call"]
 Count = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
@@ -74,6 +75,7 @@ class Reply(BaseModel):
 
     ``thought`` if the server showed or counted thoughts before the text, and ``thought_tokens`` if it counted them;
     they are among ``completion_tokens``. ``places`` if log-probabilities were requested and belong to the text.
+    ``served``: the model's name in the response.
     """
 
     text: str = Field(max_length=LONGEST_TEXT)
@@ -84,6 +86,7 @@ class Reply(BaseModel):
     thought: bool = False
     thought_tokens: Count | None = None
     places: list[Place] | None = None
+    served: str | None = Field(default=None, max_length=LONGEST_NAME)
 
     @model_validator(mode="after")
     def _possible(self) -> Reply:
@@ -166,7 +169,9 @@ def read_replies(sent: Any, request: Request, seconds: float) -> list[Reply]:
     first = replies[0]
     first.prompt_tokens, first.completion_tokens, first.thought_tokens = read, written, thought
     first.thought |= bool(thought)
+    served = " ".join(_text(sent.get("model")).split())[:LONGEST_NAME] or None
     for reply in replies:
+        reply.served = served
         reply.seconds = seconds / len(replies)
     return replies
 
