@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from beliefbench.agent import Agent
 from beliefbench.domain import OPTIONS, Domain
@@ -197,7 +199,7 @@ def _ask_some(
     wanted = np.isin(np.arange(len(answered)), places)
     done, total = int(answered[wanted].sum()), answered[wanted].size
     progress(done, total)
-    counts = Counter(store.counts())
+    counts = _counts_so_far(store)
     if done == total:
         return _noted(job.agent, counts)
     note = None
@@ -213,6 +215,12 @@ def _ask_some(
         done += len(shard.users)
         progress(done, total)
     return note
+
+
+def _counts_so_far(store: RunStore) -> Counter[str]:
+    """Return the sum of what the agent's note counts in the answers so far, of all sessions."""
+    about = (pq.read_schema(part).metadata or {} for part in store.parts.glob("*.parquet"))
+    return sum((Counter(json.loads(one.get(b"counts", b"{}"))) for one in about), Counter())
 
 
 def _noted(agent: Any, counts: Mapping[str, int]) -> str | None:

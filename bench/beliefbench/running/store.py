@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -218,13 +217,6 @@ class RunStore:
         self.parts.mkdir(exist_ok=True)
         about = {"seconds": str(seconds), "counts": json.dumps(dict(counts or {}))}
         _write_table(self.parts / f"{name}.parquet", rows.replace_schema_metadata(about))
-
-    def counts(self) -> Mapping[str, int]:
-        """Return the sum of the counts of all answers so far."""
-        found: Counter[str] = Counter()
-        for part in self._part_files():
-            found.update(json.loads((pq.read_schema(part).metadata or {}).get(b"counts", b"{}")))
-        return found
 
     def rows(self) -> pa.Table:
         """Return all answers so far.

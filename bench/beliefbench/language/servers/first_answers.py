@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from beliefbench.errors import BeliefBenchError
 from beliefbench.language.servers.completions import Reply, Request
 from beliefbench.language.servers.logprobs import is_one_hot
-from beliefbench.language.servers.refusals import plain
+from beliefbench.language.servers.place import plain
 
 FIRST = 6
 """The number of answers after which a run stops if none can be used. A model with 30% usable answers is stopped in 12%
