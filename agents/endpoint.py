@@ -152,8 +152,8 @@ def _extra(effort: str | None, template: str | None, body: str | None) -> Mappin
 
 def _json_object(name: str, text: str | None) -> dict[str, Any]:
     try:
-        found = json.loads(text) if text is not None else {}
-    except ValueError:
+        found = json.loads(text, parse_constant=_no_number) if text is not None else {}
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise UsageError(
@@ -161,3 +161,7 @@ def _json_object(name: str, text: str | None) -> dict[str, Any]:
             "quotes, since the shell removes double quotes."
         )
     return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")

@@ -55,6 +55,8 @@ class Prediction:
     beliefs
         float[users, scales, levels]: its stated beliefs about the user, as answers to the domain's questionnaire. The
         last axis sums to 1. NaN for scales without a usable answer; None if it is not asked.
+    counts
+        {word: number}: what the agent's note counts in these answers (`Agent.noted`); None if it counts nothing.
     """
 
     choice: np.ndarray
@@ -64,6 +66,7 @@ class Prediction:
     seconds: np.ndarray | None = None
     bounded: np.ndarray | None = None
     beliefs: np.ndarray | None = None
+    counts: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,12 @@ class History:
 class Agent(Protocol):
     """The agent contract: an agent recommends options and learns from users' choices.
 
-    Four more members are optional. ``note``: a few words for its leaderboard row, such as "4-bit weights".
-    ``users_per_call``: the number of users in a call (default 1024); no answer may depend on it. ``quick_users``: for a
-    slow agent, the number of users in the quick preset (default: all of them). ``cost(state, options) -> Cost``: what
-    `predict` would cost, estimated without asking; for agents that cost money.
+    Five more members are optional. ``note``: a few words for its leaderboard row, such as "4-bit weights".
+    ``noted(counts) -> str``: its note after answers whose ``counts`` sum to these; the run adds up the counts of
+    all its answers, of earlier sessions and other processes too. ``users_per_call``: the number of users in a call
+    (default 1024); no answer may depend on it. ``quick_users``: for a slow agent, the number of users in the quick
+    preset (default: all of them). ``cost(state, options) -> Cost``: what `predict` would cost, estimated without
+    asking; for agents that cost money.
     """
 
     name: str

@@ -76,3 +76,17 @@ def test_another_reply_is_refused_in_a_sentence(tmp_path, reply, probabilities, 
 def test_a_wrong_call_is_refused(wrong):
     with pytest.raises(bb.UsageError):
         bb.chat_agent(str, **wrong)
+
+
+def test_a_function_that_has_to_be_waited_for_is_told(tmp_path):
+    async def waits(messages):
+        return "The best option is Flight 2."
+
+    with pytest.raises(bb.BeliefBenchError, match=r"is asynchronous; .* asyncio.run\(function\(messages\)\)"):
+        bb.run("flights-2", bb.chat_agent(waits), **PROTOCOL, results=tmp_path)
+
+
+@pytest.mark.parametrize("thing", ["gpt-4.1-mini", None, {"text": "Flight 1"}])
+def test_what_is_no_function_is_told_at_once(thing):
+    with pytest.raises(bb.UsageError, match="takes a function from messages to text, not"):
+        bb.chat_agent(thing)

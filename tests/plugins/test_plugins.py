@@ -222,6 +222,12 @@ def test_a_setting_that_is_no_key_and_value_is_a_wrong_call(spec):
         parse_spec(spec)
 
 
+@pytest.mark.parametrize("spec", ["flights,model=x", "hotels,temperature=1,model=x"])
+def test_a_domain_with_a_model_is_told(spec):
+    with pytest.raises(bb.UsageError, match="a domain has no MODEL; leave model= out"):
+        bb.load_domain(spec)
+
+
 def test_a_misspelt_agent_is_told_before_any_domain_is_loaded(call, monkeypatch):
     monkeypatch.setattr(batch, "load_suite", lambda name: pytest.fail(f"{name} was loaded"))
     status, out, error = call("run", "--agent", "randm")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -36,6 +37,8 @@ class Responses:
     bounded
         bool[users, questions]: True if the probability of some alternative is only an upper bound, because the server
         returned too few tokens; None if all probabilities are exact.
+    counts
+        {word: number}: what the model's note counts in these responses (its ``noted``); None if it counts nothing.
     """
 
     probs: np.ndarray
@@ -43,12 +46,14 @@ class Responses:
     text: np.ndarray | None = None
     seconds: np.ndarray | None = None
     bounded: np.ndarray | None = None
+    counts: Mapping[str, int] | None = None
 
 
 class Model(Protocol):
     """A language model that can be asked, and how its answers are read.
 
-    A model whose answers cost money also has ``cost(dialogues, alternatives) -> Cost``: the estimated cost of `ask`.
+    A model whose answers cost money also has ``cost(dialogues, alternatives) -> Cost``: the estimated cost of `ask`. A
+    model whose note counts answers also has ``noted(counts) -> str``: its note after these counts.
     """
 
     @property
@@ -101,11 +106,16 @@ class Assistant:
         self.privileged, self.users_per_call = asking.privileged, model.users_per_call
         self.quick_users = quick_users
         self.cost = self._cost if hasattr(model, "cost") else None
+        self.noted = self._noted if hasattr(model, "noted") else None
 
     @property
     def note(self) -> str | None:
         """A few words for its row. There may be more of them once the model has answered."""
         return ", ".join(filter(None, [self.model.note, self.asking.note()])) or None
+
+    def _noted(self, counts: Mapping[str, int]) -> str:
+        model: Any = self.model
+        return ", ".join(filter(None, [model.noted(counts), self.asking.note()]))
 
     def identity(self) -> Mapping[str, Any]:
         return {**self.model.identity(), **self.asking.identity()}
@@ -125,6 +135,7 @@ class Assistant:
             seconds=_together(shape, heard.seconds, more.seconds),
             bounded=heard.bounded,
             beliefs=about.probs if about else None,
+            counts=_summed(heard.counts, more.counts),
         )
 
     def _ask(self, state: Conversations, options: np.ndarray) -> tuple[Responses, Responses | None]:
@@ -161,6 +172,11 @@ def _implied(probs: np.ndarray, about: Responses) -> Responses:
     if about.bounded is not None:
         bounded = np.repeat(about.bounded.any(axis=1, keepdims=True), shape[1], axis=1)
     return Responses(probs, text=text, bounded=bounded)
+
+
+def _summed(*counts: Mapping[str, int] | None) -> Mapping[str, int] | None:
+    given = [one for one in counts if one is not None]
+    return sum((Counter(one) for one in given), Counter()) if given else None
 
 
 def _together(shape: tuple[int, ...], answers: np.ndarray | None, about: np.ndarray | None) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,8 @@ def chat_agent(
     """
     if probabilities not in OPTIONAL:
         raise UsageError(f"probabilities={probabilities} is not known; use {' or '.join(OPTIONAL)}.")
+    if not callable(function):
+        raise UsageError(f"chat_agent takes a function from messages to text, not {type(function).__name__}.")
     if not (name.strip() and version.strip()):
         raise UsageError("a chat agent needs a name and a version that are not empty.")
     return ChatAgent(function, name, version, probabilities, PromptStyle.of(written=True, form=form))
@@ -121,8 +124,16 @@ class ChatAgent:
             text, logprobs = reply, ()
         elif isinstance(reply, Mapping) and isinstance(reply.get("text"), str):
             text, logprobs = reply["text"], reply.get("logprobs") or ()
+        elif inspect.isawaitable(reply):
+            if inspect.iscoroutine(reply):
+                reply.close()
+            raise BeliefBenchError(
+                f"the function of agent '{self.name}' is asynchronous; give chat_agent one that waits for it, such as "
+                "lambda messages: asyncio.run(function(messages))."
+            )
         else:
             raise BeliefBenchError(
-                f"agent '{self.name}' returned {type(reply).__name__}; expected a str, or a dict with the str 'text'."
+                f"agent '{self.name}' returned {type(reply).__name__}; expected a str, or a dict with the str 'text': "
+                "return the text of an SDK's response."
             )
         return text.strip().encode(errors="replace").decode(), logprobs  # an unpaired surrogate cannot be stored

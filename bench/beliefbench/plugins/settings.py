@@ -43,7 +43,11 @@ def parse_spec(spec: str, kind: Kind = "agent") -> tuple[str, str | None, dict[s
             )
         if option in options or option == "model":
             once = f"'{option}' is given twice; write it once"
-            raise UsageError(f"{kind} '{spec}': {f'write {name}:MODEL, not model=' if option == 'model' else once}.")
+            if option == "model":
+                once = (
+                    f"write {name}:MODEL, not model=" if kind == "agent" else f"a {kind} has no MODEL; leave model= out"
+                )
+            raise UsageError(f"{kind} '{spec}': {once}.")
         options[option], at = _field(text, at + len(option) + 2, ",", kind)
     return name, model or None, options
 

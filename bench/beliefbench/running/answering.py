@@ -107,12 +107,13 @@ class Shard:
 @dataclass(frozen=True)
 class Answers:
     """The answers of a shard at one stage: the columns `ANSWERS`, by user and set, and the time that they took; and the
-    agent's ``note`` after them."""
+    agent's ``note`` after them; or the ``counts`` from which it makes its note."""
 
     stage: int
     columns: pa.Table
     seconds: float
     note: str | None = None
+    counts: Mapping[str, int] | None = None
 
     def choice(self, users: int) -> np.ndarray:
         """Return the choices, int[users, sets]."""
@@ -193,7 +194,7 @@ def ask(job: Job, shard: Shard) -> Iterator[Answers]:
                 recommended = answers.choice[:, -1].copy()
                 implied = _implied(job.domain, shard, stage, questions, answers.beliefs)
                 columns = pa.table({**_columns(answers), **implied}, schema=ANSWERS)
-                yield Answers(stage, columns, seconds, getattr(agent, "note", None))
+                yield Answers(stage, columns, seconds, getattr(agent, "note", None), answers.counts)
             if stage + 1 < stages:
                 options, chosen = shard.options[:, stage].copy(), shard.chosen[:, stage].copy()
                 state = agent.observe(state, options, recommended, chosen)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from beliefbench.agent import Agent
 from beliefbench.domain import OPTIONS, Domain
@@ -179,10 +183,11 @@ def _ask_all(job: Job, executor: Executor, store: RunStore, progress: Progress) 
     users = job.protocol.users
     order = order_of_users(job.protocol.seed, job.domain.name, users) if job.stopping else np.arange(users)
     note = None
-    for look in job.looks:
-        note = _ask_some(job, executor, store, progress, episodes, order[:look]) or note
-        if job.stopping and job.stopping.enough(_final_accuracy(episodes, store.rows())):
-            break
+    with episodes.remembering():
+        for look in job.looks:
+            note = _ask_some(job, executor, store, progress, episodes, order[:look]) or note
+            if job.stopping and job.stopping.enough(_final_accuracy(episodes, store.rows())):
+                break
     return note
 
 
@@ -195,20 +200,33 @@ def _ask_some(
     wanted = np.isin(np.arange(len(answered)), places)
     done, total = int(answered[wanted].sum()), answered[wanted].size
     progress(done, total)
+    counts = _counts_so_far(store)
     if done == total:
-        return None
+        return _noted(job.agent, counts)
     note = None
     shards = shards_of(job, episodes, answered | ~wanted[:, None], recommended, executor.slots())
-    with episodes.remembering():
-        for shard, answers in executor.ask(job, shards):
-            name = f"{answers.stage:03d}-{shard.users[0]:07d}"
-            store.write_part(name, _rows(episodes, shard.places, answers), answers.seconds)
-            if answers.note != note and (record := store.record()):
-                store.write_record(_with_note(record, answers.note))  # so that a stopped run has it too
-            note = answers.note
-            done += len(shard.users)
-            progress(done, total)
+    for shard, answers in executor.ask(job, shards):
+        name = f"{answers.stage:03d}-{shard.users[0]:07d}"
+        store.write_part(name, _rows(episodes, shard.places, answers), answers.seconds, answers.counts)
+        counts.update(answers.counts or {})
+        new = _noted(job.agent, counts) or answers.note
+        if new != note and (record := store.record()):
+            store.write_record(_with_note(record, new))  # so that a stopped run has it too
+        note = new
+        done += len(shard.users)
+        progress(done, total)
     return note
+
+
+def _counts_so_far(store: RunStore) -> Counter[str]:
+    """Return the sum of what the agent's note counts in the answers so far, of all sessions."""
+    about = (pq.read_schema(part).metadata or {} for part in store.parts.glob("*.parquet"))
+    return sum((Counter(json.loads(one.get(b"counts", b"{}"))) for one in about), Counter())
+
+
+def _noted(agent: Any, counts: Mapping[str, int]) -> str | None:
+    """Return the note of an agent whose note counts answers, after these; None if it counts none."""
+    return agent.noted(counts) if counts else None
 
 
 def _with_note(record: RunRecord, note: str | None) -> RunRecord:

@@ -211,10 +211,12 @@ class RunStore:
         """Write run.json."""
         write_atomically(self.folder / "run.json", (record.model_dump_json(indent=2, by_alias=True) + "\n").encode())
 
-    def write_part(self, name: str, rows: pa.Table, seconds: float) -> None:
-        """Add the answers of some users at one stage; ``seconds`` is the time they took."""
+    def write_part(self, name: str, rows: pa.Table, seconds: float, counts: Mapping[str, int] | None = None) -> None:
+        """Add the answers of some users at one stage; ``seconds`` is the time they took, ``counts`` what the agent's
+        note counts in them."""
         self.parts.mkdir(exist_ok=True)
-        _write_table(self.parts / f"{name}.parquet", rows.replace_schema_metadata({"seconds": str(seconds)}))
+        about = {"seconds": str(seconds), "counts": json.dumps(dict(counts or {}))}
+        _write_table(self.parts / f"{name}.parquet", rows.replace_schema_metadata(about))
 
     def rows(self) -> pa.Table:
         """Return all answers so far.

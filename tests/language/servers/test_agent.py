@@ -208,6 +208,7 @@ def test_identity_is_what_answers_depend_on_and_not_how_they_travel(make, key):
         {"extra_body": "[1]"},
         {"extra_body": '{"temperature": 1}'},
         {"extra_body": '{"stream": true}'},
+        {"extra_body": '{"a": NaN}'},
         {"chat_template_kwargs": "no"},
         {"probabilities": "decision", "think": "100"},
         {"unusable": "ignore"},

@@ -39,7 +39,7 @@ THOUGHT = "Okay, the user wants a flight. Flight 1 is cheap, and Flight 2"
             r"such as 'Let me .*'; use a larger answer_tokens",
         ),
         (becomes(None, refusal="I cannot advise."), r"6 are refusals, such as 'I cannot advise.'; use another model"),
-        (becomes("", "content_filter"), r"6 are refusals"),
+        (becomes("", "content_filter"), r"6 were filtered out"),
         (becomes(None, "tool_calls", tool_calls=[{"id": "1"}]), r"6 call a tool; use extra_body"),
         (becomes(""), r"they are empty"),
         (becomes("It depends on\x1b[2J you."), r"name no option, such as 'It depends on you.'"),
@@ -150,3 +150,116 @@ def test_log_probabilities_of_other_texts_are_told(make, server, sets, predict):
     server.change = becomes("The best option is Flight 2.", logprobs=False)
     with pytest.raises(bb.BeliefBenchError, match=r"belong to other texts; use probabilities=samples"):
         predict(make(), sets)
+
+
+def test_one_hot_log_probabilities_without_other_tokens_stop_it_too(make, server, sets, predict):
+    """Such a server removes what has probability 0: the row would be certain of every choice, without a word."""
+
+    def change(sent, nth):
+        for token in sent["choices"][0]["logprobs"]["content"]:
+            token |= {"logprob": 0.0, "top_logprobs": [{"token": token["token"], "logprob": 0.0}]}
+        return sent
+
+    server.change = change
+    with pytest.raises(bb.BeliefBenchError, match=r"are 0 or minus infinity: .* temperature=1"):
+        predict(make(), sets)
+    assert server.asked.total() == FIRST
+
+
+def in_words(*tokens):
+    """Change a completion to these tokens, {token: log-probability of what could have stood there}."""
+
+    def change(sent, nth):
+        listed = [[{"token": one, "logprob": log_prob} for one, log_prob in top.items()] for top in tokens]
+        sent["choices"][0]["message"]["content"] = "".join(top[0]["token"] for top in listed)
+        sent["choices"][0]["logprobs"] = {"content": [{**top[0], "top_logprobs": top} for top in listed]}
+        return sent
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        ({"I'd pick the": 0.0}, {" second": np.log(0.6), " first": np.log(0.3), " 3": -1.0}, {" flight.": 0.0}),
+        ({"The best option is Flight": 0.0}, {" Two": np.log(0.6), " one": np.log(0.3), " it": -2.0}, {".": 0.0}),
+    ],
+)
+def test_an_option_that_is_named_in_words_has_its_probability(make, server, sets, predict, tokens):
+    server.change = in_words(*tokens)
+    agent = make()
+    answers = predict(agent, sets)
+    assert set(answers.choice.ravel()) == {1}
+    np.testing.assert_allclose(answers.probs[..., 0] / answers.probs[..., 1], 0.5)
+    assert answers.bounded.all()
+    assert agent.note == "logprobs, form=sentence"
+
+
+def test_a_name_in_several_tokens_is_told(make, server, sets, predict):
+    server.change = in_words({"I'd pick the": 0.0}, {" sec": -0.5, " fir": -1.0}, {"ond flight.": 0.0})
+    with pytest.raises(
+        bb.BeliefBenchError, match=r"name an option, such as 'I'd pick .*', but the server gives no log-"
+    ):
+        predict(make(), sets)
+    agent = make(unusable="count")
+    predict(agent, sets[:1])
+    assert agent.note == "logprobs, 3 of 3 answers name an option without its log-probability, form=sentence"
+
+
+def test_log_probabilities_that_are_all_null_are_told(make, server, sets, predict):
+    def change(sent, nth):
+        for token in sent["choices"][0]["logprobs"]["content"]:
+            token["logprob"] = None
+            for listed in token["top_logprobs"]:
+                listed["logprob"] = None
+        return sent
+
+    server.change = change
+    with pytest.raises(
+        bb.BeliefBenchError, match=r"no usable log-probabilities of 'test' \(they are all null\); use pro"
+    ):
+        predict(make(), sets)
+
+
+def test_more_room_than_it_had_is_advised(make, server, sets, predict):
+    server.change = becomes("", "length", reasoning_content=THOUGHT)
+    with pytest.raises(bb.BeliefBenchError, match=r"used up their 2,080 tokens in thought; .* with think=4160"):
+        predict(make(think="2048"), sets)
+
+
+def test_what_was_filtered_out_is_told(make, server, sets, predict):
+    server.change = becomes("", "content_filter")
+    with pytest.raises(bb.BeliefBenchError, match=r"6 were filtered out; use another model"):
+        predict(make(), sets)
+
+
+@pytest.mark.parametrize("stopped_after", [7, 13, 20])
+def test_the_row_of_a_stopped_run_counts_all_answers(make, flights, server, tmp_path, stopped_after):
+    """The first session ends with an error of the server; the counts of a second process are added to its."""
+
+    def change(sent, nth):
+        sent["model"] = "test-2026"
+        if int(str(sent["choices"][0]["message"]["content"]).strip(".")[-1]) == 2:
+            sent["choices"][0]["finish_reason"] = "length"
+        if "1." in sent["choices"][0]["message"]["content"]:
+            sent["choices"][0]["message"] |= {"content": None, "refusal": "No."}
+        return sent
+
+    server.change = change
+    settings = {"users": 4, "rounds": 2, "heldout": 2}
+    whole = bb.run(flights, make(workers="1"), **settings, results=tmp_path / "whole").record.agent.note
+    assert "served as test-2026, " in whole
+    cache = str(tmp_path / "other")
+    server.script = lambda question, nth: "answer" if server.taken <= begun + stopped_after else "401"
+    begun = server.taken
+    with pytest.raises(bb.BeliefBenchError, match="refused the key"):
+        bb.run(flights, make(workers="1", cache=cache), **settings, results=tmp_path / "stopped")
+    server.script = lambda question, nth: "answer"
+    done = bb.run(flights, make(workers="1", cache=cache), **settings, results=tmp_path / "stopped")
+    assert done.record.agent.note == whole
+
+
+def test_two_models_behind_one_name_are_told(make, flights, server, tmp_path):
+    server.change = lambda sent, nth: sent | {"model": "test-1" if nth < 5 else "test-2"}
+    done = bb.run(flights, make(), users=1, rounds=1, heldout=4, results=tmp_path / "results")
+    assert done.record.agent.note == "logprobs, served as test-1 and test-2, form=sentence"

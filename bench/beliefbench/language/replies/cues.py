@@ -43,7 +43,7 @@ COPULA = r"(?:is|be|are|remains?|seems?|looks?|sounds?|appears?|becomes?|goes|bo
 VERB = (
     r"(?:recommend(?:ing)?|suggest(?:ing)?|advise|choos(?:e|ing)|pick(?:ing)?|select(?:ing)?|tak(?:e|ing)|prefer"
     r"|(?:book|buy)(?:ing)?|(?:go|going|stick|sticking) (?:with|for)|opt(?:ing)? for|vote (?:is )?for"
-    r"|lean(?:ing)? towards?|settle on|decide on|say|bet on|(?:go wrong|happiest) with|points? to|boxed"
+    r"|lean(?:ing)?(?: towards?)?|settle on|decide on|say|bet on|(?:go wrong|happiest) (?:with|at)|points? to|boxed"
     r"|leaves(?: (?:us|you|me))?(?: with)?"
     r"|(?P<modal>will|would|might|may|you'll|you'd)(?: [a-z]+ly)? (?:like|love|enjoy)"
     r"|recommended|suggested|chose|chosen|picked|selected|opted for|went (?:with|for)|decided on|settled on)"
@@ -64,15 +64,17 @@ OTHERS = re.compile(
 
 INFINITIVE = re.compile(r"\bto$")
 WILLING = re.compile(
-    r"\b(?:want|like|decid\w+|best|wise|suggest\w*|recommend\w*|have|going|inclin\w+|advis\w+|is|be) to$"
+    r"\b(?:want|like|forced|decid\w+|best|wise|suggest\w*|recommend\w*|have|going|inclin\w+|advis\w+|is|be) to$"
 )
 """"To choose the best flight, we compare" picks nothing; "I'd like to choose" does."""
 
 DENIES = re.compile(
-    r"\b(?:not|never|cannot|neither|nor|unlikely|hardly|avoid\w*|against|except|besides|exclud\w+|eliminat\w+"
-    r"|ruled? out|ruling out)\b|n't\b"
+    r"\b(?:not|never|cannot|rarely|seldom|far from|fails? to|doubt\w*|neither|nor|unlikely|hardly|avoid\w*"
+    r"|against|except|besides|exclud\w+|eliminat\w+|ruled? out|ruling out)\b|n't\b"
 )
-NO_DENIAL = re.compile(r"\b(?:not only|(?:can't|cannot|won't) go wrong|not sure but)\b")
+NO_DENIAL = re.compile(
+    r"\b(?:not only|(?:no|without|without a|beyond) doubt|(?:can't|cannot|won't) go wrong|not sure but)\b"
+)
 
 COMPARED = re.compile(
     r"(?:\b(?:than|over|instead of|unlike|versus|vs|beats?|outperforms|ahead of|compared (?:to|with)|followed by"
@@ -92,6 +94,20 @@ COMMITTED = re.compile(
     r"|\b(?:hard|difficult|tough|impossible) to (?:beat|say no)\b"
 )
 """"If I had to pick one, flight 2": words of UNCOMMITTED that leave the pick as it is."""
+
+ONE_RESPECT = re.compile(
+    r"\b(?:in terms of|when it comes to|as far as|with (?:respect|regard) to|regarding|purely on"
+    r"|(?:for|on)(?: the| its)?(?: [a-z]+est)?"
+    r" (?:price|cost|budget|duration|speed|time|travel time|comfort|convenience))\b"
+    r"(?! (?:your|the user's|my|all|overall|both|everything|these))|\b[a-z]+ - wise\b"
+)
+""""Flight 1 is the best option in terms of price": the best in one respect alone."""
+
+MISTAKE = re.compile(r"\b(?:apologi[sz]e|sorry for|mistakes?|errors?|mistakenly|wrongly|incorrectly)\b")
+""""I apologize for recommending flight 1": a verb after these words picks nothing."""
+
+UNFINISHED = re.compile(r"\b(?:but|however|although|though|while|whereas|unless|if)(?: ,)?$")
+RANKING = re.compile(r"\b(?:ranking|ranked?|best to worst|(?:most|order of) prefer\w+)\b(?!.*\bworst to best)")
 
 AFTERTHOUGHT = re.compile(r"\b(?:let me know|feel free|please tell me)\b")
 """"Flight 1, but let me know if you would prefer flight 2": what follows is no part of the answer."""

@@ -78,7 +78,7 @@ def _patterns(item: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     line = re.compile(rf"(?:\( |(?:{item} |option )?: )?(?P<number>{number})(?: [)])?")
     named = re.compile(
         rf"\b{label} (?P<number>{number})(?P<others>{another}*)"
-        rf"|\b(?P<ordinal>{'|'.join(ORDINALS)}|\d(?:st|nd|rd|th)) (?:{item}|option)(?= |$)"
+        rf"|\b(?P<ordinal>{'|'.join(ORDINALS)}|\d(?:st|nd|rd|th)) (?:{item}|option|one)(?= |$)"
         rf"|{asked}(?P<bare>{number})(?P<bare_others>{another}*){stop}"
     )
     return line, named

@@ -41,8 +41,11 @@ class _Picks:
         self.clear.clear()
         self.hints.clear()
 
-    def decided(self) -> Pick | None:
-        """Return the last clear pick, or the hint that all hints agree on; the first place where it is decided."""
+    def decided(self, count: int) -> Pick | None:
+        """Return the last clear pick, or the hint that all hints agree on; the first place where it is decided. A text
+        that picks every one of the ``count`` options picks none."""
+        if count > 2 and {pick.option for pick in self.clear} >= set(range(count)):
+            return None
         for picks in (self.clear, self.hints):
             if picks:
                 option = picks[-1].option
@@ -65,7 +68,7 @@ def pick_in(text: str, start: int, end: int, item: str, count: int) -> Pick | No
     """
     sentences = sentences_of(text, start, end)
     found = _Picks([], [], set())
-    header = fed_back = False
+    header = fed_back = denied = False
     opening: Pick | None = None
     before = "\n"
     for at, sentence in enumerate(sentences):
@@ -75,22 +78,28 @@ def pick_in(text: str, start: int, end: int, item: str, count: int) -> Pick | No
         if taken_back and (taken_back["always"] or names):
             found.take_back()
         was_fed_back, fed_back = fed_back, bool(cues.FEEDBACK.search(sentence.words[:NEAR]))
+        if fed_back and found.clear and "\n" in before and sentence.words.startswith("your option"):
+            break  # a model that goes on with the conversation writes the user's next turn too
         said_by_user = fed_back or (was_fed_back and sentence.words.startswith("i prefer"))
         if names and "?" not in sentence.end and not said_by_user:
-            _read(sentence, names, item, found, header)
+            denied = _read(sentence, names, item, found, header, denied) == DENIED
             if at == 0 and _opens(sentence, names):
                 opening = Pick(names[0].option, sentence.place(names[0].number))
         found.named |= {name.option for name in names}
-        header = not names and "?" not in sentence.end and _announces(sentence.words[-NEAR:], item)
+        if not (header and sentence.words.isdigit()):  # "My ranking:", "1.", "Flight 2"
+            header = not names and "?" not in sentence.end and _announces(sentence.words[-NEAR:], item)
         before = sentence.end
     if opening and not found.clear and not found.hints and found.named == {opening.option} != {UNKNOWN}:
         return opening
-    return found.decided()
+    return found.decided(count)
 
 
-def _read(sentence: Sentence, names: Sequence[Name], item: str, found: _Picks, header: bool) -> None:
-    """Add the picks of a sentence; ``header``: the sentence before it announces one ("My recommendation:")."""
-    words, kind = sentence.words, NOTHING
+def _read(sentence: Sentence, names: Sequence[Name], item: str, found: _Picks, header: bool, denied: bool) -> str:
+    """Add the picks of a sentence, and return the kind of the last name; ``header``: the sentence before it announces
+    one ("My recommendation:"); ``denied``: that sentence denies an option."""
+    words, kind = sentence.words, DENIED if denied else NOTHING
+    if cues.UNFINISHED.search(words):
+        return NOTHING
     turn = words.rfind(" but ") + 1  # "at first flight 1 seems best, but flight 3 is": each part commits or does not
     afterthought = cues.AFTERTHOUGHT.search(words)
     stop = afterthought.start() if afterthought else len(words)
@@ -100,7 +109,12 @@ def _read(sentence: Sentence, names: Sequence[Name], item: str, found: _Picks, h
         end = names[at + 1].begin if at + 1 < len(names) else len(words)
         before, after = words[begin : name.begin][-NEAR:].strip(), words[name.end : end][:NEAR]
         inherits = kind == DENIED and re.fullmatch(r"(?:, )?(?:but|rather|instead)(?: rather| instead)?", before)
-        kind = CLEAR if inherits else _kind(before, after, item, first=at == 0, header=header)
+        if kind == DENIED and re.fullmatch(r" (?:is|does|would be)(?: (?:the )?(?:one|best))?", after):
+            kind = CLEAR  # "flight 1 is not the best option; flight 2 is"
+        elif kind in (CLEAR, HINT) and at and cues.ONE_RESPECT.match(after.strip()):
+            kind = HINT  # "flight 1 for price and flight 2 for duration"
+        else:
+            kind = CLEAR if inherits else _kind(before, after, item, first=at == 0, header=header)
         if at and cues.TAKEN_BACK.search(f"{before} @"):
             found.take_back()
             if kind == NOTHING and cues.LEAD.fullmatch(before):
@@ -112,6 +126,7 @@ def _read(sentence: Sentence, names: Sequence[Name], item: str, found: _Picks, h
             found.clear.append(pick)
         elif kind == HINT:
             found.hints.append(pick)
+    return kind
 
 
 def _kind(before: str, after: str, item: str, first: bool, header: bool) -> str:
@@ -120,18 +135,22 @@ def _kind(before: str, after: str, item: str, first: bool, header: bool) -> str:
         return NOTHING
     forward = _said_before(before, item)
     if forward != NOTHING:
-        return forward
+        return _in_one_respect(forward, f"{before} @{after}")
     if _denies(_last_clause(before)):
         return DENIED
     if cues.WINS.match(after):
         return CLEAR
     backward = _said_after(after, item)
     if backward != NOTHING:
-        return backward
-    alone = first and cues.LEAD.fullmatch(before)
+        return _in_one_respect(backward, f"{before} @{after}")
+    alone = first and (cues.LEAD.fullmatch(before) or before == f"{plain_words(item)} :")
     if alone and header:
         return CLEAR
     return HINT if alone and cues.ALONE.match(after) else NOTHING
+
+
+def _in_one_respect(kind: str, words: str) -> str:
+    return HINT if kind == CLEAR and cues.ONE_RESPECT.search(words) else kind
 
 
 def _said_before(before: str, item: str) -> str:
@@ -147,6 +166,7 @@ def _said_before(before: str, item: str) -> str:
             or (cues.OTHERS.search(subject) and not verb["modal"])
             or cues.NO_OBJECT.search(gap)
             or cues.SECOND.search(clause)
+            or cues.MISTAKE.search(clause)
         ):
             return DENIED if _denies(clause + " " + verb.group() + gap) else CLEAR
     if praise := _last(_patterns(item).praise, before):
@@ -162,12 +182,16 @@ def _said_before(before: str, item: str) -> str:
 
 def _said_after(after: str, item: str) -> str:
     """Judge a name by what follows it: "is the best option", "would be a good choice", "is not the best"."""
-    after = re.sub(r"^ (?:\( [^()]{0,100} \)|, [^,]{0,100} ,)", "", after)
+    after = re.sub(r"^ (?:\( [^()]{0,100} \)|, [^,]{0,100} ,|,(?= (?:is|would be|seems) ))", "", after)
     clause = cues.BOUNDARY.split(after.replace(" and ", " + "), maxsplit=1)[0]
     fits = _FITS.search(clause)
     praise = fits or _patterns(item).praise.search(clause)
     said = clause[: praise.start()] if praise else clause
+    if _patterns(item).after_all.search(after):
+        return CLEAR
     if _denies(said):
+        return DENIED
+    if praise and re.match(r" to (?:avoid|skip|rule out)\b", clause[praise.end() :]):
         return DENIED
     if praise and (fits or _COPULA.search(said)):
         if cues.SECOND.search(said) or re.search(r"\bwas\b", said):
@@ -185,13 +209,15 @@ def _opens(sentence: Sentence, names: Sequence[Name]) -> bool:
         and len(names) == 1
         and bool(re.match(r" (?:has|is|offers|with|at|\()", sentence.words[names[0].end :]))
         and not cues.LACKS.search(sentence.words[:NEAR])
+        and not cues.SECOND.search(sentence.words[:NEAR])
         and not _denies(sentence.words[:NEAR])
     )
 
 
 def _announces(words: str, item: str) -> bool:
     """Return whether a sentence announces the pick in the next: "My recommendation:"."""
-    return bool(_patterns(item).header.search(words)) and not cues.SEARCH.search(words)
+    ranks = cues.RANKING.search(words)
+    return bool(ranks or _patterns(item).header.search(words)) and not cues.SEARCH.search(words)
 
 
 def _uncommitted(words: str) -> bool:
@@ -221,6 +247,7 @@ _FITS = re.compile(rf"\b{cues.FITS}\b")
 @dataclass(frozen=True)
 class _ItemPatterns:
     praise: re.Pattern[str]
+    after_all: re.Pattern[str]
     header: re.Pattern[str]
 
 
@@ -236,5 +263,6 @@ def _patterns(item: str) -> _ItemPatterns:
     whose = r"(?:^|\b(?:the|my|our|your|final|overall|is) )(?:final |overall )?"
     return _ItemPatterns(
         re.compile(rf"\b{praise}(?= |$)"),
+        re.compile(rf" but (?:it|this one|it's)(?: is| remains| would be| still|'s)* (?:the |my )?{praise}(?= |$)"),
         re.compile(rf"{whose}{announced}(?: (?:is|would be|:|is :|would be :))?$"),
     )

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 _TOKEN = re.compile(
     r"""
     \n
+  | </?[a-z][\w-]{0,30}[ ]?/?>                      # a tag of XML or HTML: left out, as the next two
+  | \\(?:text\w{0,2}|math[a-z]{2}|bf|displaystyle)(?![^\W_])
+  | \\[(),;!\[\]]
+  | (?<![^\s(:=])-\d[\d.,]*+                      # a number below 0
   | [$€£]\d[\d.,]*+(?!\$)                         # a price; "$2$" is a number in LaTeX
   | no\.(?=[ ]?\d)                                # "no. 2"
   | \d++(?:[.,:]\d++)*+(?:st|nd|rd|th)?(?!\w)     # 2, 2nd, 2.5, 10:30
@@ -21,6 +25,9 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# Fullwidth and circled digits, keycaps, and a typographic apostrophe.
+_PLAIN = str.maketrans("１２３４５６７８９０①②③④⑤⑥⑦⑧⑨\u2019\ufe0f\u20e3", "1234567890123456789'  ")
+_LEFT_OUT = re.compile(r"<.+|\\.+", re.DOTALL)
 _ENDS = ".!?;…。\uff01\uff1f\n"
 
 
@@ -48,9 +55,11 @@ def sentences_of(text: str, start: int = 0, end: int | None = None) -> list[Sent
     words: list[str] = []
     places: list[int] = []
     ending = ""
-    plain = text.replace("\u2019", "'")
+    plain = text.translate(_PLAIN)  # one character for one, so that places stay
     for token in _TOKEN.finditer(plain, start, len(text) if end is None else end):
         word = token.group()
+        if _LEFT_OUT.fullmatch(word):
+            continue
         if word[0] in _ENDS:
             ending += word[0]
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 _TAGS = r"(?:seed:)?(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis)"
+_ANSWER = r"(?:(?:final_|my_)?(?:answer|choice)|final|solution|(?:final_)?recommendation|best_option)"
 _OPEN = [
     rf"<{_TAGS}>",  # Qwen, DeepSeek, SmolLM, Phi, Claude, EXAONE, Seed
     r"\[THINK\]",  # Magistral
@@ -26,13 +27,13 @@ _CLOSE = [
     r"<channel\|>",
     r"<unused95>",
     r"<\|end_of_thought\|>|<\|END_THINKING\|>|◁/think▷",
-    r"<(?:final_)?answer>|<solution>|<\|begin_of_solution\|>|<\|START_RESPONSE\|>",  # what comes before is work
+    rf"<{_ANSWER}>|<\|begin_of_(?:solution|box)\|>|<\|START_RESPONSE\|>",  # what comes before is work
 ]
 _MARK = re.compile(rf"(?P<open>{'|'.join(_OPEN)})|(?P<close>{'|'.join(_CLOSE)})", re.IGNORECASE)
 _END = re.compile(
-    r"</(?:final_)?answer>|</solution>|<\|end_of_solution\|>|<\|END_RESPONSE\|>"
+    rf"</{_ANSWER}>|<\|end_of_(?:solution|box)\|>|<\|END_RESPONSE\|>"
     r"|<\|(?:im_end|im_start|eot_id|start_header_id|end|start|return|endoftext|end_of_text|user|END_OF_TURN_TOKEN)\|>"
-    r"|<(?:end|start)_of_turn>|<turn\|>|</s>|<\uff5c[^<>\uff5c]{1,40}\uff5c>|\[INST\]"
+    r"|<(?:tool|function)_call>|\[TOOL_CALLS\]|<(?:end|start)_of_turn>|<turn\|>|</s>|<\uff5c[^<>\uff5c]{1,40}\uff5c>|\[INST\]"
     r"|^(?:user|human):",  # a model that goes on with the conversation writes the user's next turn too
     re.IGNORECASE | re.MULTILINE,
 )

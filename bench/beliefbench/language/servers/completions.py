@@ -7,6 +7,7 @@ option's letter, and the model writes nothing.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,19 +17,38 @@ from pydantic import BaseModel, Field, model_validator
 
 from beliefbench.language.questions.dialogue import Message
 from beliefbench.language.replies.option_probs import Place
+from beliefbench.language.servers.fields import MOST_TOKENS, content_of, text_of, usage_of
 from beliefbench.language.servers.logprobs import ROUNDING, OtherTextError, places_of
+from beliefbench.language.servers.place import plain
 from beliefbench.running.store import run_key
 
 TOP_LOGPROBS = 20
-MOST_TOKENS = 10_000_000  # of one answer; a larger count is a fault of the server
 LONGEST_TEXT = 1_000_000
+LONGEST_NAME = 200
 
 Ended = Literal["stop", "length", "refusal", "tool call"]
 Count = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 
-CUT = ("length", "max_tokens", "model_length", "max_output_tokens")
-BROKEN = ("error", "abort", "aborted", "cancelled", "canceled", "timeout", "insufficient_system_resource")
-FILTERED = ("content_filter", "refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii")
+CUT = ("length", "max_tokens", "model_length", "max_output_tokens", "model_context_window_exceeded")
+FILTERED = (
+    *(
+        "content_filter",
+        "content_filtered",
+        "refusal",
+        "safety",
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+    ),
+    *("sensitive", "error_toxic", "image_safety", "guardrail_intervened"),
+)
+BROKEN = re.compile(r"error|abort|cancel|timeout|timed_out|interrupt|overload|disconnect|insufficient_system_resource")
+"""Reasons such as "network_error" (GLM) and "USER_CANCEL" (Cohere)."""
+NO_CALL = ("malformed_function_call", "unexpected_tool_call", "too_many_tool_calls")
+"""Google's reasons for a call of a tool that it does not return."""
+ERRORS = {"error", "errors", "message", "detail", "msg", "base_resp"}
+"""Names of which one is in a response that is an error with status 200."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +94,7 @@ class Reply(BaseModel):
 
     ``thought`` if the server showed or counted thoughts before the text, and ``thought_tokens`` if it counted them;
     they are among ``completion_tokens``. ``places`` if log-probabilities were requested and belong to the text.
+    ``served``: the model's name in the response.
     """
 
     text: str = Field(max_length=LONGEST_TEXT)
@@ -84,6 +105,7 @@ class Reply(BaseModel):
     thought: bool = False
     thought_tokens: Count | None = None
     places: list[Place] | None = None
+    served: str | None = Field(default=None, max_length=LONGEST_NAME)
 
     @model_validator(mode="after")
     def _possible(self) -> Reply:
@@ -142,16 +164,16 @@ def read_replies(sent: Any, request: Request, seconds: float) -> list[Reply]:
         If log-probabilities were requested, and there are none at all.
     """
     if isinstance(sent, str):
-        try:
-            sent = json.loads(sent)
-        except ValueError:
-            raise BrokenReplyError("its response is not JSON") from None
+        sent = _json(sent)
+    if isinstance(sent, list) and len(sent) == 1 and isinstance(sent[0], Mapping) and sent[0].get("error"):
+        sent = sent[0]  # Google's
     if not isinstance(sent, Mapping):
-        raise BrokenReplyError("its response is not a chat completion")
-    if sent.get("error") or sent.get("object") == "error" or not (sent.keys() & {"choices", "answers"}):
-        if sent.keys() & {"error", "message", "detail"}:
+        raise BrokenReplyError(f"its response is not a chat completion: {_begin(json.dumps(sent))}")
+    holds = sent.get("choices") is not None or "answers" in sent
+    if sent.get("error") or sent.get("object") == "error" or not holds:
+        if sent.keys() & ERRORS:
             raise ErrorInsideError(sent)
-        raise BrokenReplyError("its response is not a chat completion")
+        raise BrokenReplyError(f"its response is not a chat completion: {_begin(json.dumps(sent))}")
     if request.kind == "decision":
         return [_decided(sent, seconds)]
     choices = sent.get("choices")
@@ -159,35 +181,55 @@ def read_replies(sent: Any, request: Request, seconds: float) -> list[Reply]:
         raise BrokenReplyError("its response is not a chat completion")
     if not choices:
         raise BrokenReplyError("its response holds no answer")
-    read, written, thought = _usage(sent.get("usage"))
+    read, written, thought = usage_of(sent.get("usage"))
     replies = [_reply(choice, request, written) for choice in choices]
     for reply in replies[1:]:
         reply.prompt_tokens = reply.completion_tokens = None if read is None or written is None else 0
     first = replies[0]
     first.prompt_tokens, first.completion_tokens, first.thought_tokens = read, written, thought
     first.thought |= bool(thought)
+    served = " ".join(text_of(sent.get("model")).split())[:LONGEST_NAME] or None
     for reply in replies:
+        reply.served = served
         reply.seconds = seconds / len(replies)
     return replies
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text.lstrip("\ufeff"))
+    except (ValueError, RecursionError):
+        if not text.strip():
+            raise BrokenReplyError("its response is empty") from None
+        if text.lstrip().startswith("data:"):
+            raise BrokenReplyError("it sends its answer in pieces (a stream), which was not asked for") from None
+        raise BrokenReplyError(f"its response is not JSON: {_begin(text)}") from None
+
+
+def _begin(text: str) -> str:
+    said = plain(text)
+    return f"'{said[:80]}...'" if len(said) > 80 else f"'{said}'"
 
 
 def _reply(choice: Mapping[str, Any], request: Request, written: int | None) -> Reply:
     if choice.get("error"):
         raise ErrorInsideError(choice)
     reason = str(choice.get("finish_reason") or "").lower()
-    if reason in BROKEN:
+    if reason not in FILTERED and BROKEN.search(reason):
         raise BrokenReplyError(f"its answer broke off, finish_reason '{reason}'")
     message = choice.get("message")
     if not isinstance(message, Mapping):
         raise BrokenReplyError("its response is not a chat completion")
-    text, thought, refused = _content(message.get("content"))
+    text, thought, refused = content_of(message.get("content"))
     thought = thought or any(message.get(name) for name in ("reasoning", "reasoning_content", "reasoning_details"))
-    refused = refused or _text(message.get("refusal"))
+    refused = refused or text_of(message.get("refusal"))
     ended: Ended = "length" if reason in CUT else "stop"
     if refused or reason in FILTERED:
         text, ended = refused or text, "refusal"
     elif not text and (calls := message.get("tool_calls") or message.get("function_call")):
         text, ended = json.dumps(calls)[:LONGEST_TEXT], "tool call"
+    elif not text and reason in NO_CALL:
+        ended = "tool call"
     elif not text and ended == "stop" and not thought and not written:
         raise BrokenReplyError("its answer is empty")
     if len(text) > LONGEST_TEXT:
@@ -206,49 +248,6 @@ def _places(text: str, logprobs: Any) -> list[Place] | None:
         return places_of(text, logprobs)
     except OtherTextError:
         return None
-
-
-def _content(content: Any) -> tuple[str, bool, str]:
-    """Return the text of a message, whether there are thoughts beside it, and a refusal in it."""
-    parts = content if isinstance(content, list) else [content]
-    text, thought, refused = "", False, ""
-    for part in parts:
-        if isinstance(part, str):
-            text += part
-        elif isinstance(part, Mapping):
-            kind = str(part.get("type") or "text")
-            if kind in ("text", "output_text"):
-                text += _text(part.get("text"))
-            elif kind == "refusal":
-                refused += _text(part.get("refusal"))
-            else:
-                thought |= "think" in kind or "reason" in kind
-    return text.strip().encode(errors="replace").decode(), thought, refused.strip()  # no lone surrogates
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        value = value.get("value")
-    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
-
-
-def _usage(usage: Any) -> tuple[int | None, int | None, int | None]:
-    """Return the tokens that were read, written, and thought."""
-    if not isinstance(usage, Mapping):
-        return None, None, None
-    details = usage.get("completion_tokens_details")
-    thought = _count((details if isinstance(details, Mapping) else usage).get("reasoning_tokens"))
-    read, written, total = (_count(usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
-    if read is not None and written is not None and total is not None and total > read + written:
-        thought = thought or total - read - written  # Google's counts thoughts in the total alone
-        written = total - read
-    return read, written, thought
-
-
-def _count(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
-        return None
-    return int(value)
 
 
 def _decided(sent: Mapping[str, Any], seconds: float) -> Reply:

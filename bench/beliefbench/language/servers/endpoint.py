@@ -18,19 +18,20 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from beliefbench.errors import BeliefBenchError, counted
+from beliefbench.errors import BeliefBenchError, counted, first_line
 from beliefbench.language.servers.answers_cache import AnswersCache
 from beliefbench.language.servers.budget import Budget, BudgetSpentError
 from beliefbench.language.servers.completions import BrokenReplyError, ErrorInsideError, Reply, Request, read_replies
 from beliefbench.language.servers.limits import ServerLimits, limits_of
 from beliefbench.language.servers.logprobs import NoLogprobsError
+from beliefbench.language.servers.place import Place
 from beliefbench.language.servers.refusals import (
     UNCHANGEABLE,
     PassingError,
-    Place,
     RefusedError,
     ServerError,
     no_logprobs,
+    unconnected,
 )
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class ChatServer:
                 "or OPENAI_API_KEY to a key of OpenAI's."
             )
         self.cache, self.budget, self.workers, self.timeout, self.patience = cache, budget, workers, timeout, patience
-        self._place = Place.of(address or OPENAI, key or NO_KEY)
+        self._place = Place.of(address or OPENAI, (key or "").strip() or NO_KEY)
         self._heard = False
 
     def limits(self, model: str) -> ServerLimits:
@@ -163,9 +164,16 @@ class ChatServer:
     async def _ask_all(self, wanted: Mapping[str, Request], found: Found) -> None:
         from openai import AsyncOpenAI
 
-        async with AsyncOpenAI(
-            base_url=self._place.address, api_key=self._place.key, timeout=self.timeout, max_retries=0
-        ) as client:
+        try:
+            client = AsyncOpenAI(
+                base_url=self._place.address, api_key=self._place.key, timeout=self.timeout, max_retries=0
+            )
+        except (ImportError, ValueError) as error:  # of the client's proxies
+            raise BeliefBenchError(
+                f"no connection to {self._place}{self._place.proxy} can be made: "
+                f"{self._place.scrubbed(first_line(error))}"
+            ) from None
+        async with client:
             tasks = self._missing(wanted, found)
             first = tasks[0].request
             if not self.limits(first.model).is_proven(first):
@@ -254,7 +262,7 @@ class ChatServer:
                     continue
                 raise refused.sentence(request, self._place) from None
             limits.prove(request)
-            if len(replies) < body.get("n", 1):
+            if len(replies) == 1 < body.get("n", 1):
                 limits.alone = True
             return body, replies[: len(task.samples)]
 
@@ -269,7 +277,7 @@ class ChatServer:
         started = time.perf_counter()
         try:
             with anyio.fail_after(self.timeout):  # the client's own limit is for each piece that comes
-                sent = await client.post(request.path, cast_to=object, body=body)
+                sent = await client.post(request.path, cast_to=str, body=body)
             self._heard = True
             replies = read_replies(sent, request, time.perf_counter() - started)
             first = replies[0]
@@ -280,14 +288,10 @@ class ChatServer:
             raise PassingError(f"no answer within {self.timeout:g} s") from None
         except openai.APIStatusError as error:
             self._heard = True
-            sent = error.body if error.body is not None else error.response.text
-            raise RefusedError(ServerError.of(sent, self._place, error.status_code, error.response.headers)) from None
+            said = error.body if error.body is not None else error.response.text
+            raise RefusedError(ServerError.of(said, self._place, error.status_code, error.response.headers)) from None
         except openai.APIConnectionError as error:
-            if type(error.__cause__).__name__ == "ConnectError" and not self._heard:
-                raise BeliefBenchError(
-                    f"no server answers at {self._place}; start it, or set OPENAI_BASE_URL to its address"
-                ) from None
-            raise PassingError("the connection broke") from None
+            raise unconnected(self._place, error.__cause__, self._heard) from None
         except ErrorInsideError as error:
             raise RefusedError(ServerError.of(error.sent, self._place)) from None
         except NoLogprobsError as error:
@@ -295,7 +299,7 @@ class ChatServer:
                 raise PassingError(f"an answer's log-probabilities cannot be used: {error}") from None
             raise no_logprobs(self._place, request, str(error)) from None
         except BrokenReplyError as error:
-            raise PassingError(f"{error}{self._place.hint}") from None
+            raise PassingError(f"{self._place.scrubbed(str(error))}{self._place.hint}") from None
         except ValueError:
             raise PassingError(f"its response is not a chat completion{self._place.hint}") from None
         finally:

@@ -23,12 +23,20 @@ _LIMIT = re.compile(
     r"(?:at most|less than or equal to|<=|≤|max(?:imum)?\b(?: \w+){0,4}?|between \d+ and|range \d+ to|up to|exceeds?|"
     r"[\[(]\s*\d+\s*,|greater than)\W{0,4}(?:is |of |: ?)?(\d+)"
 )
+_LEAST = re.compile(
+    r"([\[(])\s*(\d*\.?\d+)\s*,|(?:at least|>=|≥|greater than or equal to|minimum(?: value)?(?: is| of|:)?) ?(\d*\.\d+)"
+)
+_BELOW = re.compile(r"to (\d+) \(exclusive\)|[\[(]\s*\d+\s*,\s*(\d+)\s*\)")
 _POSITIVE = re.compile(r"positive|greater than 0|> ?0|above 0|non-?zero|(?:cannot|must not|can't) be (?:0|zero)")
 _SAMPLES = re.compile(
     r"""["'`]n["'`]|\bparameter:? n\b|^n\b|\bn (?:must|should|has to|is|>|!=|>=)|\bn ?= ?\d|candidate_?count|"""
     r"(?:multiple|number of) (?:choices|completions|candidates|responses)|only one (?:completion|choice|candidate)"
 )
-_TOO_LONG = re.compile(r"context.{0,20}(?:length|size|window)|too long|too many tokens|n_ctx", re.IGNORECASE)
+_TOO_LONG = re.compile(
+    r"context.{0,20}(?:length|size|window)|too long|too many tokens|n_ctx"
+    r"|(?:input|prompt) (?:tokens?|token count)\b.{0,30}exceed|exceeds? the (?:input|context) token limit",
+    re.IGNORECASE,
+)
 
 
 def is_too_long(said: str) -> bool:
@@ -129,6 +137,9 @@ class ServerLimits:
         if "logprobs" not in said or asked <= 1:
             return False
         limits = [int(number) for number in _LIMIT.findall(said) if 0 < int(number) < asked]
+        limits = [
+            int(one or other) - 1 for one, other in _BELOW.findall(said) if 1 < int(one or other) <= asked
+        ] or limits
         too_many = "top_logprobs" in said and re.search(
             r"too (?:many|large|high)|exceed|out of range|invalid value", said
         )
@@ -140,7 +151,11 @@ class ServerLimits:
     def _learn_temperature(self, said: str, sent: Mapping[str, Any]) -> bool:
         if "temperature" not in said or "temperature" not in sent:
             return False
-        if sent["temperature"] == 0 and _POSITIVE.search(said):
+        least = _LEAST.search(said)
+        lowest = float(least[2] or least[3]) if least else 0.0
+        if sent["temperature"] == 0 and lowest > 0:
+            self._instead["temperature"] = lowest if least and least[1] != "(" else lowest + NEARLY_GREEDY
+        elif sent["temperature"] == 0 and (_POSITIVE.search(said) or (least and least[1] == "(")):
             self._instead["temperature"] = NEARLY_GREEDY
         elif _UNKNOWN.search(said):
             self._instead["temperature"] = None

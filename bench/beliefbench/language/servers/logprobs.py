@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beliefbench.language.replies.option_probs import Place
+from beliefbench.language.replies.option_probs import Place, number_word
 
 IMPOSSIBLE = -9999.0
 """The log-probability of a token that cannot occur: OpenAI and vLLM send this number, JSON writers often null."""
@@ -25,7 +25,7 @@ class OtherTextError(NoLogprobsError):
 
 
 def places_of(text: str, logprobs: Any) -> list[Place]:
-    """Return the places of the tokens of a text that hold a digit.
+    """Return the places of the tokens of a text that may name an option: those with a digit or the word of a number.
 
     Parameters
     ----------
@@ -54,10 +54,12 @@ def places_of(text: str, logprobs: Any) -> list[Place]:
         raise OtherTextError("they belong to another text")
     if text and not any(token.get("top_logprobs") for token in tokens):
         raise NoLogprobsError("they are of the written tokens alone, without top_logprobs")
+    if text and all(token.get("logprob") is None and "logprob" in token for token in tokens):
+        raise NoLogprobsError("they are all null")
     places, at = [], -begin
     for token, its_bytes in zip(tokens, spelled, strict=True):
-        if re.search(rb"\d", its_bytes) and 0 <= at < len(text.encode()):
-            name = its_bytes.decode(errors="replace")
+        name = its_bytes.decode(errors="replace")
+        if (re.search(r"[0-9]", name) or number_word(name) is not None) and 0 <= at < len(text.encode()):
             listed = [
                 (_spelled(one).decode(errors="replace"), _logprob(one)) for one in token.get("top_logprobs") or ()
             ]
@@ -69,15 +71,17 @@ def places_of(text: str, logprobs: Any) -> list[Place]:
 
 
 def is_one_hot(places: Sequence[Place]) -> bool:
-    """Return True if at every place one token has probability 1, and the others none.
+    """Return True if at every place one token has probability 1, and the others none, or if no other is listed.
 
     >>> is_one_hot([Place(at=0, token="2", listed=[("2", 0.0), ("1", IMPOSSIBLE)])])
+    True
+    >>> is_one_hot([Place(at=0, token="2", listed=[("2", 0.0)])])
     True
     >>> is_one_hot([Place(at=0, token="2", listed=[("2", 0.0), ("1", -17.5)])]), is_one_hot([])
     (False, False)
     """
     return bool(places) and all(
-        max(found) > -1e-6 and sorted(found)[:-1] and sorted(found)[-2] < ONE_HOT
+        max(found) > -1e-6 and all(other < ONE_HOT for other in sorted(found)[:-1])
         for found in ([log_prob for _, log_prob in place.listed] for place in places)
     )
 

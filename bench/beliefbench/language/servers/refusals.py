@@ -5,22 +5,25 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
 
-from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.errors import BeliefBenchError
 from beliefbench.language.servers.completions import Request
 from beliefbench.language.servers.limits import is_too_long
+from beliefbench.language.servers.place import Place, plain
 
 PASSING = (408, 409, 425, 429)  # and all from 500
 UNCHANGEABLE = (401, 402, *PASSING)  # statuses that no other parameters mend
+WORDS = ("message", "detail", "error", "msg", "errors", "status_msg", "base_resp")
+"""The names that servers have for their words, or for what holds them."""
 SHOWN = 200
 """Characters of a server's words that are shown."""
+_NO_KEY = re.compile(
+    r"(?:invalid|incorrect|missing|no valid) api.?key|api.?key\b.{0,20}(?:not valid|invalid|incorrect|missing)"
+)
 _KINDS = {"insufficient_quota": 402, "rate_limit": 429, "overloaded": 529, "authentication": 401, "permission": 403}
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
-_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 
 
 class PassingError(Exception):
@@ -29,70 +32,6 @@ class PassingError(Exception):
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
-
-
-@dataclass(frozen=True)
-class Place:
-    """The address of a server. Its text is the address without the secret parts.
-
-    >>> str(Place("http://me:secret@localhost:8000/v1?token=x", "sk-123"))
-    'http://localhost:8000/v1'
-    """
-
-    address: str = field(repr=False)
-    key: str = field(repr=False)
-
-    @classmethod
-    def of(cls, address: str, key: str) -> Place:
-        """Return the place of an address, or raise `UsageError` if it is none.
-
-        >>> Place.of("localhost:8000/v1", "")
-        Traceback (most recent call last):
-        ...
-        beliefbench.errors.UsageError: OPENAI_BASE_URL is 'localhost:8000/v1', which does not begin with http:// or \
-https://; set it to http://localhost:8000/v1, for example.
-        """
-        address = address.strip()
-        try:
-            parts = urlsplit(address)
-            host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            raise UsageError(f"OPENAI_BASE_URL is no address ({error}); set it to one, such as {_EXAMPLE}.") from None
-        if parts.scheme not in ("http", "https") or not host:
-            bare = plain(address.rpartition("@")[2].partition("?")[0])
-            likely = f"http://{bare}" if re.match(r"[\w.-]+(:\d+)?(/|$)", bare) else _EXAMPLE
-            raise UsageError(
-                f"OPENAI_BASE_URL is '{bare}', which does not begin with http:// or https://; set it to {likely}, for "
-                "example."
-            )
-        for ending in ("/chat/completions", "/completions", "/responses", "/models"):
-            if parts.path.rstrip("/").endswith(ending):
-                shown = cls(address, key)
-                raise UsageError(f"OPENAI_BASE_URL is '{shown}'; leave '{ending}' out, because beliefbench adds it.")
-        return cls(address, key)
-
-    def __str__(self) -> str:
-        parts = urlsplit(self.address)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-
-    @property
-    def hint(self) -> str:
-        """What may be wrong with the address, if what it answers is not what was asked for."""
-        return "" if urlsplit(self.address).path.strip("/") else f"; most servers answer at {self}/v1, not at {self}"
-
-    def scrubbed(self, text: str) -> str:
-        """Return a text without the key, and the password and the parameters of the address.
-
-        >>> Place("http://localhost", "sk-123").scrubbed("Incorrect API key: sk-123.")
-        'Incorrect API key: ***.'
-        """
-        parts = urlsplit(self.address)
-        for secret in filter(None, (self.key, parts.password, *(value for _, value in parse_qsl(parts.query)))):
-            text = text.replace(secret, "***")
-        return text
-
-
-_EXAMPLE = "http://localhost:8000/v1"
 
 
 @dataclass(frozen=True)
@@ -107,6 +46,8 @@ class ServerError:
     @classmethod
     def of(cls, sent: Any, place: Place, status: int | None = None, headers: Mapping[str, str] | None = None) -> Self:
         """Read the body of an error; ``status`` and ``headers`` of its response, if that was no success."""
+        if isinstance(sent, list) and len(sent) == 1:  # Google's
+            sent = sent[0]
         inner = sent.get("error") if isinstance(sent, Mapping) and sent.get("error") else sent
         inner = inner if isinstance(inner, Mapping) else {"message": inner}
         code, kind = (str(inner.get(name) or "") for name in ("code", "type"))
@@ -131,10 +72,14 @@ class ServerError:
         """Return the error to raise: one that may pass, or one that says what to fix."""
         status, about = self.status, f"({self.short})"
         lacks_logprobs = request.wants_logprobs and "logprob" in self.said.lower()
+        if status in (None, 400) and _NO_KEY.search(self.said.lower()):
+            status = 401
         if self.code == "insufficient_quota" or status == 402:
             return BeliefBenchError(f"the account at {place} has no money left {about}; add credit")
         if status is None or status in PASSING or status >= 500:
             return PassingError(self.short, self.retry_after)
+        if request.wants_logprobs and status == 404 and "requested parameters" in self.said:  # OpenRouter's
+            return no_logprobs(place, request, self.short)
         if status not in (401, 404) and lacks_logprobs:
             return no_logprobs(place, request, self.short)
         if status == 401:
@@ -177,13 +122,20 @@ def no_logprobs(place: Place, request: Request, why: str) -> BeliefBenchError:
     )
 
 
-def plain(text: str) -> str:
-    """Return a text in one line that a terminal can show: without escape sequences and characters that are not seen.
-
-    >>> plain("\\x1b[31mout of\\n memory\\x1b[0m")
-    'out of memory'
-    """
-    return _UNSEEN.sub(" ", _ESCAPES.sub("", text)).strip()
+def unconnected(place: Place, cause: BaseException | None, heard: bool) -> PassingError | BeliefBenchError:
+    """Return the error of a connection that failed; ``heard``: whether the server has answered before."""
+    why = type(cause).__name__  # of httpx
+    if why == "TooManyRedirects":
+        return BeliefBenchError(f"the server at {place} redirects requests in a circle; set another OPENAI_BASE_URL")
+    if why == "DecodingError":
+        return PassingError("its response cannot be unpacked")
+    if why not in ("ConnectError", "ProxyError") or heard:
+        return PassingError("the connection broke")
+    said = str(cause)
+    reason = f" ({said})" if re.search(r"ssl|certificate|name|address", said, re.IGNORECASE) else ""
+    return BeliefBenchError(
+        f"no server answers at {place}{place.proxy}; start it, or set OPENAI_BASE_URL to its address{reason}"
+    )
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -209,7 +161,7 @@ def _words(error: Mapping[str, Any]) -> str:
     """Return a server's own words; servers use several names for them."""
     metadata = error.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, Mapping) else None  # OpenRouter's: what the provider said
-    said = next((error[name] for name in ("message", "detail", "error", "msg") if error.get(name)), None)
+    said = next((error[name] for name in WORDS if error.get(name)), None)
     if isinstance(said, list):  # of FastAPI: one entry for each parameter
         said = "; ".join(_entry(one) for one in said)
     elif isinstance(said, Mapping):
@@ -220,6 +172,8 @@ def _words(error: Mapping[str, Any]) -> str:
 
 
 def _entry(one: Any) -> str:
+    if isinstance(one, Mapping) and one.get("message"):
+        return str(one["message"])
     if isinstance(one, Mapping) and one.get("msg"):
         where = [str(part) for part in one.get("loc") or () if part != "body"]
         return f"{'.'.join(where)}: {one['msg']}" if where else str(one["msg"])

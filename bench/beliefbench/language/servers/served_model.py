@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -9,13 +10,15 @@ from typing import Any, Literal
 import numpy as np
 
 from beliefbench.agent import Cost
+from beliefbench.errors import counted
 from beliefbench.language.assistant import Responses
 from beliefbench.language.questions.dialogue import Dialogue, Message
 from beliefbench.language.replies.alternatives import Alternatives
 from beliefbench.language.replies.option_probs import OptionProbs, option_probabilities
 from beliefbench.language.servers.completions import TOP_LOGPROBS, Reply, Request, chat, decision
+from beliefbench.language.servers.counts import SENT, counts_of, notes_of, total
 from beliefbench.language.servers.endpoint import ChatServer
-from beliefbench.language.servers.first_answers import FirstAnswers, Tally
+from beliefbench.language.servers.first_answers import FirstAnswers
 
 CHARACTERS_PER_TOKEN = 4  # of English, about
 SMOOTHING = 0.5  # added to each count of samples: Jeffreys' prior, so that no alternative is ever impossible
@@ -93,14 +96,16 @@ class ServedModel:
         self.users_per_call = server.workers  # enough that few workers wait for the last answers of a call
         self._thinks_aloud = thinks_aloud
         self._first = FirstAnswers(model, way.longest, settled=counts_unusable)
-        self._tally = Tally(way.longest)
-        self._asked: Mapping[str, Any] = {}
+        self._counts: Counter[str] = Counter()
 
     @property
     def note(self) -> str:
-        """The way; then what the server did not take, and what was odd, as far as it is known by now."""
-        limits = self.server.limits(self.model).notes(self._asked)
-        return ", ".join([self.way.note, *limits, *self._tally.notes()])
+        """The way; then what the server did not take, and what was odd in the answers that this process has heard."""
+        return self.noted(self._counts)
+
+    def noted(self, counts: Mapping[str, int]) -> str:
+        """Return the note after answers with these counts (`Responses.counts`)."""
+        return ", ".join([self.way.note, *notes_of(counts, self.model, self.way.longest)])
 
     def identity(self) -> Mapping[str, Any]:
         return {"model": self.model, "revision": self.revision, **self.way.identity(), "words": "1"}
@@ -111,13 +116,16 @@ class ServedModel:
         while few := self._first.next(requests):
             for request, heard in zip(few, self.server.ask(few), strict=True):
                 usable = [self._read([one], alternatives) is not None for one in heard]
-                named = sum(alternatives.named(one.text) >= 0 for one in heard)
+                named = sum(
+                    not use and alternatives.named(one.text) >= 0 for one, use in zip(heard, usable, strict=True)
+                )
                 self._first.add(request, zip(heard, usable, strict=True), named)
         replies = self.server.ask(requests)  # those to each question
-        self._asked = requests[0].parameters
-        for reply in (one for of_one in replies for one in of_one):
-            self._tally.add(reply, wants_logprobs=self.way.name == "logprobs")
         weighed = [self._read(of_one, alternatives) for of_one in replies]
+        counts = self._count(replies, weighed, alternatives)
+        for note in self.server.limits(self.model).notes(requests[0].parameters):
+            counts[f"{SENT}{note}"] = counts["answers"]
+        self._counts.update(counts)
         nothing = np.full(len(alternatives.labels), np.nan)
         tokens = [_total(of_one) for of_one in replies]
         return Responses(
@@ -128,6 +136,22 @@ class ServedModel:
             bounded=np.array([one is not None and one.bounded for one in weighed]).reshape(shape)
             if self.way.name == "logprobs"
             else None,
+            counts=counts,
+        )
+
+    def _count(
+        self, replies: Sequence[Sequence[Reply]], weighed: Sequence[OptionProbs | None], alternatives: Alternatives
+    ) -> Counter[str]:
+        logprobs = self.way.name == "logprobs"
+        return total(
+            counts_of(
+                reply,
+                wants_logprobs=logprobs,
+                names_option=logprobs and probs is None and alternatives.named(reply.text) >= 0,
+                usable=probs is not None,
+            )
+            for of_one, probs in zip(replies, weighed, strict=True)
+            for reply in of_one
         )
 
     def cost(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Cost:
@@ -186,7 +210,7 @@ def ways(longest: int) -> dict[str, ProbabilityMethod]:
 
 def named(way: ProbabilityMethod) -> ProbabilityMethod:
     """Return a way whose note tells its settings."""
-    note = f"{way.samples} samples" if way.name == "samples" else way.note
+    note = counted(way.samples, "sample") if way.name == "samples" else way.note
     if way.thinks:
         note += f", think={way.thinks}"
     more = [f"{name}={value}" for name, value in way.extra.items()]
