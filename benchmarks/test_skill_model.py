@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beliefbench.skill.counts import Counts
-from beliefbench.skill.model import Comparable
+from beliefbench.skill.counts import Comparable, Counts
 from beliefbench.skill.summary import skills
 
 pytestmark = pytest.mark.timeout(600)

@@ -58,8 +58,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let all processes of the tests, commands too, use what one of them compiled (half of their time is compiling),
-    and find none of the data that was imported on this machine.
-    """
+    and find none of the data that was imported on this machine."""
     if "PYTEST_XDIST_WORKER" in os.environ:  # several threads of each worker would wait for those of the others
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script; children would inherit it
@@ -87,6 +86,11 @@ def record_property(record_property: Callable[[str, object], None]) -> Callable[
     return lambda name, value: record_property(name, str(value))
 
 
+@pytest.fixture(autouse=True)  # tests replace functions that compute what is kept
+def _nothing_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beliefbench.running.derived.user_cache_path", tmp_path_factory.mktemp("kept").joinpath)
+
+
 @pytest.fixture(scope="session")
 def flights() -> bb.Domain:
     return bb.load_domain("flights")
@@ -99,8 +103,7 @@ def people() -> np.ndarray:
 
 
 class Simulator:
-    """Flights and the people who choose among them, in NumPy integers: independent of NumPyro and of
-    ``beliefbench``."""
+    """Flights and the people who choose among them, in NumPy integers: without NumPyro and ``beliefbench``."""
 
     def __init__(self, people: np.ndarray) -> None:
         self.half_weights = np.rint(2 * people).astype(int)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 
 def clustered_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -32,12 +32,14 @@ def clustered_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, 
         return 0.0, 1.0
     spread = float(np.std(values, ddof=1))
     if spread < 1e-12:
-        z = float(stats.norm.ppf((1 + level) / 2))
+        from scipy import special
+
+        z = float(special.ndtri((1 + level) / 2))
         centre = (mean + z * z / (2 * users)) / (1 + z * z / users)
         half = z * math.sqrt(mean * (1 - mean) / users + (z / (2 * users)) ** 2) / (1 + z * z / users)
     else:
         centre = mean
-        half = float(stats.t.ppf((1 + level) / 2, users - 1)) * spread / math.sqrt(users)
+        half = _students_t(users, level) * spread / math.sqrt(users)
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
@@ -96,5 +98,13 @@ def clustered_ratio(above: np.ndarray, below: np.ndarray, level: float = 0.95) -
 
 
 def _around(value: float, error: float, users: int, level: float) -> Estimate:
-    half = float(stats.t.ppf((1 + level) / 2, users - 1)) * error
+    half = _students_t(users, level) * error
     return Estimate(value, value - half, value + half)
+
+
+@lru_cache(maxsize=256)  # the users of a run are the same after each round
+def _students_t(users: int, level: float) -> float:
+    """Return the quantile of Student's t that an interval of this level ends at, in standard errors."""
+    from scipy import special  # takes half a second to load
+
+    return float(special.stdtrit(users - 1, (1 + level) / 2))

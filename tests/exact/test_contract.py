@@ -252,7 +252,6 @@ OUTSIDE = {
     "over two options": (two,),
     "its model raised": (batch_of_two, empty_plate),
 }
-SHARP = ("flights-2,temperature=1e-300", "flights-2,temperature=1e-9")
 HISTORY = np.full((1, 3, 2), 0.5), np.array([0])
 
 
@@ -281,42 +280,3 @@ def test_the_users_own_model_is_held_too():
     domain = domain_of(good, user_model=habit)
     with pytest.raises(bb.BeliefBenchError, match="depends on the choices observed"):
         bb.Episodes(domain, Protocol(users=2, rounds=1, heldout=2))
-
-
-@pytest.mark.parametrize("grid", [(), (0.0, float("nan")), (0.5, 0.2), (0.0, 1.5), (-0.1, 0.5)])
-def test_grids_are_ascending_numbers(grid):
-    features = (bb.Feature("a", "a", grid, str), FEATURES[1])
-    with pytest.raises(bb.BeliefBenchError, match="the grid of a is"):
-        bb.posterior(domain_of(good, features=features), *HISTORY)
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"draw": lambda key, sets: draw(key, sets) + 0.05}, "not in the feature's grid"),
-        ({"draw": lambda key, sets: draw(key, sets) * jnp.nan}, "not in the feature's grid"),
-        ({"describe": lambda option: None}, "gave None; expected some text"),
-        ({"describe": lambda option: " "}, "gave ' '; expected some text"),
-        ({"describe": lambda option: 1 / 0}, "describe raised ZeroDivisionError"),
-    ],
-)
-def test_what_is_drawn_and_described_is_of_the_domain(changes, sentence):
-    with pytest.raises(bb.BeliefBenchError, match=sentence):
-        bb.Episodes(domain_of(good, **changes), Protocol(users=2, rounds=1, heldout=2))
-
-
-def test_the_smallest_temperature_is_the_noiseless_rule_where_nothing_ties():
-    options = np.array([[[0.1, 0.2], [0.9, 0.3], [0.4, 0.0]]])
-    found = [bb.predictive(bb.load_domain(name), options, np.array([1]), options) for name in SHARP]
-    np.testing.assert_allclose(found[0], found[1], atol=1e-12)
-
-
-def test_decimals_that_were_single_are_read_as_decimals(flights):
-    rng = np.random.default_rng(0)
-    options = rng.integers(0, 11, (3, 3, 4)) / 10
-    chosen = np.zeros(3, int)
-    expected = bb.predictive(flights, options, chosen, options, on_contradiction="ignore")
-    widened = options.astype(np.float32).astype(np.float64)
-    assert (widened != options).any()
-    found = bb.predictive(flights, widened, chosen, widened, on_contradiction="ignore")
-    np.testing.assert_array_equal(found, expected)

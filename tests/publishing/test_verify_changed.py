@@ -130,3 +130,14 @@ def test_a_run_that_lies_there_twice_is_found(published, folder_of):
     shutil.copytree(published, published / "again")
     found = [failed(report) for report in verify_all(published)]
     assert found.count({"duplicate"}) == found.count(set()) == 3
+
+
+@pytest.mark.parametrize("change", [change_probability, edit_run_json, truncate, truncate_evidence, swap_exact_answers])
+def test_a_run_that_passed_before_is_checked_again_once_it_is_changed(published, folder_of, change):
+    folder = folder_of(published, "bayesian")
+    first = [report.lines() for report in verify_all(folder)]
+    assert [report.lines() for report in verify_all(folder)] == first
+    change(folder)
+    (report,) = verify_all(folder)
+    assert not report.passed
+    assert report.lines() == verify_run(folder).lines()

@@ -7,8 +7,8 @@ from numpyro.infer.util import log_density
 from scipy import stats
 
 from beliefbench.skill import model
-from beliefbench.skill.counts import Counts, means_and_covariance
-from beliefbench.skill.model import Batch, Comparable, fit, skill_model
+from beliefbench.skill.counts import Comparable, Counts, means_and_covariance
+from beliefbench.skill.model import Batch, fit, skill_model
 
 
 def simulated(rng, accuracy, users, exact=None, heldout=20, spread=0.1):

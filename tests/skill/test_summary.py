@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 from xarray import open_datatree
 
-from beliefbench.skill import storage
-from beliefbench.skill.counts import Counts
+from beliefbench.skill import model
+from beliefbench.skill.counts import Comparable, Counts
 from beliefbench.skill.learning import compare_curves
-from beliefbench.skill.model import Comparable
 from beliefbench.skill.summary import skills
 
 SHAPES = {
@@ -50,7 +49,7 @@ def said(groups, results):
 def test_what_it_says_of_known_agents(tmp_path, monkeypatch):
     """All of it in one test: a fit takes longer than all else here, and processes that share tests would each fit."""
     for name, value in {"WARMUP": 300, "DRAWS": 600}.items():
-        monkeypatch.setattr(storage.model, name, value)
+        monkeypatch.setattr(model, name, value)
     groups = known_groups()
     every = said(groups, tmp_path)
     privileged_runs = dict(zip(groups[0].agents, every[0], strict=True))
@@ -95,13 +94,13 @@ def diagnostics_are_those_of_the_stored_posterior(privileged_runs, results):
 def test_a_posterior_is_fitted_once_and_again_where_it_is_damaged(tmp_path, monkeypatch):
     """The runs of the example of `beliefbench.skill.model.fit`, and as few draws."""
     for name, value in {"CHAINS": 1, "WARMUP": 100, "DRAWS": 200}.items():
-        monkeypatch.setattr(storage.model, name, value)
+        monkeypatch.setattr(model, name, value)
     rng = np.random.default_rng(0)
     right = [rng.binomial(20, share, size=(50, 2)) for share in (0.4, 0.7)]
     groups = [Comparable(["a", "b"], [Counts(np.arange(50), one, 20, exact=right[1]) for one in right])]
     fits = []
-    real = storage.model.fit
-    monkeypatch.setattr(storage.model, "fit", lambda groups: (fits.append(1), real(groups))[1])
+    real = model.fit
+    monkeypatch.setattr(model, "fit", lambda groups: (fits.append(1), real(groups))[1])
     ((first, _),) = said(groups, tmp_path)
     assert fits == [1]
     ((again, _),) = said(groups, tmp_path)

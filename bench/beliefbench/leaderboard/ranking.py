@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from beliefbench.errors import UsageError, printable
+from beliefbench.errors import UsageError
 from beliefbench.leaderboard.naming import agent_names, run_labels
+from beliefbench.leaderboard.reading import measured, read_row, row_of
 from beliefbench.leaderboard.row import (
     BELIEF_FIELDS,
-    BOUNDED,
     ROW_FIELDS,
     RUN_FIELDS,
     SKILL_FIELDS,
     SKILL_RUN_FIELDS,
     Row,
 )
-from beliefbench.publishing.evidence import FILE, attested, metrics_of
-from beliefbench.running.store import DamagedFileError, RunRecord, RunStore, find_runs
-from beliefbench.scoring.diagnostics import DIAGNOSTIC_FIELDS, diagnostic_metrics
-from beliefbench.scoring.heldout import answers_of
-from beliefbench.scoring.metrics import AGREEMENT_RULE
-from beliefbench.scoring.scores import ROUND_FIELDS, score, score_beliefs_of_run
-from beliefbench.skill.counts import FOLDER, Counts
+from beliefbench.publishing.evidence import FILE
+from beliefbench.running.derived import remove_least_used
+from beliefbench.running.store import find_runs
+from beliefbench.scoring.diagnostics import DIAGNOSTIC_FIELDS
+from beliefbench.scoring.scores import ROUND_FIELDS
+from beliefbench.skill.counts import Comparable
 
 if TYPE_CHECKING:
     import pandas as pd
     from xarray import DataTree
 
     from beliefbench.running.harness import Run
-    from beliefbench.skill.model import Comparable
 
 JSON_SCHEMA = 1
 
@@ -77,8 +75,6 @@ class Leaderboard:
         The posterior is read from ``<results>/skill/``. If it is not there, it is fitted and kept there, which takes
         half a minute or more; with ``fit=False`` nothing is fitted, and the rows stay as they are.
         """
-        if not fit and not (results / FOLDER).is_dir():
-            return self  # spares the import of JAX
         from beliefbench.skill.summary import skills
 
         rows = []
@@ -100,8 +96,6 @@ class Leaderboard:
 
         It pools the runs of an agent, and an agent is its identity.
         """
-        from beliefbench.skill.model import Comparable
-
         groups = self.groups()
         names = [[row.fields["agent"] for row in group] for group in groups]
         told = [[at for at, row in enumerate(group) if row.fields["privileged"]] for group in groups]
@@ -155,7 +149,8 @@ def metrics(run: Run) -> pd.DataFrame:
     >>> bb.metrics(done)[["round", "coverage"]].values.tolist()
     [[0.0, 1.0], [1.0, 1.0]]
     """
-    return Leaderboard(_ranked([_row(run.record, run.folder, run.rows())]), []).as_frame()
+    row = row_of(run.record, run.folder, measured(run.record, run.folder, run.rows()))
+    return Leaderboard(_ranked([row]), []).as_frame()
 
 
 def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) -> Leaderboard:
@@ -169,29 +164,19 @@ def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) ->
     if not root.exists():
         raise UsageError(f"results folder '{root}' does not exist; name one that `beliefbench run` has made.")
     rows, problems = [], []
-    for store in find_runs(root):
-        if only is not None and store.folder not in only:
-            continue
-        try:
-            record = store.record()
-            if record is None or record.finished is None or not store.rows_file.exists():
-                problems.append(_unfinished(store))
+    stores = [store for store in find_runs(root) if only is None or store.folder in only]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and Arrow compute without the interpreter's lock
+        for store, row in zip(stores, pool.map(read_row, stores), strict=True):
+            if isinstance(row, str):
+                problems.append(row)
                 continue
-            row = _row(record, store.folder, store.rows())
             rows.append(row)
             if not row.verified and (store.folder / FILE).exists():
                 problems.append(
                     f"{store.folder} is not what its {FILE} attests; `beliefbench verify {store.folder}` says why."
                 )
-        except DamagedFileError as error:
-            problems.append(f"{error} Its run is left out; run it again to mend it.")
+    remove_least_used()
     return Leaderboard(_labelled(_ranked(_named(_without_copies(rows)))), problems)
-
-
-def _unfinished(store: RunStore) -> str:
-    if store.is_held():
-        return f"{store.folder} is running now, and left out until it is finished."
-    return f"{store.folder} is not finished and left out; the same `beliefbench run` command continues it."
 
 
 def _without_copies(rows: list[Row]) -> list[Row]:
@@ -212,60 +197,6 @@ def _labelled(rows: list[Row]) -> list[Row]:
     """Return rows that are sorted by their groups, with what each is called in its group."""
     labels = [label for group in Leaderboard(rows, []).groups() for label in run_labels(group)]
     return [replace(row, label=label) for row, label in zip(rows, labels, strict=True)]
-
-
-def _row(record: RunRecord, folder: Path, rows: pa.Table) -> Row:
-    identity = record.identity
-    try:
-        answers = answers_of(record, rows)
-        beliefs = score_beliefs_of_run(rows, answers.choice.shape)
-    except DamagedFileError as error:
-        raise DamagedFileError(f"{folder / 'rows.parquet'}: {error}") from error
-    fields: dict[str, Any] = {
-        "domain": printable(identity.domain.name),
-        "domain_version": identity.domain.version,
-        "agent": printable(record.agent.name),
-        "users": len(answers.users),
-        "heldout": identity.heldout,
-        "seed": identity.seed,
-        "agreement_rule": AGREEMENT_RULE,
-        "probabilistic": record.agent.probabilistic,
-        "privileged": record.agent.privileged,
-        "rank": None,
-        "rhat": None,
-        "ess_bulk": None,
-    }
-    shared = (identity.domain.name, identity.domain.version, identity.users, identity.heldout, identity.seed)
-    rounds = score(answers)
-    return Row(
-        fields,
-        fields["agent"],
-        rounds,
-        group=(*shared, len(rounds), identity.domain.model_dump_json()),
-        population=identity.users,
-        note=_note(record, rows),
-        exact_answer=identity.domain.parameters.get("exact_answer"),
-        record=record,
-        folder=folder,
-        tokens=pa.compute.sum(rows["tokens"]).as_py(),
-        seconds=record.seconds,
-        beliefs=beliefs,
-        diagnostics=diagnostic_metrics(answers),
-        counts=Counts.of(answers),
-        verified=attested(folder, rows.num_rows, metrics_of(rounds, beliefs)),
-    )
-
-
-def _note(record: RunRecord, rows: pa.Table) -> str | None:
-    bounded = pa.compute.mean(rows["bounded"]).as_py()
-    parts = [
-        record.agent.note and printable(record.agent.note),
-        None if bounded is None else f"{bounded:.1%} {BOUNDED}",
-        f"{record.asked} of {record.identity.users} users"
-        if record.asked not in (None, record.identity.users)
-        else None,
-    ]
-    return ", ".join(filter(None, parts)) or None
 
 
 def _ranked(rows: list[Row]) -> list[Row]:

@@ -61,7 +61,8 @@ class Row:
     rests on, where that does not go without saying; ``folder`` is the run's. ``tokens`` and ``seconds`` are what all
     answers took, None if tokens are not counted; ``beliefs``: `beliefbench.scoring.beliefs.score_beliefs` where it
     states any; ``diagnostics``: `scoring.diagnostics.diagnostic_metrics`; ``counts`` is what the skill model knows of
-    it, ``skill`` what it says; ``verified``: whether it is published and its files are those that its evidence attests.
+    it, ``skill`` what it says; ``verified``: whether it is published and its files are those that its evidence attests;
+    ``digest``: `running.derived.run_digest` of its files, None if its rows were not read from them.
     """
 
     fields: dict[str, Any]
@@ -79,6 +80,7 @@ class Row:
     diagnostics: list[dict[str, Any]]
     counts: Counts
     verified: bool
+    digest: str | None = None
     skill: Skill | None = None
 
     @property

@@ -21,6 +21,8 @@ Kind = Literal["domain", "agent"]
 TABLES: dict[Kind, str] = {"domain": "DOMAINS", "agent": "AGENTS"}
 FURTHER = "beliefbench.sources"
 """Entry points of functions without parameters that return a list of `Source`."""
+BUILTIN = "beliefbench, beliefbench."
+"""How the origins of this package's own sources begin."""
 _folders: list[Path] = []
 _read: dict[Path, tuple[dict[Kind, list[Source]], list[BeliefBenchError]]] = {}
 
@@ -87,6 +89,17 @@ def source_of(kind: Kind, name: str) -> Source:
             f"({'; '.join(source.origin for source in found)}); uninstall or rename all but one."
         )
     return found[0]
+
+
+def is_builtin(name: str) -> bool:
+    """Return True if the domain of that name is one of this package, whatever else is installed. Loads nothing.
+
+    >>> is_builtin("webshop-backpacks"), is_builtin("released/flights")
+    (True, False)
+    """
+    # A suite's domains begin with its name, and a domain with settings with its own.
+    able = [one for one in sources("domain") if name == one.name or name.startswith((f"{one.name}-", f"{one.name},"))]
+    return bool(able) and all(one.origin.startswith(BUILTIN) for one in able)
 
 
 def add_plugin_folder(folder: Path) -> None:

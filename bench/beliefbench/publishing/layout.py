@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from beliefbench.checking.results import CheckFailedError
-from beliefbench.running.packing import numbers_of, row_numbers
+from beliefbench.running.packing import in_order, numbers_of, row_numbers
 from beliefbench.running.store import OWN_SET, RunRecord
 
 
@@ -73,7 +73,7 @@ class Layout:
 
     def columns(self, rows: pa.Table, *names: str) -> list[np.ndarray]:
         """Return columns of rows that passed `check`, [users, rows of a user] each, with users in ascending order."""
-        ordered = rows.sort_by([(name, "ascending") for name in ("user", "stage", "question")])
+        ordered = in_order(rows)
         return [ordered[name].to_numpy().reshape(self.users, -1) for name in names]
 
     def options(self, rows: pa.Table, kind: str) -> np.ndarray:

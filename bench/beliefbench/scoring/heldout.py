@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from beliefbench.running.packing import EXACT, KEYS, PROBS, in_order
 from beliefbench.running.store import OWN_SET, DamagedFileError, RunRecord
 
 
@@ -33,23 +34,24 @@ class HeldOut(NamedTuple):
         DamagedFileError
             If the rows do not fill that shape.
         """
-        heldout = sorted_heldout(rows, shape)
+        probabilities = [*EXACT, *(PROBS if probabilistic else [])]
+        heldout = sorted_heldout(rows.select([*KEYS, "choice", "truth", *probabilities]), shape)
 
         def column(name: str) -> np.ndarray:
             return heldout[name].to_numpy().reshape(shape)
 
-        def options(kind: str) -> np.ndarray:
-            return np.stack([column(f"{kind}_{option}") for option in range(3)], axis=-1)
+        def options(names: list[str]) -> np.ndarray:
+            return np.stack([column(name) for name in names], axis=-1)
 
-        probs = options("prob") if probabilistic else None
-        return cls(column("user")[:, 0, 0], probs, column("choice"), column("truth"), options("exact"))
+        probs = options(PROBS) if probabilistic else None
+        return cls(column("user")[:, 0, 0], probs, column("choice"), column("truth"), options(EXACT))
 
 
 def sorted_heldout(rows: pa.Table, shape: tuple[int, int, int]) -> pa.Table:
     """Return the rows of held-out answers, by user, stage and question; they fill ``shape`` or `DamagedFileError`."""
     heldout = rows.filter(pa.compute.not_equal(rows["question"], OWN_SET))
-    heldout = heldout.sort_by([(name, "ascending") for name in ("user", "stage", "question")])
-    found = tuple(len(pa.compute.unique(heldout[name])) for name in ("user", "stage", "question"))
+    heldout = in_order(heldout)
+    found = tuple(len(pa.compute.unique(heldout[name])) for name in KEYS)
     if found != shape or heldout.num_rows != np.prod(shape):
         raise DamagedFileError(
             f"{heldout.num_rows:,} answers are not {shape[0]} users x {shape[1]} stages x {shape[2]} sets."

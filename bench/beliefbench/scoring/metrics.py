@@ -14,6 +14,7 @@ metric of probabilities returns None for an agent that has none. An unusable ans
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def agreement(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
     >>> agreement(None, np.array([[[2]]]), np.array([[[0]]]), np.array([[[[0.4, 0.2, 0.4]]]])).tolist()
     [[1.0]]
     """
-    best = exact >= exact.max(axis=-1, keepdims=True) - 1e-9
+    best = exact >= largest(exact)[..., None] - 1e-9
     named = np.take_along_axis(best, np.maximum(choice, 0)[..., None], axis=-1)[..., 0]
     return (named & (choice >= 0)).mean(axis=-1)
 
@@ -77,7 +78,7 @@ def brier(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | No
     if usable is None:
         return None
     hit = np.arange(usable.shape[-1]) == truth[..., None]
-    return ((usable - hit) ** 2).sum(axis=-1).mean(axis=-1)
+    return total((usable - hit) ** 2).mean(axis=-1)
 
 
 def kl_exact(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array | None:
@@ -94,7 +95,7 @@ def kl_exact(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array |
     if usable is None:
         return None
     p, q = _floored(exact), _floored(usable)
-    return (p * np.log(p / q)).sum(axis=-1).mean(axis=-1)
+    return total(p * np.log(p / q)).mean(axis=-1)
 
 
 def coverage(probs: Probs, choice: Array, truth: Array, exact: Array) -> Array:
@@ -159,12 +160,33 @@ METRICS: dict[str, Metric] = {
 
 def usable_probs(probs: Probs, choice: Array) -> Probs:
     """Return the probabilities, uniform for unusable answers; None if the agent has none."""
-    return None if probs is None else np.where((choice >= 0)[..., None], probs, 1 / probs.shape[-1])
+    usable = choice >= 0
+    if probs is None or usable.all():
+        return probs
+    return np.where(usable[..., None], probs, 1 / probs.shape[-1])
+
+
+def total(values: Array) -> Array:
+    """Return the sums over options, the last axis, which is too short for NumPy's own sum to be fast.
+
+    >>> total(np.array([[0.25, 0.5, 0.25], [1.0, 1.0, 1.0]])).tolist()
+    [1.0, 3.0]
+    """
+    return reduce(np.add, np.moveaxis(values, -1, 0))
+
+
+def largest(values: Array) -> Array:
+    """Return the largest value of the options, the last axis.
+
+    >>> largest(np.array([[0.25, 0.5, 0.25], [1.0, 1.0, 1.0]])).tolist()
+    [0.5, 1.0]
+    """
+    return reduce(np.maximum, np.moveaxis(values, -1, 0))
 
 
 def _floored(probs: Array) -> Array:
     floored = np.maximum(probs, FLOOR)
-    return floored / floored.sum(axis=-1, keepdims=True)
+    return floored / total(floored)[..., None]
 
 
 def _probs_of(option: Array, probs: Array) -> Array:

@@ -5,10 +5,10 @@ All functions take two arrays [users, answers]: the probability of the chosen op
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from beliefbench.scoring.metrics import ECE_BINS, Array, bins_of, usable_probs
 
@@ -50,6 +50,8 @@ def recalibrated(confidence: Array, right: Array, weight: Array | None = None) -
     >>> recalibrated(np.array([0.4, 0.6, 0.8, 0.9]), np.array([0, 1, 0, 1])).tolist()
     [0.0, 0.5, 0.5, 1.0]
     """
+    from scipy.optimize import isotonic_regression  # takes a second to load
+
     weight = np.ones(right.size) if weight is None else weight.ravel()
     _, which = np.unique(np.round(confidence.ravel(), 12), return_inverse=True)
     mass = np.bincount(which, weights=weight)
@@ -96,8 +98,12 @@ def ece_null(confidence: Array, right: Array, quantile: float = 0.95, draws: int
     which = bins_of(confidence.ravel()).reshape(confidence.shape)
     errors = np.zeros((users, ECE_BINS))
     np.add.at(errors, (np.arange(users)[:, None], which), confidence - right)
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(draws, users))
-    return float(np.quantile(np.abs(signs @ errors).sum(axis=1) / confidence.size, quantile))
+    return float(np.quantile(np.abs(_signs(users, draws, seed) @ errors).sum(axis=1) / confidence.size, quantile))
+
+
+@lru_cache(maxsize=4)  # the users of a run are the same after each round, and to draw them takes longest
+def _signs(users: int, draws: int, seed: int) -> Array:
+    return np.random.default_rng(seed).choice([-1.0, 1.0], size=(draws, users))
 
 
 class Diagram(NamedTuple):
@@ -117,6 +123,8 @@ def diagram(confidence: Array, right: Array, draws: int = 200, seed: int = 0) ->
     >>> [values.round(2).tolist() for values in diagram(np.full((2, 2), 0.5), np.array([[True, False]] * 2))]
     [[0.5], [0.5], [0.5], [0.5], [4]]
     """
+    from scipy.optimize import isotonic_regression  # takes a second to load
+
     users = len(confidence)
     level, which = np.unique(np.round(confidence * GRID) / GRID, return_inverse=True)
     which = which.reshape(confidence.shape)
@@ -124,12 +132,11 @@ def diagram(confidence: Array, right: Array, draws: int = 200, seed: int = 0) ->
     np.add.at(mass, (np.arange(users)[:, None], which), 1.0)
     np.add.at(hits, (np.arange(users)[:, None], which), right.astype(float))
 
-    def curve(times: Array) -> Array:
-        weight, good = times @ mass, times @ hits
+    def curve(weight: Array, good: Array) -> Array:
         present = weight > 0
         share = isotonic_regression(good[present] / weight[present], weights=weight[present]).x
         return np.interp(level, level[present], share)
 
     again = np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=draws)
-    low, high = np.quantile([curve(times) for times in again], [0.025, 0.975], axis=0)
-    return Diagram(level, curve(np.ones(users)), low, high, mass.sum(axis=0).astype(int))
+    low, high = np.quantile(list(map(curve, again @ mass, again @ hits)), [0.025, 0.975], axis=0)
+    return Diagram(level, curve(mass.sum(axis=0), hits.sum(axis=0)), low, high, mass.sum(axis=0).astype(int))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from beliefbench.intervals import Estimate, clustered_ratio, clustered_slope
-from beliefbench.scoring.metrics import Array, Probs, accuracy, usable_probs
+from beliefbench.scoring.metrics import Array, Probs, accuracy, largest, total, usable_probs
 
 Estimates = list[Estimate | None]
 
@@ -42,8 +42,8 @@ def exact_accuracy(truth: Array, exact: Array) -> Array:
     >>> exact_accuracy(np.array([[[0, 2]]]), np.array([[[[0.4, 0.4, 0.2], [0.4, 0.4, 0.2]]]])).tolist()
     [[0.25]]
     """
-    best = exact >= exact.max(axis=-1, keepdims=True) - 1e-9
-    return (_of(truth, best) / best.sum(axis=-1)).mean(axis=-1)
+    best = exact >= largest(exact)[..., None] - 1e-9
+    return (_of(truth, best) / total(best.astype(int))).mean(axis=-1)
 
 
 def update_slope(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estimates:

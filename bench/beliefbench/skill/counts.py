@@ -3,7 +3,7 @@ answer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +49,17 @@ class Counts(NamedTuple):
     def share(self) -> np.ndarray:
         """Each user's accuracy at each stage, float[users, stages]."""
         return self.right / self.heldout
+
+
+class Comparable(NamedTuple):
+    """Runs with the same questions: the names of their agents, their counts, and the positions of privileged agents.
+
+    Runs of one name are those of one agent, in this group and in others, and are pooled.
+    """
+
+    agents: Sequence[str]
+    runs: Sequence[Counts]
+    privileged: Collection[int] = ()
 
 
 def means_and_covariance(runs: Sequence[Counts]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ sets and seed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -28,10 +28,8 @@ from numpyro.infer import MCMC, NUTS
 from scipy.linalg import helmert
 
 from beliefbench.domain import OPTIONS
-from beliefbench.skill.counts import Counts, means_and_covariance
+from beliefbench.skill.counts import Comparable, Counts, means_and_covariance
 
-VERSION = 3
-"""The version of the model and its sampler. A posterior of another version is not used."""
 CHAINS, WARMUP, DRAWS = 4, 500, 1000
 FREEDOM = 4
 """Degrees of freedom of an agent's deviation on one domain."""
@@ -43,17 +41,6 @@ STEADY = 0.5
 
 
 CHANCE = 1 / OPTIONS
-
-
-class Comparable(NamedTuple):
-    """Runs with the same questions: the names of their agents, their counts, and the positions of privileged agents.
-
-    Runs of one name are those of one agent, in this group and in others, and are pooled.
-    """
-
-    agents: Sequence[str]
-    runs: Sequence[Counts]
-    privileged: Collection[int] = ()
 
 
 class Draws(NamedTuple):

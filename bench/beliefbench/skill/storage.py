@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beliefbench.skill import model
-from beliefbench.skill.counts import FOLDER
+from beliefbench.skill.counts import FOLDER, Comparable
 from beliefbench.skill.learning import Curve, compare_curves
-from beliefbench.skill.model import Comparable
 
 if TYPE_CHECKING:
     from xarray import DataTree
+
+VERSION = 3
+"""The version of the model and its sampler. A posterior of another version is not used."""
 
 
 def stored_posterior(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree | None:
@@ -28,7 +29,7 @@ def stored_posterior(groups: Sequence[Comparable], labels: Sequence[str], result
     from xarray import open_datatree
 
     try:
-        with open_datatree(_file(groups, labels, results), engine="h5netcdf") as tree:
+        with open_datatree(posterior_file(groups, labels, results), engine="h5netcdf") as tree:
             return tree.load()
     except (OSError, ValueError):  # there is none, or it is damaged
         return None
@@ -47,7 +48,7 @@ def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: P
     if stored is not None:
         return stored
     tree = _fitted(groups, labels)
-    file = _file(groups, labels, results)
+    file = posterior_file(groups, labels, results)
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +62,8 @@ def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: P
 def _fitted(groups: Sequence[Comparable], labels: Sequence[str]) -> DataTree:
     from arviz_base import from_dict
     from xarray import Dataset
+
+    from beliefbench.skill import model  # loads JAX
 
     drawn = model.fit(groups)
     posterior = {"accuracy": drawn.accuracy, **drawn.sites}
@@ -99,16 +102,15 @@ def curves_of(tree: DataTree, run: int) -> dict[str, Curve]:
     return {str(name): Curve(*map(float, curve)) for name, curve in learning[list(Curve._fields)].iterrows()}
 
 
-def _file(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> Path:
+def posterior_file(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> Path:
+    """Return the file that holds the posterior of the skill model for groups of runs, once it is fitted."""
     return results / FOLDER / f"{_key(groups, labels)}.nc"
 
 
 def _key(groups: Sequence[Comparable], labels: Sequence[str]) -> str:
     """Return the identity of a fit: the model, the runs, and their counts."""
     digest = hashlib.sha256(
-        json.dumps(
-            [model.VERSION, list(labels), [[list(one.agents), sorted(one.privileged)] for one in groups]]
-        ).encode()
+        json.dumps([VERSION, list(labels), [[list(one.agents), sorted(one.privileged)] for one in groups]]).encode()
     )
     for group in groups:
         for run in group.runs:

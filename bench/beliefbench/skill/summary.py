@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from beliefbench.intervals import Estimate
-from beliefbench.skill.counts import MIN_USERS
+from beliefbench.running.derived import keep, key_of, recalled
+from beliefbench.skill.counts import MIN_USERS, Comparable
 from beliefbench.skill.learning import Curve
-from beliefbench.skill.model import Comparable
-from beliefbench.skill.storage import curves_of, posterior_of, stored_posterior
+from beliefbench.skill.storage import curves_of, posterior_file, posterior_of, stored_posterior
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -106,13 +107,40 @@ def skills(
     """
     found: list[list[Skill | None]] = [[None] * len(group.runs) for group in groups]
     for fit in fits(groups, labels):
-        posterior = posterior_of if fit_now else stored_posterior
-        tree = posterior(fit.groups, fit.labels, results)
-        if tree is None:
-            continue
-        for (number, place), skill in zip(fit.places, _summed(fit.groups, tree), strict=True):
+        for (number, place), skill in zip(fit.places, _skills_of(fit, results, fit_now) or [], strict=False):
             found[number][place] = skill
     return found
+
+
+def _skills_of(fit: Fit, results: Path, fit_now: bool) -> list[Skill] | None:
+    """Return the results for the runs of a fit; None if its posterior is not stored and ``fit_now`` is False."""
+    file = posterior_file(fit.groups, fit.labels, results)
+    key, value = None, None  # a posterior that is fitted now is there the next time
+    if file.is_file():
+        posterior = hashlib.sha256(file.read_bytes()).hexdigest()
+        key = key_of("skill", posterior=posterior, runs=file.name, labels=fit.labels)
+        value = recalled(key)
+    if value is None:
+        tree = (posterior_of if fit_now else stored_posterior)(fit.groups, fit.labels, results)
+        if tree is None:
+            return None
+        value = [asdict(skill) for skill in _summed(fit.groups, tree)]
+        if key is not None:
+            keep(key, value)
+    return [_skill(one) for one in value]
+
+
+def _skill(value: dict[str, Any]) -> Skill:
+    """Return a skill from its JSON values."""
+    return Skill(
+        **{
+            **value,
+            "accuracy": [Estimate(*one) for one in value["accuracy"]],
+            "rank": tuple(value["rank"]),
+            "gain": value["gain"] and Estimate(*value["gain"]),
+            "curves": {name: Curve(*one) for name, one in value["curves"].items()},
+        }
+    )
 
 
 def _summed(groups: Sequence[Comparable], tree: DataTree) -> list[Skill]:

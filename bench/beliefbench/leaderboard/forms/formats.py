@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 
 from beliefbench.errors import UsageError
@@ -11,13 +12,29 @@ from beliefbench.leaderboard.forms.latex import to_latex
 from beliefbench.leaderboard.forms.markdown import to_markdown
 from beliefbench.leaderboard.forms.terminal import to_full_text
 from beliefbench.leaderboard.ranking import Leaderboard
+from beliefbench.plugins.sources import is_builtin
+from beliefbench.running.derived import keep, key_of, recalled
 
 
 def to_html(board: Leaderboard, reference: bool = False) -> str:
     """Return the leaderboard as one self-contained page."""
-    from beliefbench.leaderboard.page.page import to_html as page  # templates and pictures take a while to load
+    key = _key_of_page(board, reference)
+    page: str | None = None if key is None else recalled(key)
+    if page is None:
+        from beliefbench.leaderboard.page.page import to_html as page_of  # templates and pictures take a while to load
 
-    return page(board, reference)
+        page = page_of(board, reference)
+        if key is not None:
+            keep(key, page)
+    return page
+
+
+def _key_of_page(board: Leaderboard, reference: bool) -> str | None:
+    """Return the key of a page among what is kept; None if it also follows from files that the key does not cover."""
+    if not all(row.digest and is_builtin(row.record.identity.domain.name) for row in board.rows):
+        return None
+    rows = [[row.digest, row.folder.parts[-3:], row.skill and asdict(row.skill)] for row in board.rows]
+    return key_of("page", rows=rows, problems=board.problems, reference=reference)
 
 
 def to_csv(board: Leaderboard) -> str:

@@ -1,0 +1,115 @@
+"""From the files of a run to its row: everything is recomputed from the answers, once for the same files and code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from beliefbench.errors import printable
+from beliefbench.leaderboard.row import BOUNDED, Row
+from beliefbench.publishing.evidence import attested, metrics_of
+from beliefbench.running.derived import keep, key_of, recalled, run_digest
+from beliefbench.running.store import DamagedFileError, RunRecord, RunStore
+from beliefbench.scoring.diagnostics import diagnostic_metrics
+from beliefbench.scoring.heldout import answers_of
+from beliefbench.scoring.metrics import AGREEMENT_RULE
+from beliefbench.scoring.scores import score, score_beliefs_of_run
+from beliefbench.skill.counts import Counts
+
+
+def read_row(store: RunStore) -> Row | str:
+    """Return the row of a run, or why there is none."""
+    try:
+        digest = run_digest(store.folder)
+        record = store.record()
+        if record is None or record.finished is None or not store.rows_file.exists():
+            return _unfinished(store)
+        key = key_of("row", run=digest)
+        values = recalled(key)
+        if values is None:
+            values = measured(record, store.folder, store.rows())
+            if run_digest(store.folder) == digest:  # nobody changed them while they were read
+                keep(key, values)
+        return replace(row_of(record, store.folder, values), digest=digest)
+    except DamagedFileError as error:
+        return f"{error} Its run is left out; run it again to mend it."
+
+
+def measured(record: RunRecord, folder: Path, rows: pa.Table) -> dict[str, Any]:
+    """Return all that a row of the leaderboard takes from the rows of a run, as JSON values."""
+    try:
+        answers = answers_of(record, rows)
+        beliefs = score_beliefs_of_run(rows, answers.choice.shape)
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{folder / 'rows.parquet'}: {error}") from error
+    rounds, counts = score(answers), Counts.of(answers)
+    return {
+        "rounds": rounds,
+        "beliefs": beliefs,
+        "diagnostics": diagnostic_metrics(answers),
+        "users": counts.users.tolist(),
+        "right": counts.right.tolist(),
+        "exact": counts.exact.tolist(),
+        "tokens": pa.compute.sum(rows["tokens"]).as_py(),
+        "bounded": pa.compute.mean(rows["bounded"]).as_py(),
+        "verified": attested(folder, rows.num_rows, metrics_of(rounds, beliefs)),
+    }
+
+
+def row_of(record: RunRecord, folder: Path, values: dict[str, Any]) -> Row:
+    """Return the row of a run, given what `measured` says of its rows. It has no rank yet."""
+    identity = record.identity
+    users, rounds = np.array(values["users"], np.int32), values["rounds"]
+    fields: dict[str, Any] = {
+        "domain": printable(identity.domain.name),
+        "domain_version": identity.domain.version,
+        "agent": printable(record.agent.name),
+        "users": len(users),
+        "heldout": identity.heldout,
+        "seed": identity.seed,
+        "agreement_rule": AGREEMENT_RULE,
+        "probabilistic": record.agent.probabilistic,
+        "privileged": record.agent.privileged,
+        "rank": None,
+        "rhat": None,
+        "ess_bulk": None,
+    }
+    shared = (identity.domain.name, identity.domain.version, identity.users, identity.heldout, identity.seed)
+    return Row(
+        fields,
+        fields["agent"],
+        rounds,
+        group=(*shared, len(rounds), identity.domain.model_dump_json()),
+        population=identity.users,
+        note=_note(record, values["bounded"]),
+        exact_answer=identity.domain.parameters.get("exact_answer"),
+        record=record,
+        folder=folder,
+        tokens=values["tokens"],
+        seconds=record.seconds,
+        beliefs=values["beliefs"],
+        diagnostics=values["diagnostics"],
+        counts=Counts(users, np.array(values["right"]), identity.heldout, np.array(values["exact"])),
+        verified=values["verified"],
+    )
+
+
+def _note(record: RunRecord, bounded: float | None) -> str | None:
+    parts = [
+        record.agent.note and printable(record.agent.note),
+        None if bounded is None else f"{bounded:.1%} {BOUNDED}",
+        f"{record.asked} of {record.identity.users} users"
+        if record.asked not in (None, record.identity.users)
+        else None,
+    ]
+    return ", ".join(filter(None, parts)) or None
+
+
+def _unfinished(store: RunStore) -> str:
+    if store.is_held():
+        return f"{store.folder} is running now, and left out until it is finished."
+    return f"{store.folder} is not finished and left out; the same `beliefbench run` command continues it."
