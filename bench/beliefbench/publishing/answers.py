@@ -9,6 +9,7 @@ from beliefbench.checking.results import CheckFailedError
 from beliefbench.domain import OPTIONS
 from beliefbench.running.packing import PROBS
 from beliefbench.running.store import RunRecord
+from beliefbench.scoring.metrics import largest, total
 
 SUMS_TO = 1e-6  # of 1, as the agent contract has it
 
@@ -19,14 +20,14 @@ def check_answers(record: RunRecord, rows: pa.Table) -> str:
     if choice.min() < -1 or choice.max() >= OPTIONS:
         raise CheckFailedError(f"choices are 0, 1, 2, or -1 for none; there are {choice.min()} to {choice.max()}.")
     probs = np.stack([rows[name].to_numpy() for name in PROBS], axis=-1)
-    stated, due = ~np.isnan(probs).all(axis=-1), (choice >= 0) & record.agent.probabilistic
+    stated, due = largest(~np.isnan(probs)), (choice >= 0) & record.agent.probabilistic
     if (stated != due).any():
         what = "state no probabilities" if record.agent.probabilistic else "state probabilities, though it only chooses"
         raise CheckFailedError(
             f"{(stated != due).sum():,} answers of {record.agent.name} {what}, or state unusable ones."
         )
     given = probs[due]
-    wrong = ~((given >= 0).all(axis=-1) & (abs(given.sum(axis=-1) - 1) < SUMS_TO))
+    wrong = ~((largest(-given) <= 0) & (abs(total(given) - 1) < SUMS_TO))
     if wrong.any():
         raise CheckFailedError(
             f"the probabilities of {wrong.sum():,} answers are not numbers of 0 or more that sum to 1."

@@ -57,11 +57,17 @@ class Layout:
         users = np.unique(rows["user"].to_numpy())
         if len(users) != self.users:
             raise CheckFailedError(f"there are rows of {len(users)} users; expected {self.users}.")
-        found, count = np.unique(numbers_of(rows), return_counts=True)
+        numbers = numbers_of(rows)
         of_user = len(self.stage)
         wanted = row_numbers(
             np.repeat(users, of_user), np.tile(self.stage, len(users)), np.tile(self.question, len(users))
         )
+        complete = (
+            f"{len(wanted):,} rows: {self.users} users, {self.rounds + 1} stages, {self.heldout} sets, each once."
+        )
+        if np.array_equal(numbers, wanted):  # the rows of a finished run are in this order
+            return complete
+        found, count = np.unique(numbers, return_counts=True)
         for what, which in (
             ("there more than once", found[count > 1]),
             ("missing", np.setdiff1d(wanted, found)),
@@ -69,7 +75,7 @@ class Layout:
         ):
             if len(which):
                 raise CheckFailedError(f"{len(which):,} answers are {what}, such as {_named(which[0])}.")
-        return f"{len(found):,} rows: {self.users} users, {self.rounds + 1} stages, {self.heldout} sets, each once."
+        return complete
 
     def columns(self, rows: pa.Table, *names: str) -> list[np.ndarray]:
         """Return columns of rows that passed `check`, [users, rows of a user] each, with users in ascending order."""

@@ -16,6 +16,7 @@ from beliefbench.publishing.layout import Layout
 from beliefbench.running.harness import episodes_of
 from beliefbench.running.packing import TOLERANCE
 from beliefbench.running.store import RunIdentity, RunRecord
+from beliefbench.scoring.metrics import largest
 
 
 class Recomputed:
@@ -90,7 +91,7 @@ class Recomputed:
         gap = abs(exact[:, asked] - expected)
         if not np.isnan(exact[:, layout.own]).all() or np.isnan(gap).any():
             raise CheckFailedError("there are exact answers for rounds' own sets, or none for some held-out sets.")
-        if (wrong := (gap > TOLERANCE + 1e-9).any(axis=-1)).any():
+        if (wrong := largest(gap) > TOLERANCE + 1e-9).any():
             raise CheckFailedError(
                 f"{wrong.sum():,} of {wrong.size:,} exact answers are wrong, by up to {gap.max():.4f}."
             )
