@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from beliefbench.leaderboard.forms.cells import BELIEF_TABLES, SAMPLE_NOTE
 from beliefbench.leaderboard.naming import group_names, slugs_of
 from beliefbench.leaderboard.overview import gap_closed, overview_of
 from beliefbench.leaderboard.page.columns import Column, rank, sections
-from beliefbench.leaderboard.page.pictures import PICTURES, exact_curve
+from beliefbench.leaderboard.page.drawing import drawn
+from beliefbench.leaderboard.page.pictures import exact_curve
 from beliefbench.leaderboard.page.samples import domains_of, samples_of
-from beliefbench.leaderboard.page.styles import Styles, number, percent, styles_of
-from beliefbench.leaderboard.page.svg import inline_svg
+from beliefbench.leaderboard.page.styles import number, percent, styles_of
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, published
 from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, Row, split_verified
@@ -27,31 +27,6 @@ from beliefbench.publishing.evidence import command_of
 from beliefbench.skill.learning import Curve
 
 TEMPLATES = Path(__file__).parent / "templates"
-CAPTIONS = {
-    "learning-curves": (
-        "Learning curves",
-        "Accuracy after each round with its 95% interval. The broad line is the exact Bayesian answer to the same "
-        "questions. On average over users, no agent that knows only the choices can be more accurate.",
-    ),
-    "reliability": (
-        "Calibration",
-        "The share of right answers at each probability that the agent gave to its chosen option, with a 95% band. A "
-        "calibrated agent is on the diagonal. The bars show how many answers have each probability. The second number "
-        "after ECE is the ECE that a calibrated agent with the same probabilities stays below, 95 times in 100.",
-    ),
-    "agreement-and-kl": (
-        "Distance to the exact answer",
-        "Left: the share of answers that name the same option as the exact answer. Right: the KL divergence from the "
-        "exact probabilities to the agent's.",
-    ),
-    "updates": (
-        "Size of updates",
-        "The change of P(the option that the user wants) from round to round, against the same change in the exact "
-        "answer. Small dots: some of the answers. Large dots: means of twelve groups of answers. Shaded: the middle "
-        "80%. Line: least squares over all rounds. On the diagonal, the agent changes its probabilities as much as "
-        "the exact answer does. A flatter line: too little. A steeper line: too much.",
-    ),
-}
 
 
 def to_html(board: Leaderboard, reference: bool = False) -> str:
@@ -95,10 +70,13 @@ class _Page:
 
     def told(self) -> dict[str, Any]:
         rows = self.board.rows
+        with drawn(self.groups, self.tabs, self.styles) as pictures:
+            agents = [self.agent(name) for name in self.agents]  # meanwhile
+            domains = [self.domain(place, pictures[place]()) for place in range(len(self.groups))]
         return {
-            "domains": [self.domain(place) for place in range(len(self.groups))],
+            "domains": domains,
             "overview": self.overview() if len(self.groups) > 1 else None,
-            "agents": [self.agent(name) for name in self.agents],
+            "agents": agents,
             "columns": _meanings(self.groups),
             "problems": self.board.problems,
             "source": f"{SOURCE}; {CAVEAT}.",
@@ -108,7 +86,7 @@ class _Page:
             "versions": sorted({row.record.versions.get("beliefbench", "") for row in rows} - {""}),
         }
 
-    def domain(self, place: int) -> dict[str, Any]:
+    def domain(self, place: int, pictures: list[dict[str, Any]]) -> dict[str, Any]:
         group, title, anchor = self.groups[place], self.titles[place], self.tabs[place]
         known = [(row.label, row.skill) for row in group if row.skill is not None]
         fields = group[0].fields
@@ -131,7 +109,7 @@ class _Page:
             "beats": [(label, skill.beats) for label, skill in known],
             "curves": [(label, _curves(skill.curves)) for label, skill in known if skill.curves],
             "beliefs": _beliefs(group),
-            "pictures": list(_pictures(group, anchor, self.styles)),
+            "pictures": pictures,
             "published": published(fields["domain"]) if self.reference else [],
             "parameters": _short_json(group[0].record.identity.domain.parameters),
         }
@@ -220,26 +198,6 @@ def _asked(group: list[Row]) -> str:
     )
     told = ", ".join(f"{count:,} {what}{'' if count == 1 else 's'}" for count, what in counts)
     return f"{told}, seed {fields['seed']}"
-
-
-def _pictures(group: list[Row], anchor: str, styles: Styles) -> Iterator[dict[str, Any]]:
-    for name, draw in PICTURES.items():
-        figure = draw(group, styles)
-        if figure is None:
-            continue
-        title, caption = CAPTIONS[name]
-        svg = Markup(inline_svg(figure, f"{anchor}-{name}", _described(name, title, group)))
-        yield {"title": title, "caption": caption, "svg": svg}
-
-
-def _described(name: str, title: str, group: list[Row]) -> str:
-    """Return what a picture shows, for those who cannot see it; the tables hold the numbers."""
-    if name != "learning-curves":
-        return f"{title} {', '.join(row.label for row in group)}. The numbers are in the table above."
-    ends = "; ".join(
-        f"{row.label} {percent(row.rounds[0]['accuracy'])} to {percent(row.final['accuracy'])}" for row in group
-    )
-    return f"{title}: accuracy before the first and after the last round, in percent: {ends}."
 
 
 def _curves(curves: dict[str, Curve]) -> list[tuple[str, Curve, bool]]:
