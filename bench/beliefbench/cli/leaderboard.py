@@ -26,6 +26,18 @@ class Format(StrEnum):
     json = "json"
 
 
+class Sort(StrEnum):
+    """The metrics that rows can be sorted by."""
+
+    accuracy = "accuracy"
+    agreement = "agreement"
+    log_score = "log_score"
+    coverage = "coverage"
+    brier = "brier"
+    ece = "ece"
+    kl_exact = "kl_exact"
+
+
 @report_errors
 def leaderboard(
     results: Results = RESULTS,
@@ -34,6 +46,17 @@ def leaderboard(
         typer.Option(help="table: one table for the terminal, or all with --full. The other formats have all metrics."),
     ] = Format.table,
     full: Full = False,
+    domain: Annotated[
+        list[str] | None, typer.Option("--domain", help="Show this domain only. Repeat it for more.")
+    ] = None,
+    agent: Annotated[
+        list[str] | None,
+        typer.Option("--agent", help="Show this agent only, named as in the table. Repeat it for more. Ranks stay."),
+    ] = None,
+    sort: Annotated[
+        Sort | None,
+        typer.Option(help="Sort by this metric after the last round, best first. The default is by accuracy."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
     skill: Annotated[
         bool | None,
@@ -73,6 +96,9 @@ def leaderboard(
         board = board.with_skill(results, fit)
     for problem in board.problems:
         echo(f"warning: {problem}")
+    if board.rows:
+        board = board.only(domain or [], agent or [])
+        board = board.sorted_by(sort.value) if sort else board
     if not board.rows:
         echo(f"there are no finished runs below '{results}'; `beliefbench run --results {results}` makes some.")
     if pictures is not None:

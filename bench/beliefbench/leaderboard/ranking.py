@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from beliefbench.running.harness import Run
 
 JSON_SCHEMA = 1
+BETTER = {"accuracy": -1, "agreement": -1, "log_score": -1, "coverage": -1, "brier": 1, "ece": 1, "kl_exact": 1}
+"""The fields that rows can be sorted by: 1 if lower is better, -1 if higher is."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,34 @@ class Leaderboard:
         for row in self.rows:
             groups.setdefault(row.group, []).append(row)
         return list(groups.values())
+
+    def only(self, domains: Sequence[str], agents: Sequence[str]) -> Leaderboard:
+        """Return the rows of some domains and of some agents, all if none is named. Ranks stay as they are.
+
+        Raises
+        ------
+        UsageError
+            If no row has a name.
+        """
+        rows = self.rows
+        for kind, names in (("domain", domains), ("agent", agents)):
+            there = {row.fields[kind] for row in self.rows}
+            if missing := [name for name in names if name not in there]:
+                raise UsageError(f"no row has the {kind} '{missing[0]}'; there are {', '.join(sorted(there))}.")
+            rows = [row for row in rows if not names or row.fields[kind] in names]
+        return replace(self, rows=rows)
+
+    def sorted_by(self, field: str) -> Leaderboard:
+        """Return the rows, best first by a field of `BETTER` after the last round; rows without it come last.
+
+        The verified rows of a group stay before the others, and ranks stay as they are.
+        """
+
+        def place(row: Row) -> tuple[Any, ...]:
+            value = row.final[field]
+            return not row.verified, value is None, 0 if value is None else BETTER[field] * value
+
+        return replace(self, rows=[row for group in self.groups() for row in sorted(group, key=place)])
 
     def as_json(self) -> str:
         """Return the JSON of ``leaderboard --format json``."""

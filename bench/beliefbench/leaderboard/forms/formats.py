@@ -33,7 +33,10 @@ def _key_of_page(board: Leaderboard, reference: bool) -> str | None:
     """Return the key of a page among what is kept; None if it also follows from files that the key does not cover."""
     if not all(row.digest and is_builtin(row.record.identity.domain.name) for row in board.rows):
         return None
-    rows = [[row.digest, row.folder.parts[-3:], row.skill and asdict(row.skill)] for row in board.rows]
+    rows = [
+        [row.digest, row.folder.parts[-3:], row.skill and asdict(row.skill), row.fields["rank"], row.label]
+        for row in board.rows
+    ]
     return key_of("page", rows=rows, problems=board.problems, reference=reference)
 
 
