@@ -58,7 +58,9 @@ class Recomputed:
         return f"{theirs.name}, version {theirs.version}, with the same parameters, is installed."
 
     def check_users(self) -> str:
-        """Return a sentence if the users follow from the seed; raise `CheckFailedError` otherwise."""
+        """Return a sentence if the users follow from the seed; raise `CheckFailedError` otherwise, and `UsageError` if
+        so many cannot be drawn."""
+        self.protocol.check(self.domain)
         expected = self.episodes.users[self.places]
         found = self.layout.columns(self.rows, "user")[0][:, 0]
         for what, which in (
