@@ -95,10 +95,19 @@ def test_a_domain_with_a_path_is_not_loaded(published, folder_of):
 
 def test_users_that_cannot_be_drawn_are_not_drawn(tmp_path):
     done = bb.run("flights", "random", users=6, rounds=1, heldout=4, sample=3, results=tmp_path)
-    edit_record(done.folder, {"identity": {"users": 10**9}})
+    edit_record(done.folder, {"identity": {"users": 10**6}})
     report = verify_run(done.folder)
     assert {"users", "key"} <= failed(report)
-    assert "users = 1000000000" in said(report)
+    assert "users = 1000000" in said(report)
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../../../../secret", "../../exact-x.parquet", "run.json/../rows"])
+def test_evidence_names_files_of_a_run_only(published, folder_of, name):
+    folder = folder_of(published, "random")
+    evidence = json.loads((folder / "evidence.json").read_text())
+    evidence["files"][name] = "0" * 64
+    (folder / "evidence.json").write_text(json.dumps(evidence))
+    assert "is no file of a run; nothing of it was opened" in said(verify_run(folder))
 
 
 def test_no_name_begins_a_line_or_moves_the_cursor(published, folder_of):

@@ -23,7 +23,7 @@ class Recomputed:
 
     def __init__(self, record: RunRecord, rows: pa.Table, domain: Domain) -> None:
         self.record, self.rows, self.domain = record, rows, domain
-        self.layout = Layout.of(record)
+        self.layout = Layout.of(record, rows)
 
     @property
     def protocol(self) -> Protocol:

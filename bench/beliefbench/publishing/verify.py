@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from beliefbench.checking.results import CheckFailedError, CheckResult, run_check
 from beliefbench.domain import Domain
@@ -31,6 +30,7 @@ from beliefbench.publishing.evidence import (
 from beliefbench.publishing.layout import Layout
 from beliefbench.publishing.publish import exact_name
 from beliefbench.running.derived import keep, key_of, recalled, run_digest
+from beliefbench.running.files import is_plain, read_schema
 from beliefbench.running.packing import exact_file_of
 from beliefbench.running.store import RunRecord, RunStore, run_folder, run_key
 
@@ -156,7 +156,7 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Col
     report.key = record.key
     report.holds("key", partial(_check_key, folder, record))
     rows = report.read("rows.parquet", store.rows)
-    if rows is None or not report.holds("rows", partial(Layout.of(record).check, rows)):
+    if rows is None or not report.holds("rows", partial(_check_rows, record, rows)):
         report.left_out.append("nothing was recomputed, because its rows are not complete.")
         return report
     report.holds("answers", partial(check_answers, record, rows))
@@ -209,8 +209,12 @@ def _record(store: RunStore) -> RunRecord:
     return record
 
 
+def _check_rows(record: RunRecord, rows: pa.Table) -> str:
+    return Layout.of(record, rows).check(rows)
+
+
 def _packed(store: RunStore) -> bool:
-    return store.rows_file.exists() and exact_file_of(pq.read_schema(store.rows_file)) is not None
+    return is_plain(store.rows_file) and exact_file_of(read_schema(store.rows_file)) is not None
 
 
 def _check_key(folder: Path, record: RunRecord) -> str:
@@ -228,7 +232,7 @@ def _check_key(folder: Path, record: RunRecord) -> str:
 
 
 def _check_evidence(folder: Path, evidence: Evidence, record: RunRecord, rows: pa.Table) -> str:
-    named = exact_file_of(pq.read_schema(folder / "rows.parquet"))
+    named = exact_file_of(read_schema(folder / "rows.parquet"))
     if named not in (None, exact_name(record)):
         raise CheckFailedError(f"its rows name the exact answers {named}; expected {exact_name(record)}.")
     if evidence.command != command_of(record):

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from beliefbench.agent import Agent
 from beliefbench.domain import OPTIONS, Domain
@@ -28,6 +27,7 @@ from beliefbench.running.answering import Answers, Job, run_identity, shards_of
 from beliefbench.running.executors.base import Executor
 from beliefbench.running.executors.base import Name as ExecutorName
 from beliefbench.running.executors.registry import open_executor
+from beliefbench.running.files import read_schema
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import (
     OWN_SET,
@@ -220,7 +220,7 @@ def _ask_some(
 
 def _counts_so_far(store: RunStore) -> Counter[str]:
     """Return the sum of what the agent's note counts in the answers so far, of all sessions."""
-    about = (pq.read_schema(part).metadata or {} for part in store.parts.glob("*.parquet"))
+    about = (read_schema(part).metadata or {} for part in store.parts.glob("*.parquet"))
     return sum((Counter(json.loads(one.get(b"counts", b"{}"))) for one in about), Counter())
 
 
