@@ -194,6 +194,11 @@ def numbers_of(rows: pa.Table) -> np.ndarray:
     return row_numbers(*(rows[name].to_numpy() for name in KEYS))
 
 
+def all_different(rows: pa.Table) -> bool:
+    """Return True if no two rows have the same user, stage and question."""
+    return len(np.unique(numbers_of(rows))) == rows.num_rows
+
+
 def in_order(rows: pa.Table) -> pa.Table:
     """Return rows by user, stage and question; those of a finished run are in this order already.
 

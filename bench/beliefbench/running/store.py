@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from beliefbench.errors import BeliefBenchError, UsageError, first_line
 from beliefbench.folders import file_name
 from beliefbench.running.files import DamagedFileError, check_ranges, is_plain, read_bytes, read_parquet, read_schema
-from beliefbench.running.packing import unpack_from
+from beliefbench.running.packing import all_different, unpack_from
 
 SCHEMA: Literal[1] = 1
 OWN_SET = -1  # the `question` of a round's own set, whose answer is the recommendation
@@ -255,7 +255,7 @@ class RunStore:
             except DamagedFileError:
                 damaged.append(file)
                 continue
-            if file == self.rows_file and table.num_rows not in whole:
+            if file == self.rows_file and (table.num_rows not in whole or not all_different(table)):
                 damaged.append(file)
         try:
             self.record()
