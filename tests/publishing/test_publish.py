@@ -13,12 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import beliefbench as bb
+from beliefbench.errors import BeliefBenchError
 from beliefbench.leaderboard.ranking import read_leaderboard
 from beliefbench.publishing import publish as publishing
 from beliefbench.publishing.evidence import Evidence, verified
 from beliefbench.publishing.publish import publish
+from beliefbench.running.files import DamagedFileError
 from beliefbench.running.packing import to_parquet
-from beliefbench.running.store import DamagedFileError, RunStore
+from beliefbench.running.store import RunStore
+
+from .tampering import edit_record
 
 # --- what a published run says --------------------------------------------------------------------
 
@@ -104,6 +108,41 @@ def test_something_else_in_its_place_is_left_alone(local, folder_of, tmp_path, c
     with pytest.raises(bb.BeliefBenchError, match="contains something else than this run; remove it"):
         publish(folder_of(local, "random"), tmp_path)
     assert {file: file.read_bytes() for file in folder.iterdir()} == there
+
+
+@pytest.mark.parametrize("key", ["/../../../elsewhere", "0" * 64])
+def test_a_key_that_is_not_that_of_the_identity_makes_no_path(local, folder_of, tmp_path, key):
+    run = Path(shutil.copytree(folder_of(local, "random"), tmp_path / "run"))
+    edit_record(run, {"key": key})
+    with pytest.raises(BeliefBenchError, match="key or its agent's name is not that of its identity"):
+        publish(run, tmp_path / "a" / "out")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["run"]
+
+
+def test_a_link_out_of_the_folder_is_not_followed(local, folder_of, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "flights").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BeliefBenchError, match="is a link that leaves"):
+        publish(folder_of(local, "random"), tmp_path / "out")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "evidence.json"])
+def test_a_file_in_its_place_is_not_overwritten(local, folder_of, tmp_path, name):
+    run = folder_of(local, "random")
+    place = tmp_path / "flights" / "random" / run.name
+    place.mkdir(parents=True)
+    (place / name).write_text("something else")
+    with pytest.raises(BeliefBenchError, match="contains something else"):
+        publish(run, tmp_path)
+    assert (place / name).read_text() == "something else"
+
+
+def test_publishing_that_was_broken_off_goes_on(local, folder_of, tmp_path):
+    run = folder_of(local, "random")
+    (publish(run, tmp_path).folder / "run.json").unlink()
+    assert publish(run, tmp_path).anew
 
 
 def test_exact_answers_that_differ_are_refused(local, folder_of, tmp_path):

@@ -87,7 +87,7 @@ def edit_metric(folder: Path) -> None:
         (truncate, {"files", "rows.parquet"}),
         (truncate_run_json, {"files", "run.json"}),
         (truncate_evidence, {"evidence.json"}),
-        (swap_exact_answers, {"files", "metrics", "exact answers"}),
+        (swap_exact_answers, {"files", "rows.parquet"}),
         (lose("run.json"), {"files", "run.json"}),
         (lose("rows.parquet"), {"files", "run.json"}),
         (lose("evidence.json"), {"evidence.json"}),

@@ -9,10 +9,10 @@ import pytest
 
 import beliefbench as bb
 from beliefbench.running import store
+from beliefbench.running.files import DamagedFileError
 from beliefbench.running.store import (
     ROWS,
     AgentRecord,
-    DamagedFileError,
     DomainIdentity,
     RunIdentity,
     RunRecord,

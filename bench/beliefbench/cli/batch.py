@@ -23,8 +23,9 @@ from beliefbench.protocol.stopping import UntilWidth
 from beliefbench.running.answering import Job, run_identity
 from beliefbench.running.executors.base import ExecutorError
 from beliefbench.running.executors.registry import open_executor
+from beliefbench.running.files import DamagedFileError
 from beliefbench.running.harness import Run, execute
-from beliefbench.running.store import DamagedFileError, RunStore, prepare_results, run_folder, run_key
+from beliefbench.running.store import RunStore, prepare_results, run_folder, run_key
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def leaderboard(
             "--skill/--no-skill",
             help="Fit the skill model if its posterior is not in DIR/skill yet; this takes half a minute or more. The "
             "default is --skill for html, and for other files if all runs are published; --no-skill for all else. A "
-            "stored posterior is always used.",
+            "stored posterior that this machine fitted is always used.",
             show_default=False,
         ),
     ] = None,

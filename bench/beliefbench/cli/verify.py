@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,16 @@ import typer
 from beliefbench.cli.console import echo, report_errors, shown
 from beliefbench.cli.options import Plugins, add_plugins
 from beliefbench.errors import counted
+
+
+class Allow(StrEnum):
+    """The values of `beliefbench.plugins.reach.Reach` that can be allowed."""
+
+    remote_code = "remote-code"
+    path = "path"
+    hub = "hub"
+    budget = "budget"
+    settings = "settings"
 
 
 @report_errors
@@ -22,16 +33,27 @@ def verify(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed that draws those users. The default is a new seed for each call.")
     ] = None,
+    allow: Annotated[
+        list[Allow] | None,
+        typer.Option(
+            metavar="WHAT",
+            show_default=False,
+            help="What the SPEC in a run may do here: remote-code (run code that comes with a model), path (read and "
+            "write paths), hub (download models), budget (take more memory or time), settings (give a plugin settings "
+            "of which it does not declare what they do). Repeat it for more. The default is nothing.",
+        ),
+    ] = None,
     plugins: Plugins = None,
 ) -> None:
     """Check the files of runs: recompute what follows from their seeds, and report what is missing, edited or
     duplicated.
     """
+    from beliefbench.plugins.reach import Reach
     from beliefbench.publishing.verify import verify_all
 
     add_plugins(plugins)
     wrong = runs = 0
-    for report in verify_all(folder, rerun, seed):
+    for report in verify_all(folder, rerun, seed, [Reach(one) for one in allow or []]):
         print(*map(shown, report.lines()), sep="\n", flush=True)
         runs, wrong = runs + 1, wrong + (not report.passed)
     passed = f"{runs - wrong} of {counted(runs, 'run')}"

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from beliefbench.errors import printable
+from beliefbench.errors import BeliefBenchError, in_short, printable
+from beliefbench.leaderboard.naming import agent_names
 from beliefbench.leaderboard.row import BOUNDED, Row
 from beliefbench.publishing.evidence import attested, metrics_of
 from beliefbench.running.derived import keep, key_of, recalled, run_digest
-from beliefbench.running.store import DamagedFileError, RunRecord, RunStore
+from beliefbench.running.files import DamagedFileError, is_plain
+from beliefbench.running.store import RunRecord, RunStore, run_key
 from beliefbench.scoring.diagnostics import diagnostic_metrics
 from beliefbench.scoring.heldout import answers_of
 from beliefbench.scoring.metrics import AGREEMENT_RULE
@@ -26,17 +28,25 @@ def read_row(store: RunStore) -> Row | str:
     try:
         digest = run_digest(store.folder)
         record = store.record()
-        if record is None or record.finished is None or not store.rows_file.exists():
+        if record is None or record.finished is None or not is_plain(store.rows_file):
             return _unfinished(store)
+        if record.key != run_key(record.identity.json_values()):
+            return f"{store.folder}: the key in run.json is not that of its identity. Its run is left out."
         key = key_of("row", run=digest)
         values = recalled(key)
         if values is None:
             values = measured(record, store.folder, store.rows())
             if run_digest(store.folder) == digest:  # nobody changed them while they were read
                 keep(key, values)
-        return replace(row_of(record, store.folder, values), digest=digest)
+        row = replace(row_of(record, store.folder, values), digest=digest)
+        agent_names([record])
+        return row
     except DamagedFileError as error:
         return f"{error} Its run is left out; run it again to mend it."
+    except BeliefBenchError as error:
+        return f"{error} Its run is left out."
+    except Exception as error:  # nobody foresees all that a stranger's file can hold, and the other runs are shown
+        return f"{store.folder} cannot be read ({in_short(error)}). Its run is left out."
 
 
 def measured(record: RunRecord, folder: Path, rows: pa.Table) -> dict[str, Any]:

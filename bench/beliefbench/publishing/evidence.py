@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -12,18 +13,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from beliefbench.checking.results import CheckFailedError
 from beliefbench.errors import BeliefBenchError, first_line
 from beliefbench.plugins.settings import as_spec
-from beliefbench.running.packing import exact_file, exact_file_of
-from beliefbench.running.store import DamagedFileError, RunRecord, RunStore
+from beliefbench.running.files import DamagedFileError, is_plain, read_bytes, read_schema
+from beliefbench.running.packing import EXACT_NAME, exact_file, exact_file_of
+from beliefbench.running.store import RunRecord, RunStore
 from beliefbench.scoring.heldout import answers_of
 from beliefbench.scoring.scores import score, score_beliefs_of_run
 
 FILE = "evidence.json"
+LARGEST_FILE = 2**28
+"""Bytes of the largest file of a published run that is read; `beliefbench publish` writes 2 MB at most."""
 SAME = 1e-9  # metrics that differ by less are the same, summed in another order
 
 
@@ -64,10 +67,10 @@ def evidence_of(record: RunRecord, rows: pa.Table, files: Mapping[str, bytes]) -
 def read_evidence(folder: Path) -> Evidence | None:
     """Return the evidence in a run's folder, or None if there is none; raise `DamagedFileError` if it is damaged."""
     file = folder / FILE
-    if not file.exists():
+    if not is_plain(file):
         return None
     try:
-        return Evidence.model_validate_json(file.read_bytes())
+        return Evidence.model_validate_json(read_bytes(file))
     except ValidationError as error:
         raise DamagedFileError(f"{file} is not evidence that this version reads ({first_line(error)}).") from error
 
@@ -108,11 +111,13 @@ def check_files(folder: Path, evidence: Evidence) -> str:
     """Return a sentence if a run's files match its evidence; raise `CheckFailedError` otherwise."""
     _check_named(evidence, "run.json", "rows.parquet")
     for name, digest in evidence.files.items():
-        if not (folder / name).is_file():
+        if not re.fullmatch(rf"run\.json|rows\.parquet|\.\./\.\./{EXACT_NAME}", name):
+            raise CheckFailedError(f"{FILE} lists {name[:80]!r}, which is no file of a run; nothing of it was opened.")
+        if not is_plain(folder / name):
             raise CheckFailedError(f"{name} is missing.")
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+        if hashlib.sha256(read_bytes(folder / name, LARGEST_FILE)).hexdigest() != digest:
             raise CheckFailedError(f"{name} was changed: its SHA-256 is not the one in {FILE}.")
-    exact = exact_file_of(pq.read_schema(folder / "rows.parquet"))
+    exact = exact_file_of(read_schema(folder / "rows.parquet"))
     if exact is not None:
         _check_named(evidence, relative(exact_file(folder, exact), folder))
     return f"{', '.join(Path(name).name for name in evidence.files)} match {FILE}."

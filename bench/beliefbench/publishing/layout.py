@@ -29,9 +29,14 @@ class Layout:
     question: np.ndarray
 
     @classmethod
-    def of(cls, record: RunRecord) -> Layout:
-        """Return the layout of a finished run."""
+    def of(cls, record: RunRecord, rows: pa.Table) -> Layout:
+        """Return the layout of a finished run; raise `CheckFailedError` if there are too few rows even for a user."""
         identity = record.identity
+        if identity.rows_per_user > rows.num_rows:
+            raise CheckFailedError(
+                f"there are {rows.num_rows:,} rows; {identity.rounds:,} rounds and {identity.heldout:,} held-out sets "
+                f"make {identity.rows_per_user:,} for each user."
+            )
         return cls.of_shape(record.asked or identity.users, identity.rounds, identity.heldout)
 
     @classmethod

@@ -15,8 +15,10 @@ from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.publishing.answers import check_answers
 from beliefbench.publishing.evidence import FILE, evidence_of, relative, verified
 from beliefbench.publishing.layout import Layout
+from beliefbench.running.files import DamagedFileError, is_plain, read_bytes, read_parquet
 from beliefbench.running.packing import (
     EXACT,
+    LARGEST_EXACT,
     TOLERANCE,
     exact_file,
     numbers_of,
@@ -27,7 +29,6 @@ from beliefbench.running.packing import (
     unpack_rows,
 )
 from beliefbench.running.store import (
-    DamagedFileError,
     RunRecord,
     RunStore,
     as_rows,
@@ -97,17 +98,20 @@ def publish(run: Path, out: Path) -> Published:
     record = store.record()
     if record is None or record.finished is None or not store.rows_file.exists():
         raise BeliefBenchError(f"the run in {run} is not finished; run it again to continue it.")
+    _check_identity(run, record)
     rows = store.rows()
     try:
-        Layout.of(record).check(rows)
+        Layout.of(record, rows).check(rows)
         check_answers(record, rows)
     except CheckFailedError as broken:
         raise BeliefBenchError(f"{run / 'rows.parquet'}: {broken} Only complete runs can be published.") from broken
     prepare_results(out)
     folder = run_folder(out, record.identity.domain.name, record.agent.name, record.key)
+    if not folder.resolve().is_relative_to(out.resolve()):
+        raise BeliefBenchError(f"{folder} is a link that leaves {out}; remove the link to publish this run.")
     exact = exact_file(folder, exact_name(record))
     packed = pack_rows(rows, exact.name)
-    files = {"run.json": (run / "run.json").read_bytes(), "rows.parquet": to_parquet(packed)}
+    files = {"run.json": read_bytes(run / "run.json"), "rows.parquet": to_parquet(packed)}
     shared = _shared_exact(exact, pack_exact(rows))
     back = as_rows(unpack_rows(packed, pq.read_table(pa.BufferReader(shared))))
     evidence = evidence_of(record, back, {**files, relative(exact, folder): shared}).as_bytes()
@@ -117,7 +121,7 @@ def publish(run: Path, out: Path) -> Published:
             raise BeliefBenchError(
                 f"{what} takes {taken / 1e6:.2f} MB packed, and a published run may take 2; run fewer users."
             )
-    if (folder / "run.json").exists():
+    if any(is_plain(folder / name) for name in ("run.json", "rows.parquet", FILE)):
         _check_same(folder, files["run.json"], packed)
         if verified(folder):
             return Published(folder, sum(file.stat().st_size for file in folder.iterdir()), anew=False)
@@ -130,6 +134,14 @@ def publish(run: Path, out: Path) -> Published:
     return Published(folder, size, anew=True)
 
 
+def _check_identity(run: Path, record: RunRecord) -> None:
+    """Raise `BeliefBenchError` if the key of a run, which becomes a path, is not that of its identity."""
+    if record.key != run_key(record.identity.json_values()) or record.agent.name != record.identity.agent.get("name"):
+        raise BeliefBenchError(
+            f"{run / 'run.json'} was edited: its key or its agent's name is not that of its identity; run it again."
+        )
+
+
 def exact_name(record: RunRecord) -> str:
     """Return the name of the file that holds the exact answers of a run, the same for every agent."""
     asked = {**record.identity.json_values(), "agent": None, "asked": record.asked}
@@ -139,13 +151,13 @@ def exact_name(record: RunRecord) -> str:
 def _shared_exact(file: Path, exact: pa.Table) -> bytes:
     """Return the contents of the file with the exact answers: the existing contents, if they are equal to within
     rounding."""
-    if not file.exists():
+    if not is_plain(file):
         return to_parquet(exact)
-    content = file.read_bytes()
+    content = read_bytes(file, LARGEST_EXACT)
     try:
-        there = pq.read_table(pa.BufferReader(content))
+        there = read_parquet(file)
         same = np.array_equal(numbers_of(there), numbers_of(exact)) and (_gap(there, exact) <= 2 * TOLERANCE)
-    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+    except (DamagedFileError, KeyError, ValueError) as error:
         raise DamagedFileError(f"{file} cannot be read; remove it, and publish its runs again.") from error
     if not same:
         raise BeliefBenchError(
@@ -163,11 +175,13 @@ def _gap(one: pa.Table, other: pa.Table) -> float:
 
 
 def _check_same(folder: Path, run_json: bytes, packed: pa.Table) -> None:
-    """Raise `BeliefBenchError` if a folder contains anything but a run's record and packed rows."""
+    """Raise `BeliefBenchError` if a folder contains anything but a run's record and packed rows, or, where publishing
+    was broken off, its rows."""
     try:
-        there = pq.read_table(folder / "rows.parquet", partitioning=None)
-        same = (folder / "run.json").read_bytes() == run_json and there.equals(packed)
-    except (pa.ArrowException, OSError):
+        same = read_parquet(folder / "rows.parquet").equals(packed)
+        if is_plain(folder / "run.json"):
+            same = same and read_bytes(folder / "run.json") == run_json
+    except (BeliefBenchError, OSError):
         same = False
     if not same:
         raise BeliefBenchError(f"{folder} contains something else than this run; remove it to publish this one.")

@@ -24,7 +24,7 @@ class Recomputed:
 
     def __init__(self, record: RunRecord, rows: pa.Table, domain: Domain) -> None:
         self.record, self.rows, self.domain = record, rows, domain
-        self.layout = Layout.of(record)
+        self.layout = Layout.of(record, rows)
 
     @property
     def protocol(self) -> Protocol:
@@ -59,7 +59,9 @@ class Recomputed:
         return f"{theirs.name}, version {theirs.version}, with the same parameters, is installed."
 
     def check_users(self) -> str:
-        """Return a sentence if the users follow from the seed; raise `CheckFailedError` otherwise."""
+        """Return a sentence if the users follow from the seed; raise `CheckFailedError` otherwise, and `UsageError` if
+        so many cannot be drawn."""
+        self.protocol.check(self.domain)
         expected = self.episodes.users[self.places]
         found = self.layout.columns(self.rows, "user")[0][:, 0]
         for what, which in (

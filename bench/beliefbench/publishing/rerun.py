@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from beliefbench.checking.results import CheckFailedError
 from beliefbench.errors import BeliefBenchError, counted
 from beliefbench.plugins.names import load_agent
+from beliefbench.plugins.reach import DOES, Reach, reach_of_agent, reach_of_domain
 from beliefbench.publishing.evidence import spec_of
 from beliefbench.publishing.recompute import Recomputed, stopping_of
 from beliefbench.running.answering import Job, run_identity, shards_of
@@ -78,30 +80,55 @@ def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
     return f"{found}."
 
 
-def job_of(run: Recomputed) -> Job:
-    """Return the job that asks a run's agent again.
+def job_of(run: Recomputed, allow: Collection[Reach]) -> Job:
+    """Return the job that asks a run's agent again. Its SPEC may reach for what is in ``allow`` only.
 
     Raises
     ------
     CannotAskError
-        If the agent cannot be loaded here, uses a server, or has another identity than the agent of the run.
+        If the agent cannot be loaded here, reaches for anything else, uses a server, or has another identity than the
+        agent of the run.
     """
     record = run.record
     spec = spec_of(record)
+    server = f"'{spec}' uses a server, and nobody can tell whether the server still has the same model."
     try:
+        found = reach_of_agent(spec)
+        if Reach.server in found:
+            raise CannotAskError(server)
+        refuse_beyond(allow, found, f"the agent was not asked again: its SPEC in run.json, '{spec}',")
         agent = load_agent(spec, run.domain)
+    except CannotAskError:
+        raise
     except BeliefBenchError as error:
         raise CannotAskError(f"the agent cannot be asked again here: {error}") from error
     if getattr(agent, "cost", None) is not None:
-        raise CannotAskError(
-            f"'{spec}' uses a server, and nobody can tell whether the server still has the same model."
-        )
+        raise CannotAskError(server)
     job = Job(run.domain, agent, run.protocol, stopping=stopping_of(record.identity))
     here, theirs = run_identity(job).agent, record.identity.agent
     if here != theirs:
         differ = ", ".join(sorted(name for name in {*here, *theirs} if here.get(name) != theirs.get(name)))
         raise CannotAskError(f"'{spec}' is another agent here than the one that answered: its {differ} differ.")
     return job
+
+
+def refuse_domain_beyond(allow: Collection[Reach], name: str) -> None:
+    """Raise `CannotAskError` if the SPEC of a run's domain reaches for what the verifier does not allow."""
+    refuse_beyond(allow, reach_of_domain(name), f"the domain in run.json, '{name}', was not loaded: it")
+
+
+def refuse_beyond(allow: Collection[Reach], found: Collection[Reach], what: str) -> None:
+    """Raise `CannotAskError` if ``what`` a run names reaches for (``found``) more than the verifier allows.
+
+    >>> refuse_beyond([], [Reach.path], "it")
+    Traceback (most recent call last):
+    ...
+    beliefbench.publishing.rerun.CannotAskError: it names a path on this machine; add --allow path if you trust it.
+    """
+    refused = [one for one in found if one not in allow]
+    if refused:
+        flags = " ".join(f"--allow {one}" for one in refused)
+        raise CannotAskError(f"{what} {' and '.join(DOES[one] for one in refused)}; add {flags} if you trust it.")
 
 
 def _ask(run: Recomputed, job: Job, places: np.ndarray) -> RerunAnswers:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from beliefbench.checking.results import CheckFailedError, CheckResult, run_check
 from beliefbench.domain import Domain
-from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.errors import BeliefBenchError, UsageError, printable
 from beliefbench.plugins.names import load_domain
+from beliefbench.plugins.reach import Reach
 from beliefbench.plugins.sources import is_builtin
 from beliefbench.publishing.answers import check_answers
 from beliefbench.publishing.evidence import (
@@ -30,6 +30,7 @@ from beliefbench.publishing.evidence import (
 from beliefbench.publishing.layout import Layout
 from beliefbench.publishing.publish import exact_name
 from beliefbench.running.derived import keep, key_of, recalled, run_digest
+from beliefbench.running.files import is_plain, read_schema
 from beliefbench.running.packing import exact_file_of
 from beliefbench.running.store import RunRecord, RunStore, run_folder, run_key
 
@@ -58,11 +59,10 @@ class Report:
 
     def lines(self) -> list[str]:
         """Return the report, a line a finding."""
-        return [
-            str(self.folder),
-            *(f"  {result.line()}" for result in self.findings),
-            *(f"  --    {one}" for one in self.left_out),
-        ]
+        lines = [str(self.folder)]
+        lines += [f"  {result.line()}" for result in self.findings]
+        lines += [f"  --    {one}" for one in self.left_out]
+        return [printable(line) for line in lines]  # a line break in a name would begin a line of its own
 
     def holds(self, check: str, attempt: Callable[[], str]) -> bool:
         """Run a check, record its finding, and return True if it passed."""
@@ -84,7 +84,7 @@ class Report:
         return got[0] if got else None
 
 
-def verify_all(root: Path, rerun: int = 0, seed: int | None = None) -> Iterator[Report]:
+def verify_all(root: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Iterator[Report]:
     """Yield the report of each run below a folder, or in it; parameters as in `verify_run`.
 
     Raises
@@ -97,7 +97,7 @@ def verify_all(root: Path, rerun: int = 0, seed: int | None = None) -> Iterator[
         raise UsageError(f"there is no run in '{root}'; name a folder that holds published or local runs.")
     met: dict[str, Path] = {}
     for folder in folders:
-        report = verify_run(folder, rerun, seed) if rerun else _verify_once(folder)
+        report = verify_run(folder, rerun, seed, allow) if rerun or allow else _verify_once(folder)
         if report.key is not None and (first := met.setdefault(report.key, folder)) != folder:
             report.findings.append(CheckResult("duplicate", False, f"the same run is in {first}."))
         yield report
@@ -119,7 +119,7 @@ def _verify_once(folder: Path) -> Report:
     return report
 
 
-def verify_run(folder: Path, rerun: int = 0, seed: int | None = None) -> Report:
+def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Report:
     """Return the report on the run in a folder.
 
     Parameters
@@ -128,6 +128,8 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None) -> Report:
         The number of users for whom the agent is asked again.
     seed
         The seed for the choice of these users; None: a random seed that nobody can predict.
+    allow
+        What the SPECs in the run may reach for. By default nothing: no path, no download, no code of a model.
 
     >>> import beliefbench as bb, tempfile
     >>> done = bb.run("flights", "random", users=3, rounds=1, heldout=4, results=tempfile.mkdtemp())
@@ -154,22 +156,25 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None) -> Report:
     report.key = record.key
     report.holds("key", partial(_check_key, folder, record))
     rows = report.read("rows.parquet", store.rows)
-    if rows is None or not report.holds("rows", partial(Layout.of(record).check, rows)):
+    if rows is None or not report.holds("rows", partial(_check_rows, record, rows)):
         report.left_out.append("nothing was recomputed, because its rows are not complete.")
         return report
     report.holds("answers", partial(check_answers, record, rows))
     if evidence is not None:
         report.holds("metrics", partial(_check_evidence, folder, evidence, record, rows))
-    _recompute(report, record, rows, rerun, secrets.randbelow(2**32) if seed is None else seed)
+    _recompute(report, record, rows, rerun, secrets.randbelow(2**32) if seed is None else seed, allow)
     return report
 
 
-def _recompute(report: Report, record: RunRecord, rows: pa.Table, rerun: int, seed: int) -> None:
+def _recompute(
+    report: Report, record: RunRecord, rows: pa.Table, rerun: int, seed: int, allow: Collection[Reach]
+) -> None:
     from beliefbench.publishing.recompute import Recomputed  # loads JAX
-    from beliefbench.publishing.rerun import CannotAskError, check_rerun, job_of
+    from beliefbench.publishing.rerun import CannotAskError, check_rerun, job_of, refuse_domain_beyond
 
     name = record.identity.domain.name
     try:
+        refuse_domain_beyond(allow, name)
         domain: Domain = load_domain(name)
     except BeliefBenchError as error:
         report.left_out.append(f"users, held-out sets and exact answers were not recomputed: {error}")
@@ -188,7 +193,7 @@ def _recompute(report: Report, record: RunRecord, rows: pa.Table, rerun: int, se
     if not rerun:
         return
     try:
-        job = job_of(run)
+        job = job_of(run, allow)
     except CannotAskError as error:
         report.left_out.append(str(error))
         return
@@ -204,8 +209,12 @@ def _record(store: RunStore) -> RunRecord:
     return record
 
 
+def _check_rows(record: RunRecord, rows: pa.Table) -> str:
+    return Layout.of(record, rows).check(rows)
+
+
 def _packed(store: RunStore) -> bool:
-    return store.rows_file.exists() and exact_file_of(pq.read_schema(store.rows_file)) is not None
+    return is_plain(store.rows_file) and exact_file_of(read_schema(store.rows_file)) is not None
 
 
 def _check_key(folder: Path, record: RunRecord) -> str:
@@ -223,7 +232,7 @@ def _check_key(folder: Path, record: RunRecord) -> str:
 
 
 def _check_evidence(folder: Path, evidence: Evidence, record: RunRecord, rows: pa.Table) -> str:
-    named = exact_file_of(pq.read_schema(folder / "rows.parquet"))
+    named = exact_file_of(read_schema(folder / "rows.parquet"))
     if named not in (None, exact_name(record)):
         raise CheckFailedError(f"its rows name the exact answers {named}; expected {exact_name(record)}.")
     if evidence.command != command_of(record):

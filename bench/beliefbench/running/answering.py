@@ -235,7 +235,7 @@ def check_answers(answers: Prediction, shape: tuple[int, ...], agent: Agent) -> 
         return
     if np.shape(probs) != (*shape, OPTIONS):
         raise BeliefBenchError(f"{who} probs have shape {list(np.shape(probs))}; expected {[*shape, OPTIONS]}.")
-    given = probs[choice >= 0]
+    given = np.asarray(probs, np.float64)[choice >= 0]
     if not (np.isfinite(given).all() and (given >= 0).all() and (abs(given.sum(axis=-1) - 1) < 1e-6).all()):
         raise BeliefBenchError(f"{who} probs must be numbers of 0 or more that sum to 1 for each set.")
 

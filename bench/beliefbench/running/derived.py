@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import secrets
 from contextlib import suppress
 from functools import lru_cache
@@ -19,6 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
+
+from beliefbench.errors import BeliefBenchError
+from beliefbench.running.files import is_plain
+from beliefbench.running.packing import EXACT_NAME
 
 LARGEST = 2**28
 """Bytes of entries that are kept; the least recently used are removed first."""
@@ -95,7 +100,7 @@ def key_of(what: str, **follows_from: Any) -> str:
 def run_digest(folder: Path) -> str:
     """Return the digest of the files of a finished run: its own, and the exact answers in its domain's folder."""
     own = [folder / name for name in ("run.json", "rows.parquet", "evidence.json")]
-    shared = sorted(folder.parent.parent.glob("exact-*.parquet"))
+    shared = sorted(file for file in folder.parent.parent.glob("exact-*") if re.fullmatch(EXACT_NAME, file.name))
     return _sha(json.dumps([_file_digest(own_file) for own_file in own] + [_named(file) for file in shared]).encode())
 
 
@@ -135,10 +140,10 @@ def _named(file: Path) -> list[str | None]:
 
 
 def _file_digest(file: Path) -> str | None:
-    """Return the SHA-256 of a file's bytes; None if it is missing."""
+    """Return the SHA-256 of a file's bytes; None if it is missing, or nothing that a run is read from."""
     try:
-        return _sha(file.read_bytes())
-    except FileNotFoundError:
+        return _sha(file.read_bytes()) if is_plain(file) else None
+    except (FileNotFoundError, BeliefBenchError):
         return None
 
 

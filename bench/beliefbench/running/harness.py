@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from beliefbench.agent import Agent
 from beliefbench.domain import OPTIONS, Domain
@@ -25,9 +24,11 @@ from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import QUICK, Protocol
 from beliefbench.protocol.stopping import order_of_users
 from beliefbench.running.answering import Answers, Job, run_identity, shards_of
+from beliefbench.running.completeness import final_accuracy, is_whole, set_faulty_parts_aside
 from beliefbench.running.executors.base import Executor
 from beliefbench.running.executors.base import Name as ExecutorName
 from beliefbench.running.executors.registry import open_executor
+from beliefbench.running.files import read_schema
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import (
     OWN_SET,
@@ -157,14 +158,22 @@ def execute(job: Job, executor: Executor, results: Path, progress: Progress | No
     identity = run_identity(job)
     store = RunStore(run_folder(results, job.domain.name, job.agent.name, run_key(identity.json_values())))
     with store.held():
-        damaged = store.quarantine_damaged([users * identity.rows_per_user for users in job.looks])
+        whole = [users * identity.rows_per_user for users in job.looks]
+        damaged = store.quarantine_damaged(whole)
         begun = store.record()
         if begun and begun.finished and store.rows_file.exists():
             return Run(store.folder, begun, reused=True)
         record = _resumed(begun, executor) if begun else _new_record(identity, job, executor)
         store.write_record(record)
         if not store.rows_file.exists():
-            note = _ask_all(job, executor, store, progress or (lambda done, total: None))
+            damaged += set_faulty_parts_aside(store, episodes_of(job.domain, job.protocol))
+            for _ in range(2):  # what was lost meanwhile is asked again
+                note = _ask_all(job, executor, store, progress or (lambda done, total: None))
+                rows = store.rows()
+                if rows.num_rows in whole and is_whole(rows, identity.rounds, identity.heldout):
+                    break
+            else:
+                raise BeliefBenchError(f"answers in {store.parts} were lost or changed meanwhile; run it again.")
             record = _with_note(record, note)
         asked = len(pa.compute.unique(store.rows()["user"])) if job.stopping else None
         record = store.finish(record.model_copy(update={"finished": now(), "asked": asked}))
@@ -186,7 +195,7 @@ def _ask_all(job: Job, executor: Executor, store: RunStore, progress: Progress) 
     with episodes.remembering():
         for look in job.looks:
             note = _ask_some(job, executor, store, progress, episodes, order[:look]) or note
-            if job.stopping and job.stopping.enough(_final_accuracy(episodes, store.rows())):
+            if job.stopping and job.stopping.enough(final_accuracy(episodes, store.rows())):
                 break
     return note
 
@@ -220,7 +229,7 @@ def _ask_some(
 
 def _counts_so_far(store: RunStore) -> Counter[str]:
     """Return the sum of what the agent's note counts in the answers so far, of all sessions."""
-    about = (pq.read_schema(part).metadata or {} for part in store.parts.glob("*.parquet"))
+    about = (read_schema(part).metadata or {} for part in store.parts.glob("*.parquet"))
     return sum((Counter(json.loads(one.get(b"counts", b"{}"))) for one in about), Counter())
 
 
@@ -234,17 +243,6 @@ def _with_note(record: RunRecord, note: str | None) -> RunRecord:
     if note is None:
         return record
     return record.model_copy(update={"agent": record.agent.model_copy(update={"note": note})})
-
-
-def _final_accuracy(episodes: Episodes, rows: pa.Table) -> np.ndarray:
-    """Return the accuracy after the last round of each user who was asked, float[users]."""
-    user, stage, question, choice, truth = (
-        rows[name].to_numpy() for name in ("user", "stage", "question", "choice", "truth")
-    )
-    last = (stage == episodes.protocol.rounds) & (question != OWN_SET)
-    users, number = np.unique(user[last], return_inverse=True)
-    right = np.bincount(number, (choice == truth)[last], minlength=len(users))
-    return right / episodes.protocol.heldout
 
 
 def answered_so_far(episodes: Episodes, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from beliefbench.running.files import is_plain, read_bytes, read_parquet
+
 TOLERANCE = 2.0**-11
 """The largest change of a probability by packing: two steps of a 16-bit float below 1/2."""
 TIE = 1e-9  # probabilities this close to the largest tie with it, as in `beliefbench.scoring.metrics.agreement`
@@ -29,6 +31,8 @@ DROPPED = ["text", "seconds"]
 BELIEFS = pa.list_(pa.list_(pa.float16()))
 EXACT_FILE = b"exact_answers"
 EXACT_NAME = r"exact-[0-9a-f]{16}\.parquet"
+LARGEST_EXACT = 2**27
+"""Bytes of the largest file of exact answers that is read; `beliefbench publish` writes 2 MB at most."""
 
 
 def pack_probs(probs: np.ndarray) -> np.ndarray:
@@ -124,12 +128,12 @@ def unpack_from(rows: pa.Table, file: Path) -> pa.Table:
     if name is None:
         return rows
     exact = exact_file(file.parent, name)
-    if not exact.is_file():
+    if not is_plain(exact):
         raise ValueError(
             f"its exact answers are in {exact}, which is missing; move that file too, unless these rows belong to "
             "another run"
         )
-    return _with_exact(rows, *_read_exact(exact, exact.read_bytes()))
+    return _with_exact(rows, *_read_exact(exact, read_bytes(exact, LARGEST_EXACT)))
 
 
 def unpack_rows(rows: pa.Table, exact: pa.Table) -> pa.Table:
@@ -147,7 +151,7 @@ def unpack_rows(rows: pa.Table, exact: pa.Table) -> pa.Table:
 @lru_cache(maxsize=2)
 def _read_exact(file: Path, content: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Return the `_exact_answers` in a file, whose bytes are ``content``: all runs of a domain share them."""
-    return _exact_answers(pq.read_table(file, partitioning=None))
+    return _exact_answers(read_parquet(file))
 
 
 def _exact_answers(exact: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -188,6 +192,11 @@ def row_numbers(user: np.ndarray, stage: np.ndarray, question: np.ndarray) -> np
 def numbers_of(rows: pa.Table) -> np.ndarray:
     """Return the `row_numbers` of rows."""
     return row_numbers(*(rows[name].to_numpy() for name in KEYS))
+
+
+def all_different(rows: pa.Table) -> bool:
+    """Return True if no two rows have the same user, stage and question."""
+    return len(np.unique(numbers_of(rows))) == rows.num_rows
 
 
 def in_order(rows: pa.Table) -> pa.Table:

@@ -25,7 +25,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from beliefbench.errors import BeliefBenchError, UsageError, first_line
 from beliefbench.folders import file_name
-from beliefbench.running.packing import unpack_from
+from beliefbench.running.files import DamagedFileError, check_ranges, is_plain, read_bytes, read_parquet, read_schema
+from beliefbench.running.packing import all_different, unpack_from
 
 SCHEMA: Literal[1] = 1
 OWN_SET = -1  # the `question` of a round's own set, whose answer is the recommendation
@@ -84,10 +85,10 @@ class RunIdentity(BaseModel):
     schema_: Literal[1] = Field(alias="schema")
     domain: DomainIdentity
     agent: dict[str, Any]
-    seed: int
-    users: int
-    rounds: int
-    heldout: int
+    seed: int = Field(ge=0, lt=2**32)
+    users: int = Field(ge=1, lt=2**23)
+    rounds: int = Field(ge=0, lt=2**15)
+    heldout: int = Field(ge=1, lt=2**24 - 1)
     stopping: dict[str, Any] | None
 
     @property
@@ -118,16 +119,12 @@ class RunRecord(Session):
     resumed: list[Session] = []
     """Later sessions, if the run was stopped and continued."""
     finished: str | None = None
-    seconds: float | None = None
+    seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Time spent in the agent's answers, over all sessions; None until finished."""
     spec: str | None = None
     """The agent's SPEC; None if it was given as an object."""
-    asked: int | None = None
+    asked: int | None = Field(default=None, ge=1, lt=2**23)
     """The number of users asked, if the run has a stopping rule; None until finished, or without such a rule."""
-
-
-class DamagedFileError(BeliefBenchError):
-    """A file of a run cannot be read."""
 
 
 def run_key(identity: Mapping[str, Any]) -> str:
@@ -175,6 +172,7 @@ class RunStore:
         """Lock the folder against other processes; a killed process holds no lock."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
+        is_plain(self.folder / ".lock")  # to lock a link would make its target empty
         try:
             lock.acquire(timeout=0.2)  # `is_held` locks it for a moment
         except Timeout as error:
@@ -197,10 +195,10 @@ class RunStore:
     def record(self) -> RunRecord | None:
         """Return run.json's contents, or None if there is none."""
         file = self.folder / "run.json"
-        if not file.exists():
+        if not is_plain(file):
             return None
         try:
-            return RunRecord.model_validate_json(file.read_bytes())
+            return RunRecord.model_validate_json(read_bytes(file))
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(str(part) for part in problem["loc"])
@@ -235,7 +233,7 @@ class RunStore:
         """Sort all parts into rows.parquet, mark the run finished, and return its record."""
         seconds = 0.0
         for part in self._part_files():
-            seconds += float((pq.read_schema(part).metadata or {}).get(b"seconds", b"0"))
+            seconds += float((read_schema(part).metadata or {}).get(b"seconds", b"0"))
         if not self.rows_file.exists():
             rows = self.rows().replace_schema_metadata(None)
             order = [("user", "ascending"), ("stage", "ascending"), ("question", "ascending")]
@@ -257,7 +255,7 @@ class RunStore:
             except DamagedFileError:
                 damaged.append(file)
                 continue
-            if file == self.rows_file and table.num_rows not in whole:
+            if file == self.rows_file and (table.num_rows not in whole or not all_different(table)):
                 damaged.append(file)
         try:
             self.record()
@@ -286,17 +284,18 @@ def as_rows(table: pa.Table) -> pa.Table:
 
 
 def _read_table(file: Path) -> pa.Table:
+    packed = read_parquet(file)
     try:
-        return as_rows(unpack_from(pq.read_table(file, partitioning=None), file))
-    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise  # the file may be sound: it is the system that could not read it
+        rows = as_rows(unpack_from(packed, file))
+    except (pa.ArrowException, KeyError, ValueError) as error:
         raise DamagedFileError(f"{file} cannot be read ({first_line(error)}).") from error
+    check_ranges(rows, file)
+    return rows
 
 
 def _write_table(file: Path, table: pa.Table) -> None:
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     write_atomically(file, sink.getvalue().to_pybytes())
 
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from beliefbench.running.files import DamagedFileError
 from beliefbench.running.packing import EXACT, KEYS, PROBS, in_order
-from beliefbench.running.store import OWN_SET, DamagedFileError, RunRecord
+from beliefbench.running.store import OWN_SET, RunRecord
 
 
 class HeldOut(NamedTuple):

@@ -1,4 +1,8 @@
-"""Posteriors of the skill model on disk: fitted once for the same answers, in a format that ArviZ opens."""
+"""Posteriors of the skill model on disk: fitted once for the same answers, in a format that ArviZ opens.
+
+Anybody can write a file in a folder of results. So the digest of each posterior that was fitted here is kept in the
+user's cache folder (`beliefbench.running.derived`), and a file with another digest counts as none.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from beliefbench.errors import BeliefBenchError
+from beliefbench.running.derived import keep, key_of, recalled
+from beliefbench.running.files import is_plain
 from beliefbench.skill.counts import FOLDER, Comparable
 from beliefbench.skill.learning import Curve, compare_curves
 
 if TYPE_CHECKING:
     from xarray import DataTree
+
+_fitted_here: dict[str, str] = {}
+"""The digests of the posteriors that this process fitted, by their keys: the cache folder may be read-only."""
 
 VERSION = 3
 """The version of the model and its sampler. A posterior of another version is not used."""
@@ -24,14 +34,17 @@ VERSION = 3
 def stored_posterior(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> DataTree | None:
     """Return the posterior of the skill model from ``<results>/skill/``; None if it was not fitted yet.
 
-    A damaged file counts as none.
+    A file that is damaged, or was not fitted on this machine to these answers by this code, counts as none.
     """
     from xarray import open_datatree
 
+    file = posterior_file(groups, labels, results)
     try:
-        with open_datatree(posterior_file(groups, labels, results), engine="h5netcdf") as tree:
+        if not is_plain(file) or _digest(file) not in (_fitted_here.get(file.stem), recalled(_kept_key(file))):
+            return None
+        with open_datatree(file, engine="h5netcdf") as tree:
             return tree.load()
-    except (OSError, ValueError):  # there is none, or it is damaged
+    except (OSError, ValueError, BeliefBenchError):  # there is none, or it is damaged
         return None
 
 
@@ -53,6 +66,8 @@ def posterior_of(groups: Sequence[Comparable], labels: Sequence[str], results: P
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         tree.to_netcdf(draft, engine="h5netcdf")
+        _fitted_here[file.stem] = _digest(draft)
+        keep(_kept_key(file), _fitted_here[file.stem])
         draft.replace(file)
     except OSError:
         draft.unlink(missing_ok=True)
@@ -105,6 +120,15 @@ def curves_of(tree: DataTree, run: int) -> dict[str, Curve]:
 def posterior_file(groups: Sequence[Comparable], labels: Sequence[str], results: Path) -> Path:
     """Return the file that holds the posterior of the skill model for groups of runs, once it is fitted."""
     return results / FOLDER / f"{_key(groups, labels)}.nc"
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _kept_key(file: Path) -> str:
+    return key_of("posterior", fit=file.stem)
 
 
 def _key(groups: Sequence[Comparable], labels: Sequence[str]) -> str:

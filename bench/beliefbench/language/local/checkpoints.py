@@ -104,7 +104,7 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
         return _with_code_here(Weights(path, None, on_it, own_code))
     if path.is_file():
         raise UsageError(f"'{model}' is a file but not a GGUF file; name a GGUF file or a model folder.")
-    if _is_local(model):
+    if is_local(model):
         raise UsageError(
             f"there is no model folder or GGUF file '{model}'; name one that exists, or a Hugging Face name."
         )
@@ -205,7 +205,7 @@ def _refuse_part(file: Path) -> None:
         )
 
 
-def _is_local(model: str) -> bool:
+def is_local(model: str) -> bool:
     """Return True for a path, False for a Hugging Face name, which is NAME or OWNER/NAME."""
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or "\\" in model or model.endswith((".gguf", "/"))
 
