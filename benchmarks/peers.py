@@ -148,7 +148,7 @@ SYSTEMS = {one.__name__: one for one in (beliefbench, numpy_product, jax_jit, ja
 
 
 def measured(build: Callable[[Workload], Solve], work: Workload) -> dict[str, float]:
-    """Build and solve once, then as often as three seconds allow: 3 times at least, once if that takes half a minute."""
+    """Build and solve once, then as often as 3 seconds allow: 3 times at least, once if that takes half a minute."""
     started = time.perf_counter()
     solve = build(work)
     found = np.asarray(solve())
