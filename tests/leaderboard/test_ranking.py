@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import beliefbench as bb
@@ -191,6 +192,18 @@ def test_of_a_run_that_is_published_beside_the_one_it_was_packed_from_the_publis
     published = publish(done.folder, tmp_path / "published").folder
     (row,) = read_leaderboard(tmp_path).rows
     assert (row.folder, row.verified) == (published, True)
+
+
+def test_a_copy_with_other_answers_is_named(tmp_path):
+    done = bb.run("flights-2", "first", users=4, rounds=1, heldout=3, results=tmp_path / "local")
+    file = publish(done.folder, tmp_path / "published").folder / "run.json"
+    assert read_leaderboard(tmp_path).problems == []
+    rows = pq.read_table(done.folder / "rows.parquet", partitioning=None)
+    at = rows.column_names.index("choice")
+    right = rows.set_column(at, rows.schema.field("choice"), rows["truth"])
+    pq.write_table(right, done.folder / "rows.parquet")
+    (problem,) = read_leaderboard(tmp_path).problems
+    assert problem.startswith(f"{done.folder} and {file.parent} are the same run with other answers")
 
 
 def test_a_published_run_that_is_not_what_its_evidence_attests_is_named(tmp_path):

@@ -56,7 +56,12 @@ def test_every_file_of_a_run_counts(tmp_path):
     run = tmp_path / "toys" / "agent" / "0123"
     run.mkdir(parents=True)
     seen = [run_digest(run)]
-    for file in (run / "run.json", run / "rows.parquet", run / "evidence.json", tmp_path / "toys" / "exact-01.parquet"):
+    for file in (
+        run / "run.json",
+        run / "rows.parquet",
+        run / "evidence.json",
+        tmp_path / "toys" / f"exact-{0:016}.parquet",
+    ):
         for content in (b"a", b"b"):
             file.write_bytes(content)
             seen.append(run_digest(run))

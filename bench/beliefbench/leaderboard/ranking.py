@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from beliefbench.errors import UsageError
 from beliefbench.leaderboard.naming import agent_names, run_labels
 from beliefbench.leaderboard.reading import measured, read_row, row_of
@@ -206,7 +208,19 @@ def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) ->
                     f"{store.folder} is not what its {FILE} attests; `beliefbench verify {store.folder}` says why."
                 )
     remove_least_used()
-    return Leaderboard(_labelled(_ranked(_named(_without_copies(rows)))), problems)
+    shown = _without_copies(rows)
+    return Leaderboard(_labelled(_ranked(_named(shown))), [*problems, *_contradictions(rows, shown)])
+
+
+def _contradictions(rows: list[Row], shown: list[Row]) -> list[str]:
+    """Return a sentence for each copy of a run that is not shown and has other answers than the one that is."""
+    by_key = {row.record.key: row for row in shown}
+    return [
+        f"{row.folder} and {other.folder} are the same run with other answers; the second is shown, and one is forged "
+        "or damaged."
+        for row in rows
+        if (other := by_key[row.record.key]) is not row and not np.array_equal(row.counts.right, other.counts.right)
+    ]
 
 
 def _without_copies(rows: list[Row]) -> list[Row]:

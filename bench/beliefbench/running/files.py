@@ -126,12 +126,9 @@ def _opened(file: Path) -> pq.ParquetFile:
         parquet = pq.ParquetFile(file, metadata=about, read_dictionary=text, page_checksum_verification=True)
         if about.num_columns > COLUMNS or about.num_row_groups > ROW_GROUPS:
             raise ValueError(f"it has {about.num_columns:,} columns and {about.num_row_groups:,} row groups")
-        size = 0
-        for group in range(about.num_row_groups):
-            for number in range(about.num_columns):
-                column = about.row_group(group).column(number)
-                size += column.total_uncompressed_size + column.num_values * WIDTHS.get(column.physical_type, 2)
-        size = max(size, about.num_rows * about.num_columns)
+        size = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
+        for number in range(about.num_columns):
+            size += _values(parquet, number) * WIDTHS.get(about.schema.column(number).physical_type, 2)
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise _unreadable(file, error) from error
     except OSError as error:
@@ -141,6 +138,17 @@ def _opened(file: Path) -> pq.ParquetFile:
     if size > (most := _allowed(file)):
         raise DamagedFileError(f"{file} unpacks to {size:,} bytes; expected {most:,} at most for a file of its size.")
     return parquet
+
+
+def _values(parquet: pq.ParquetFile, number: int) -> int:
+    """Return the number of values in a column: the number of rows, unless it holds lists."""
+    about = parquet.metadata
+    path = about.schema.column(number).path
+    if "." not in path:
+        return int(about.num_rows)
+    # The metadata of a damaged column end the process if nothing else has read the column before.
+    parquet.scan_contents([path], batch_size=4096)
+    return sum(about.row_group(group).column(number).num_values for group in range(about.num_row_groups))
 
 
 def _with_text(table: pa.Table, most: int, file: Path) -> pa.Table:
