@@ -95,6 +95,11 @@ def run_plan(
                 continue
             for file in done.damaged:
                 echo(f"warning: {file} could not be read; it was set aside and made again.")
+            if done.elsewhere:
+                echo(
+                    f"warning: {done.folder} has answers of the server {done.elsewhere}. If another model answers "
+                    "under this name now, name it with revision=, or use another folder (--results)."
+                )
             runs.append(done)
             bar.end("reused" if done.reused else "done", done.units)
     return runs, failures

@@ -113,6 +113,11 @@ class Assistant:
         """A few words for its row. There may be more of them once the model has answered."""
         return ", ".join(filter(None, [self.model.note, self.asking.note()])) or None
 
+    @property
+    def server(self) -> str | None:
+        """The address of the server that answers, without its secret parts; None for a model in this process."""
+        return getattr(self.model, "address", None)
+
     def _noted(self, counts: Mapping[str, int]) -> str:
         model: Any = self.model
         return ", ".join(filter(None, [model.noted(counts), self.asking.note()]))

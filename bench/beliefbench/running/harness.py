@@ -58,6 +58,8 @@ class Run:
     """True if the run was finished before, so that nothing was asked."""
     damaged: tuple[Path, ...] = ()
     """Damaged files that were set aside; their answers were asked again."""
+    elsewhere: str | None = None
+    """The server that answered some of it, if the agent's server is another one now."""
 
     def __repr__(self) -> str:
         one = self.record.identity
@@ -162,8 +164,8 @@ def execute(job: Job, executor: Executor, results: Path, progress: Progress | No
         damaged = store.quarantine_damaged(whole)
         begun = store.record()
         if begun and begun.finished and store.rows_file.exists():
-            return Run(store.folder, begun, reused=True)
-        record = _resumed(begun, executor) if begun else _new_record(identity, job, executor)
+            return Run(store.folder, begun, reused=True, elsewhere=_elsewhere(begun, job))
+        record = _resumed(begun, job, executor) if begun else _new_record(identity, job, executor)
         store.write_record(record)
         if not store.rows_file.exists():
             damaged += set_faulty_parts_aside(store, episodes_of(job.domain, job.protocol))
@@ -177,7 +179,7 @@ def execute(job: Job, executor: Executor, results: Path, progress: Progress | No
             record = _with_note(record, note)
         asked = len(pa.compute.unique(store.rows()["user"])) if job.stopping else None
         record = store.finish(record.model_copy(update={"finished": now(), "asked": asked}))
-    return Run(store.folder, record, reused=False, damaged=tuple(damaged))
+    return Run(store.folder, record, reused=False, damaged=tuple(damaged), elsewhere=_elsewhere(record, job))
 
 
 @lru_cache(maxsize=2)
@@ -304,15 +306,22 @@ def _new_record(identity: RunIdentity, job: Job, executor: Executor) -> RunRecor
             note=getattr(agent, "note", None),
         ),
         spec=well_formed(job.specs[1]) if job.specs else None,
-        **_session(executor).model_dump(),
+        **_session(job, executor).model_dump(),
     )
 
 
-def _resumed(record: RunRecord, executor: Executor) -> RunRecord:
-    return record.model_copy(update={"finished": None, "resumed": [*record.resumed, _session(executor)]})
+def _resumed(record: RunRecord, job: Job, executor: Executor) -> RunRecord:
+    return record.model_copy(update={"finished": None, "resumed": [*record.resumed, _session(job, executor)]})
 
 
-def _session(executor: Executor) -> Session:
+def _elsewhere(record: RunRecord, job: Job) -> str | None:
+    servers = [session.machine.get("server") for session in (record, *record.resumed)]
+    return next((one for one in servers if one and one != getattr(job.agent, "server", None)), None)
+
+
+def _session(job: Job, executor: Executor) -> Session:
     machine = {"system": platform.platform(), "processor": platform.machine(), "cores": str(os.cpu_count())}
     machine["executor"] = executor.name
+    if server := getattr(job.agent, "server", None):
+        machine["server"] = server
     return Session(started=now(), versions=installed_versions(), machine=machine)

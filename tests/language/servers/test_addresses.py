@@ -75,3 +75,17 @@ def test_a_proxy_is_told(server, monkeypatch, questions, chat_server):
     monkeypatch.setenv("HTTP_PROXY", "ftp://127.0.0.1:9")
     with pytest.raises(bb.BeliefBenchError, match=r"no connection to .* through the proxy of .* can be made: "):
         chat_server().ask(questions(1))
+
+
+def test_a_run_that_another_server_answered_is_reused_with_a_warning(server, monkeypatch, call):
+    """The same name may stand for another model there."""
+    words = ("run", "--domain", "flights-2", "--agent", "endpoint:small,unusable=count", "--results", "results")
+    small = ("--users", "1", "--rounds", "0", "--heldout", "1")
+    for _ in range(2):
+        status, _, err = call(*words, *small)
+        assert (status, "answers of the server" in err) == (0, False), err
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://me:secret@127.0.0.1:9/v1")
+    status, _, err = call(*words, *small)
+    assert status == 0
+    assert f"has answers of the server {server.address}. If another model" in err
+    assert "secret" not in err

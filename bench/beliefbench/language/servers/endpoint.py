@@ -107,6 +107,11 @@ class ChatServer:
         self._place = Place.of(address or OPENAI, (key or "").strip() or NO_KEY)
         self._heard = False
 
+    @property
+    def address(self) -> str:
+        """The server's address without its secret parts."""
+        return str(self._place)
+
     def limits(self, model: str) -> ServerLimits:
         """Return what the server is known not to take for a model."""
         # OpenAI's newer models know only the new name.

@@ -92,6 +92,7 @@ class ServedModel:
         ``counts_unusable``: go on even if none of the first answers can be used.
         """
         self.model, self.revision, self.server, self.way = model, revision, server, way
+        self.address = server.address
         self.probabilistic = way.name != "none"
         self.users_per_call = server.workers  # enough that few workers wait for the last answers of a call
         self._thinks_aloud = thinks_aloud
