@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +16,6 @@ import pyarrow as pa
 from beliefbench.agent import Agent
 from beliefbench.domain import OPTIONS, Domain
 from beliefbench.errors import BeliefBenchError, UsageError, printable
-from beliefbench.folders import well_formed
 from beliefbench.plugins.names import load_agent, load_domain, wrong_domain
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import QUICK, Protocol
@@ -29,16 +26,13 @@ from beliefbench.running.executors.base import Executor
 from beliefbench.running.executors.base import Name as ExecutorName
 from beliefbench.running.executors.registry import open_executor
 from beliefbench.running.files import read_schema
-from beliefbench.running.provenance import installed_versions, now
+from beliefbench.running.provenance import now
+from beliefbench.running.recording import elsewhere, new_record, resumed
 from beliefbench.running.store import (
     OWN_SET,
     ROWS,
-    SCHEMA,
-    AgentRecord,
-    RunIdentity,
     RunRecord,
     RunStore,
-    Session,
     prepare_results,
     run_folder,
     run_key,
@@ -164,8 +158,8 @@ def execute(job: Job, executor: Executor, results: Path, progress: Progress | No
         damaged = store.quarantine_damaged(whole)
         begun = store.record()
         if begun and begun.finished and store.rows_file.exists():
-            return Run(store.folder, begun, reused=True, elsewhere=_elsewhere(begun, job))
-        record = _resumed(begun, job, executor) if begun else _new_record(identity, job, executor)
+            return Run(store.folder, begun, reused=True, elsewhere=elsewhere(begun, job))
+        record = resumed(begun, job, executor) if begun else new_record(identity, job, executor)
         store.write_record(record)
         if not store.rows_file.exists():
             damaged += set_faulty_parts_aside(store, episodes_of(job.domain, job.protocol))
@@ -179,7 +173,7 @@ def execute(job: Job, executor: Executor, results: Path, progress: Progress | No
             record = _with_note(record, note)
         asked = len(pa.compute.unique(store.rows()["user"])) if job.stopping else None
         record = store.finish(record.model_copy(update={"finished": now(), "asked": asked}))
-    return Run(store.folder, record, reused=False, damaged=tuple(damaged), elsewhere=_elsewhere(record, job))
+    return Run(store.folder, record, reused=False, damaged=tuple(damaged), elsewhere=elsewhere(record, job))
 
 
 @lru_cache(maxsize=2)
@@ -290,38 +284,3 @@ def _exact(episodes: Episodes) -> np.ndarray:
         raise
     except Exception as error:  # a plugin's model may raise anything
         raise BeliefBenchError(f"domain '{episodes.domain.name}' broke: {type(error).__name__}: {error}") from error
-
-
-def _new_record(identity: RunIdentity, job: Job, executor: Executor) -> RunRecord:
-    agent = job.agent
-    return RunRecord(
-        schema_version=SCHEMA,
-        key=run_key(identity.json_values()),
-        identity=identity,
-        agent=AgentRecord(
-            name=well_formed(agent.name),
-            version=agent.version,
-            probabilistic=agent.probabilistic,
-            privileged=agent.privileged,
-            note=getattr(agent, "note", None),
-        ),
-        spec=well_formed(job.specs[1]) if job.specs else None,
-        **_session(job, executor).model_dump(),
-    )
-
-
-def _resumed(record: RunRecord, job: Job, executor: Executor) -> RunRecord:
-    return record.model_copy(update={"finished": None, "resumed": [*record.resumed, _session(job, executor)]})
-
-
-def _elsewhere(record: RunRecord, job: Job) -> str | None:
-    servers = [session.machine.get("server") for session in (record, *record.resumed)]
-    return next((one for one in servers if one and one != getattr(job.agent, "server", None)), None)
-
-
-def _session(job: Job, executor: Executor) -> Session:
-    machine = {"system": platform.platform(), "processor": platform.machine(), "cores": str(os.cpu_count())}
-    machine["executor"] = executor.name
-    if server := getattr(job.agent, "server", None):
-        machine["server"] = server
-    return Session(started=now(), versions=installed_versions(), machine=machine)

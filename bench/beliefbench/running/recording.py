@@ -1,0 +1,50 @@
+"""What run.json says of a run when it begins, and when it goes on."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from beliefbench.folders import well_formed
+from beliefbench.running.answering import Job
+from beliefbench.running.executors.base import Executor
+from beliefbench.running.provenance import installed_versions, now
+from beliefbench.running.store import SCHEMA, AgentRecord, RunIdentity, RunRecord, Session, run_key
+
+
+def new_record(identity: RunIdentity, job: Job, executor: Executor) -> RunRecord:
+    """Return the record of a run that begins."""
+    agent = job.agent
+    return RunRecord(
+        schema_version=SCHEMA,
+        key=run_key(identity.json_values()),
+        identity=identity,
+        agent=AgentRecord(
+            name=well_formed(agent.name),
+            version=agent.version,
+            probabilistic=agent.probabilistic,
+            privileged=agent.privileged,
+            note=getattr(agent, "note", None),
+        ),
+        spec=well_formed(job.specs[1]) if job.specs else None,
+        **_session(job, executor).model_dump(),
+    )
+
+
+def resumed(record: RunRecord, job: Job, executor: Executor) -> RunRecord:
+    """Return the record of a run that goes on, in a new session."""
+    return record.model_copy(update={"finished": None, "resumed": [*record.resumed, _session(job, executor)]})
+
+
+def elsewhere(record: RunRecord, job: Job) -> str | None:
+    """Return the server that answered some of a run, if the agent's server is another one now."""
+    servers = [session.machine.get("server") for session in (record, *record.resumed)]
+    return next((one for one in servers if one and one != getattr(job.agent, "server", None)), None)
+
+
+def _session(job: Job, executor: Executor) -> Session:
+    machine = {"system": platform.platform(), "processor": platform.machine(), "cores": str(os.cpu_count())}
+    machine["executor"] = executor.name
+    if server := getattr(job.agent, "server", None):
+        machine["server"] = server
+    return Session(started=now(), versions=installed_versions(), machine=machine)
