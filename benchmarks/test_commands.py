@@ -16,7 +16,7 @@ PUBLISHED = Path(__file__).parent.parent / "results" / "published"
 FIRST_ANSWER = """
 import sys, time
 from beliefbench import load_domain, predictives
-import jax, numpyro
+import jax, numpy as np, numpyro
 started = time.perf_counter()
 domain = load_domain(sys.argv[1])
 sets = np.asarray(domain.draw(jax.random.key(0), 425)).astype(float)
