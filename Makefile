@@ -26,7 +26,7 @@ docs: .venv/installed-dev
 reference: .venv/installed-dev
 	$(BIN)/pytest -m reference -n 2 --dist worksteal --report docs/reference.md
 
-# How fast everything is, beside other systems on the same machine (docs/benchmarks.md): 30 minutes on an idle machine.
+# How fast everything is, beside other systems on the same machine (docs/benchmarks.md), on an idle machine.
 # The figures go to results/benchmarks.json; each ratio that got worse by 1.3 or more is named.
 bench: .venv/installed-dev
 	mkdir -p build

@@ -1,7 +1,7 @@
 """The sweep of exact inference with products of probabilities, over the hypothesis blocks of a NumPyro model.
 
 Most of its time goes to one product of matrices a block: weights of (user, stage) times values of queries. A user whose
-choices no hypothesis of a block explains takes no part in the product: after two rounds that is every second one.
+choices no hypothesis of a block explains takes no part in the product.
 """
 
 from __future__ import annotations
