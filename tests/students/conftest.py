@@ -7,7 +7,7 @@ from beliefbench.students.reader.curriculum import Curriculum
 
 @pytest.fixture(scope="session")
 def curriculum():
-    return Curriculum("posterior", steps=10, batch=2)
+    return Curriculum("posterior", groups=10)
 
 
 @pytest.fixture(scope="session")

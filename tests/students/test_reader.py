@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from beliefbench.students.reader import examination, teaching
 from beliefbench.students.reader.conversations import Annotator, chat_of
-from beliefbench.students.reader.curriculum import Lessons
+from beliefbench.students.reader.curriculum import GROUP, Groups, lessons_of
 from beliefbench.students.reader.heads import lesson_of
 from beliefbench.students.reader.teaching import Settings, new_reader, teach_reader
 
@@ -22,13 +22,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = {"hidden_size": 32, "intermediate_size": 64}
 WORDS = {"domains": 20, "pieces": 700}
-STEP, SHORT = 2, (1, (2,), 1)
+SHORT = 1, (2,), 1
 CHILD = f"""
 from beliefbench.cli.main import main
 from beliefbench.students.reader import examination, teaching
 teaching.SHAPE |= {SMALL}
 teaching.TOKENIZER |= {WORDS}
-teaching.BATCH = {STEP}
 examination.ROUNDS, examination.LINES, examination.DOMAINS = {SHORT}
 main()
 """
@@ -70,11 +69,20 @@ def test_padding_changes_no_prediction(tokenizer, curriculum):
     torch.testing.assert_close(alone, beside, atol=1e-5, rtol=0)
 
 
-def test_a_lesson_depends_on_its_number_alone(tokenizer, curriculum):
-    lessons = Lessons(curriculum, tokenizer)
-    ids = lessons[3][0]["ids"]
-    assert not torch.equal(lessons[0][0]["ids"], ids)
-    assert torch.equal(lessons[3][0]["ids"], ids)
+def test_a_group_depends_on_its_number_alone(tokenizer, curriculum):
+    groups = Groups(curriculum, tokenizer)
+    ids = groups[3][0].ids
+    assert not np.array_equal(groups[0][0].ids, ids)
+    assert np.array_equal(groups[3][0].ids, ids)
+
+
+def test_the_loss_of_a_step_does_not_depend_on_how_many_are_read_together(tokenizer, curriculum):
+    torch.manual_seed(0)
+    reader, conversations = new_reader(tokenizer), Groups(curriculum, tokenizer)[9][:6]
+    few, many = (reader(lessons_of(conversations, tokenizer.pad_token_id, together)) for together in (2, 6))
+    assert few.keys() == many.keys()
+    for name, loss in few.items():
+        torch.testing.assert_close(loss, many[name], atol=1e-4, rtol=1e-4)
 
 
 @pytest.fixture
@@ -82,7 +90,6 @@ def small_readers(monkeypatch):
     """Narrow readers with few words, small steps and a short examination; `CHILD` makes the same."""
     monkeypatch.setattr(teaching, "SHAPE", teaching.SHAPE | SMALL)
     monkeypatch.setattr(teaching, "TOKENIZER", WORDS)
-    monkeypatch.setattr(teaching, "BATCH", STEP)
     for name, value in zip(("ROUNDS", "LINES", "DOMAINS"), SHORT, strict=True):
         monkeypatch.setattr(examination, name, value)
     yield
@@ -93,8 +100,8 @@ def small_readers(monkeypatch):
 @pytest.mark.usefixtures("small_readers")
 def test_a_killed_training_ends_with_the_same_weights(call, tmp_path):
     """Uninterrupted; killed and continued through the command line; and once more."""
-    teach_reader(Settings(interactions=6 * STEP), tmp_path / "whole")
-    command = ["teach", "reader", "--interactions", str(6 * STEP), "--out", str(tmp_path / "killed")]
+    teach_reader(Settings(interactions=6 * GROUP), tmp_path / "whole")
+    command = ["teach", "reader", "--interactions", str(6 * GROUP), "--out", str(tmp_path / "killed")]
     killed = subprocess.Popen(
         [sys.executable, "-c", CHILD, *command],
         stderr=subprocess.DEVNULL,
@@ -129,6 +136,8 @@ def test_numbers_lie_on_smooth_curves(tokenizer):
     ("arguments", "why"),
     [
         (["--interactions", "3"], "expected 16 to"),
+        (["--batch", "8"], "expected 16 to"),
+        (["--batch", "24"], "a multiple of 16"),
         (["--seed", "-1"], "expected 0 to"),
         (["--workers", "-1"], "expected 0 to 256"),
     ],

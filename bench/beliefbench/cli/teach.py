@@ -220,7 +220,10 @@ def student(
 def reader(
     out: Student,
     teacher: Taught = Teacher.posterior,
-    interactions: Interactions = 100_000,
+    interactions: Annotated[
+        int, typer.Option(help="Interactions, each used once; the number is rounded up to whole steps.")
+    ] = 100_000,
+    batch: Annotated[int, typer.Option(help="Interactions in a step, a multiple of 16; 128 keeps a GPU busy.")] = 16,
     workers: Annotated[int, typer.Option(help="Processes that draw interactions ahead of the training.")] = 0,
     seed: Seed = 0,
 ) -> None:
@@ -238,7 +241,7 @@ def reader(
     if not 0 <= workers <= 256:
         raise UsageError(f"workers = {workers}; expected 0 to 256.")
     with progress_bar(Console(stderr=True)) as on_progress:
-        anew = teach_reader(Settings(teacher.value, interactions, seed), out, on_progress, workers)
+        anew = teach_reader(Settings(teacher.value, interactions, batch, seed), out, on_progress, workers)
     _taught(anew, out, "hotels")
 
 

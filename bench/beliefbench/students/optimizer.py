@@ -10,20 +10,28 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import SchedulerType
 
 LEARNING_RATE = 3e-3
+"""The highest learning rate of a student for one domain."""
 
 
 def training_arguments(
-    checkpoints: Path, steps: int, warmup_steps: int, evaluations: int, seed: int, **more: Any
+    checkpoints: Path,
+    steps: int,
+    warmup_steps: int,
+    evaluations: int,
+    seed: int,
+    learning_rate: float = LEARNING_RATE,
+    items: int = 1,
+    **more: Any,
 ) -> TrainingArguments:
-    """Return the Trainer's arguments: AdamW, a cosine schedule down to 5%, and one item of the data set a step.
+    """Return the Trainer's arguments: AdamW, a cosine schedule down to 5%, and some items of the data set a step.
 
     The last checkpoint is kept; ``evaluations`` of them are saved. ``more`` are further arguments, such as the device.
     """
     return TrainingArguments(
         output_dir=str(checkpoints),
         max_steps=steps,
-        per_device_train_batch_size=1,  # an item is a whole step's
-        learning_rate=LEARNING_RATE,
+        per_device_train_batch_size=items,
+        learning_rate=learning_rate,
         lr_scheduler_type=SchedulerType.COSINE_WITH_MIN_LR,
         lr_scheduler_kwargs={"min_lr_rate": 0.05},
         warmup_steps=warmup_steps,

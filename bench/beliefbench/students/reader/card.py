@@ -73,7 +73,7 @@ def card(record: dict[str, Any], validations: str, parameters: int, examined: in
     ]
     command = (
         f"beliefbench teach reader --teacher {record['teacher']} --interactions {record['interactions']} "
-        f"--seed {record['seed']} --out DIR"
+        f"--batch {record['batch']} --seed {record['seed']} --out DIR"
     )
     return CARD.format(
         **{name: record[name] for name in ("teacher", "machine", "interactions")},

@@ -110,7 +110,7 @@ class Annotator:
     """Turns interactions into tokens and targets, for a tokenizer of `tokenizer_of`."""
 
     def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
+        self.tokenizer, self.inner = tokenizer, tokenizer.backend_tokenizer
         self.known: dict[str, list[int]] = {}
         self.lines = np.array(tokenizer.convert_tokens_to_ids([line_token(number) for number in range(LINES)]))
 
@@ -121,7 +121,7 @@ class Annotator:
             if piece not in self.known:
                 if len(self.known) > 100_000:  # texts of domains that are long gone
                     self.known.clear()
-                self.known[piece] = self.tokenizer(piece, add_special_tokens=False)["input_ids"]
+                self.known[piece] = self.inner.encode(piece, add_special_tokens=False).ids
             found += self.known[piece]
         return found
 
@@ -167,9 +167,8 @@ class _Draft:
         self.questions += self.encode([SET, one.domain.item, IS])
         for row in Tables(self.tables.keys).rows(self.texts[number]):
             self._write(row.pieces(), self.questions, 1)
-            columns = self._add(row, number, believed, [1, len(self.questions) - 1])
-            parts = columns @ believed[self._columns(row)]
-            self.parts.append([1, len(self.questions) - 1, *(PART_SCALE * (parts - parts.mean()))])
+            parts = self._add(row, number, believed, [1, len(self.questions) - 1])
+            self.parts.append([1, len(self.questions) - 1, *_centred(parts, PART_SCALE)])
         self.questions += self.encode([ANSWER])
         first = len(self.questions)
         self.questions += self.encode([words.answer(one.domain.item, int(one.recommended[number])), END])
@@ -222,29 +221,35 @@ class _Draft:
             if before and not before.startswith("<"):
                 self.values.append([question, len(tokens) - 1, magnitude(before)])
 
-    def _add(self, row: Row, number: int, believed: np.ndarray, at: list[float]) -> np.ndarray:
+    def _add(self, row: Row, number: int, believed: np.ndarray, at: list[float]) -> list[float]:
         """Add the targets that the tables of questions and of finished rounds have in common.
 
-        Returns float[3, columns of the line]: what the row adds to the columns of each option.
+        Returns what the row adds to the reward of each option.
         """
         line = self.interaction.domain.lines[self.places[row.label]]
         weights = believed[self._columns(row)]
         if row.place < 0:
-            of_item = line.item_columns(row.item)
-            self.worths.append([*at, of_item @ weights])
-            return np.outer(row.has, of_item)
+            worth = float(line.item_columns(row.item) @ weights)
+            self.worths.append([*at, worth])
+            return [worth if cell else 0.0 for cell in row.cells]
         options = self.interaction.options[number]
         columns = line.number_columns(row.cells, options[:, self._features(row)])
         if line.ordered:
-            values = columns[:, 0] - columns[:, 0].mean()
+            values = _centred(columns[:, 0].tolist(), COLUMN_SCALE)
             if not at[0]:
-                values = np.array(in_order(tuple(values), int(self.interaction.chosen[number])))
-            self.compared.append([*at, *(COLUMN_SCALE * values)])
-            self.worths.append([*at, weights[0]])
-        return columns
+                values = list(in_order(tuple(values), int(self.interaction.chosen[number])))
+            self.compared.append([*at, *values])
+            self.worths.append([*at, float(weights[0])])
+        return (columns @ weights).tolist()
 
     def _columns(self, row: Row) -> slice:
         return self.interaction.domain.columns[self.places[row.label]]
 
     def _features(self, row: Row) -> slice:
         return self.interaction.domain.features[self.places[row.label]]
+
+
+def _centred(values: list[float], scale: float) -> list[float]:
+    """Return how much larger each value is than their mean, times a scale."""
+    mean = sum(values) / len(values)
+    return [scale * (value - mean) for value in values]

@@ -18,42 +18,41 @@ from beliefbench.teaching.interactions import Teacher
 
 PURPOSES = {"words": 1, "teaching": 2, "examination": 3, "numbering": 4}
 """Each purpose has its own random numbers, so that no interaction of one is drawn for another."""
-PHASES = ((0.0, 1, 2), (0.08, 2, 3), (0.2, 3, 4), (0.35, 5, 5), (0.6, 5, 6), (0.8, 5, 8))
-"""The share of the steps after which a phase begins; its most rounds; its most lines of an option."""
+PHASES = ((0.0, 1, 2), (0.06, 2, 3), (0.12, 3, 4), (0.2, 5, 5), (0.35, 5, 6), (0.5, 5, 8))
+"""The share of the groups after which a phase begins; its most rounds; its most lines of an option."""
 MIN_LINES = 2
-CONVERSATIONS_TOGETHER = 4
+GROUP = 16
+"""The interactions of a group, which have the same number of rounds and about the same number of lines."""
 
 
 @dataclass(frozen=True)
 class Curriculum:
-    """Interactions by number of the step.
+    """Interactions by number of the group.
 
     Parameters
     ----------
     teacher
         The teacher of all interactions.
-    steps, batch
-        The steps of the training, and the interactions of a step. The interactions of a step have the same number of
-        rounds and about the same number of lines.
+    groups
+        The groups of the training, each of `GROUP` interactions.
     seed
         The seed of all draws, at least 0.
     """
 
     teacher: Teacher
-    steps: int
-    batch: int
+    groups: int
     seed: int = 0
 
-    def step(self, number: int) -> list[Interaction]:
-        """Return the interactions of a step, each on a domain of its own.
+    def group(self, number: int) -> list[Interaction]:
+        """Return the interactions of a group, each on a domain of its own.
 
-        >>> drawn = Curriculum("posterior", steps=100, batch=4).step(0)
+        >>> drawn = Curriculum("posterior", groups=100).group(0)
         >>> len(drawn), len({one.options.shape[0] for one in drawn})
-        (4, 1)
+        (16, 1)
         """
         rng = self.rng("teaching", number)
         rounds, lines = self._size(number, rng)
-        return [self._draw(rng, rounds, max(MIN_LINES, lines - 1), lines) for _ in range(self.batch)]
+        return [self._draw(rng, rounds, max(MIN_LINES, lines - 1), lines) for _ in range(GROUP)]
 
     def examination(self, number: int, rounds: int, lines: int) -> Interaction:
         """Return an interaction that is never taught, on a domain that is never taught."""
@@ -82,9 +81,9 @@ class Curriculum:
         """Return the random numbers of a purpose (`PURPOSES`) with a number."""
         return np.random.default_rng([self.seed, PURPOSES[purpose], number])
 
-    def _size(self, step: int, rng: np.random.Generator) -> tuple[int, int]:
-        """Return the rounds, and the most lines of an option, of a step's interactions."""
-        done = step / max(1, self.steps)
+    def _size(self, group: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Return the rounds, and the most lines of an option, of a group's interactions."""
+        done = group / max(1, self.groups)
         most_rounds, most_lines = next((rounds, lines) for start, rounds, lines in reversed(PHASES) if done >= start)
         return int(rng.integers(1, most_rounds + 1)), int(rng.integers(MIN_LINES, most_lines + 1))
 
@@ -92,26 +91,24 @@ class Curriculum:
         return Interaction.draw(SyntheticDomain.draw(rng, min_lines, max_lines), rng, rounds, self.teacher)
 
 
-class Lessons(Dataset):
-    """The lessons of a training by number of the step. Each is drawn when it is needed."""
+class Groups(Dataset):
+    """The annotated conversations of a training by number of the group. Each group is drawn when it is needed."""
 
     def __init__(self, curriculum: Curriculum, tokenizer: Any) -> None:
         self.curriculum, self.annotator = curriculum, Annotator(tokenizer)
 
     def __len__(self) -> int:
-        return self.curriculum.steps
+        return self.curriculum.groups
 
-    def __getitem__(self, number: int) -> list[Lesson]:
+    def __getitem__(self, number: int) -> list[AnnotatedConversation]:
         rng = self.curriculum.rng("numbering", number)
-        annotated = [self.annotator.annotate(interaction, rng) for interaction in self.curriculum.step(number)]
-        return lessons_of(annotated, self.annotator.tokenizer.pad_token_id)
+        return [self.annotator.annotate(interaction, rng) for interaction in self.curriculum.group(number)]
 
 
-def lessons_of(conversations: Sequence[AnnotatedConversation], pad: int) -> list[Lesson]:
-    """Return conversations as tensors, `CONVERSATIONS_TOGETHER` of similar length together, so that little is padding.
+def lessons_of(conversations: Sequence[AnnotatedConversation], pad: int, together: int) -> list[Lesson]:
+    """Return conversations as tensors, ``together`` of similar length together, so that little is padding.
 
     ``pad`` is the padding token.
     """
     by_length = sorted(conversations, key=lambda one: len(one.ids))
-    starts = range(0, len(by_length), CONVERSATIONS_TOGETHER)
-    return [lesson_of(by_length[start : start + CONVERSATIONS_TOGETHER], pad) for start in starts]
+    return [lesson_of(by_length[at : at + together], pad) for at in range(0, len(by_length), together)]

@@ -12,7 +12,7 @@ from beliefbench.domain import OPTIONS
 from beliefbench.scoring import metrics
 from beliefbench.students.reader.conversations import Annotator
 from beliefbench.students.reader.curriculum import Curriculum
-from beliefbench.students.reader.heads import Lesson, Reader, lesson_of
+from beliefbench.students.reader.heads import Lesson, Reader, lesson_of, mean_losses
 
 ROUNDS, LINES, DOMAINS, TOGETHER = 5, (2, 3, 4, 6, 8), 16, 8
 """Rounds of a conversation; lines of an option; domains for each number of lines; conversations in memory at once."""
@@ -56,7 +56,7 @@ class Examination:
         with torch.inference_mode():
             lessons = [{name: tensor.to(device) for name, tensor in lesson.items()} for lesson in self.lessons]
             found = [reader.read_lesson(lesson) for lesson in lessons]
-        losses = [{name: float(loss) for name, loss in one.items()} for _, one in found]
+        losses = mean_losses([one for _, one in found])
         probs = torch.cat([probs.cpu() for probs, _ in found]).double().numpy().reshape(self.exact.shape)
         choice = probs.argmax(axis=-1)
         # The metrics are means over an axis of sets; here each set has an axis of its own.
@@ -71,5 +71,5 @@ class Examination:
             "last_agreement": float(np.mean(agreement[:, -1])),
             "last_kl_exact": float(np.mean(kl_exact[:, -1])),
             **{f"closed_{at}": float(reached[at] / best[at]) for at in range(1, len(best))},
-            **{f"loss_{name}": float(np.mean([one[name] for one in losses])) for name in losses[0]},
+            **{f"loss_{name}": float(loss) for name, loss in losses.items()},
         }

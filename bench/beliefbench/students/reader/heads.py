@@ -19,7 +19,7 @@ from torch.nn import functional
 from beliefbench.domain import OPTIONS
 from beliefbench.students.reader.conversations import IGNORED, AnnotatedConversation
 
-READ, COMPARE, WORTH, PARTS = 1, 2, 4, 5
+READ, COMPARE, WORTH, PARTS = 1, 2, 6, 7
 """The layers whose heads are trained on each step."""
 PAIRS = torch.triu_indices(OPTIONS, OPTIONS, 1)
 """The pairs of options that are compared."""
@@ -37,7 +37,7 @@ def lesson_of(conversations: Sequence[AnnotatedConversation], pad: int) -> Lesso
     tensors are float32 and have the rows of all conversations (`AnnotatedConversation`), each row after the index of
     its conversation.
     """
-    longest = max(len(one.ids) for one in conversations)
+    longest = -8 * (-max(len(one.ids) for one in conversations) // 8)  # what fast attention needs on a GPU
     lesson = {}
     for name, filling in (("ids", pad), ("positions", 0), ("branches", -1), ("reads", 0), ("labels", IGNORED)):
         filled = np.full((len(conversations), longest), filling)
@@ -70,8 +70,7 @@ class NumberEmbedding(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the embeddings of tokens: int[...] -> float[..., width]."""
-        used, at = ids.unique(return_inverse=True)
-        return functional.embedding(at, self.words[used] + self.features[used] @ self.map)
+        return functional.embedding(ids, self.words + self.features @ self.map)
 
 
 class Reader(nn.Module):
@@ -93,9 +92,8 @@ class Reader(nn.Module):
         self.sum = nn.Linear(width, OPTIONS)
 
     def forward(self, lessons: Sequence[Lesson]) -> dict[str, torch.Tensor]:
-        """Return the loss of a step's lessons, and its parts: means over the lessons."""
-        losses = [self.read_lesson(lesson)[1] for lesson in lessons]
-        parts = {name: torch.stack([one[name] for one in losses]).mean() for name in losses[0]}
+        """Return the loss of a step's lessons, and its parts: means over the step, however it is split into lessons."""
+        parts = mean_losses([self.read_lesson(lesson)[1] for lesson in lessons])
         return {
             "loss": torch.stack(list(parts.values())).sum(),
             **{name: part.detach() for name, part in parts.items()},
@@ -104,10 +102,10 @@ class Reader(nn.Module):
     def read_lesson(self, lesson: Lesson) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return the probabilities of the options at each set, float[sets of all conversations, 3], and the losses.
 
-        Each loss is a scalar: a cross-entropy in nats, or a mean squared error. ``answers`` is the cross-entropy of the
+        Each loss is a cross-entropy in nats, or a squared error. ``answers`` is the cross-entropy of the
         option's number among the three; ``said`` that of the tokens of the last answer, in which any option's number is
         right; ``compare`` that of the head that says which of two numbers is larger. ``read``, ``differ``, ``worth``,
-        ``parts`` and ``sum`` are mean squared errors of heads.
+        ``parts`` and ``sum`` are squared errors of heads.
         """
         states = self._states(lesson)
         values, compared, worths, parts, asks = (
@@ -120,14 +118,14 @@ class Reader(nn.Module):
         differences = compared[:, 2:][:, first] - compared[:, 2:][:, second]
         larger = (differences > SAME).long() - (differences < -SAME).long() + 1
         losses = {
-            "answers": -(asks[:, 2 : 2 + OPTIONS] * log_probs).sum(-1).mean(),
+            "answers": -(asks[:, 2 : 2 + OPTIONS] * log_probs).sum(-1),
             "said": self._said(states[-1], lesson["labels"]),
-            "read": _mean((self.read(_at(states[READ], values)) - values[:, 2:]).square()),
-            "compare": _mean(functional.cross_entropy(pairs, larger.flatten(), reduction="none")),
-            "differ": _mean((self.differ(of_numbers) - compared[:, 2:]).square()),
-            "worth": _mean((self.worth(_at(states[WORTH], worths)) - worths[:, 2:]).square()),
-            "parts": _mean((self.part(_at(states[PARTS], parts)) - parts[:, 2:]).square()),
-            "sum": _mean((self.sum(_at(states[-1], asks)) - asks[:, 2 + OPTIONS :]).square()),
+            "read": (self.read(_at(states[READ], values)) - values[:, 2:]).square(),
+            "compare": functional.cross_entropy(pairs, larger.flatten(), reduction="none"),
+            "differ": (self.differ(of_numbers) - compared[:, 2:]).square(),
+            "worth": (self.worth(_at(states[WORTH], worths)) - worths[:, 2:]).square(),
+            "parts": (self.part(_at(states[PARTS], parts)) - parts[:, 2:]).square(),
+            "sum": (self.sum(_at(states[-1], asks)) - asks[:, 2 + OPTIONS :]).square(),
         }
         return log_probs.exp(), losses
 
@@ -158,7 +156,7 @@ class Reader(nn.Module):
         of_options = logits[:, self.options].logsumexp(-1)
         names_option = torch.isin(wanted, self.options)
         right = torch.where(names_option, of_options, logits.gather(-1, wanted[:, None])[:, 0])
-        return (logits.logsumexp(-1) - right).mean()
+        return logits.logsumexp(-1) - right
 
 
 def _sees(lesson: Lesson) -> torch.Tensor:
@@ -176,6 +174,15 @@ def _at(states: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     return states[rows[:, 0].long(), rows[:, 1].long()]
 
 
-def _mean(errors: torch.Tensor) -> torch.Tensor:
-    """Return the mean, and 0 where there is nothing to learn: a catalogue may have no number."""
-    return errors.mean() if errors.numel() else errors.sum()
+def mean_losses(lessons: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Return the mean of each loss, float[...], over all lessons, and 0 where there is nothing to learn: a catalogue may
+    have no number.
+
+    >>> mean_losses([{"read": torch.tensor([1.0, 2.0])}, {"read": torch.tensor([6.0])}])
+    {'read': tensor(3.)}
+    """
+    found = {}
+    for name in lessons[0]:
+        total = torch.stack([one[name].sum() for one in lessons]).sum()
+        found[name] = total / max(1, sum(one[name].numel() for one in lessons))
+    return found

@@ -9,8 +9,9 @@ of labels and items, so that words that the reader was never taught make no diff
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 START, ROUND, SET, IS = "<start>", "<round>", "<set>", "<is>"
@@ -127,19 +128,21 @@ class Tables:
         3 has ('', '', 'lamp')
         """
         found = [cells_of(option) for option in options]
-        rows = []
+        rows, known = [], {key: number for number, key in enumerate(self.keys)}
         for key in dict.fromkeys(key for one in found for key in one):
             place, _, label = key
             cells = tuple(one.get(key, "") for one in found)
             if place < 0 and all(cells):
                 continue
-            if key not in self.keys:
+            if key not in known:
+                known[key] = len(known)
                 self.keys.append(key)
-            rows.append(Row(self.keys.index(key), label, place, cells))
+            rows.append(Row(known[key], label, place, cells))
         return rows
 
 
-def cells_of(option: str) -> dict[Key, str]:
+@lru_cache(maxsize=64)  # a set is read when it is asked about, and again when its round is finished
+def cells_of(option: str) -> Mapping[Key, str]:
     """Return the text of each number and item of an option.
 
     A part without a label belongs to the line before. Parts before the first label are a title, which is left out.

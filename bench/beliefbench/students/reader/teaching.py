@@ -24,9 +24,9 @@ from beliefbench.domain import OPTIONS
 from beliefbench.errors import UsageError
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import write_atomically
-from beliefbench.students.optimizer import LEARNING_RATE, training_arguments
+from beliefbench.students.optimizer import training_arguments
 from beliefbench.students.reader.card import card
-from beliefbench.students.reader.curriculum import Curriculum, Lessons
+from beliefbench.students.reader.curriculum import GROUP, Curriculum, Groups, lessons_of
 from beliefbench.students.reader.examination import Examination
 from beliefbench.students.reader.heads import COMPARE, WORTH, NumberEmbedding, Reader
 from beliefbench.students.reader.tokenizer import SPACE, embedding_features
@@ -36,11 +36,11 @@ from beliefbench.teaching.trainer import Progress, ProgressCallback
 
 CHECKPOINTS, VALIDATIONS = "checkpoints", "validation.jsonl"
 SHAPE: dict[str, Any] = {
-    "hidden_size": 96,
-    "intermediate_size": 192,
-    "num_hidden_layers": 6,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
+    "hidden_size": 192,
+    "intermediate_size": 384,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 8,
     "max_position_embeddings": 4096,
     # Half of each head's dimensions then turn by less than a radian over a conversation, and can compare what is read.
     "rope_parameters": {"rope_type": "default", "rope_theta": 1e5},
@@ -49,28 +49,39 @@ SHAPE: dict[str, Any] = {
 TOKENIZER = {"domains": 1_000, "pieces": 600}
 LOCAL, QUIET = 1.0, 0.3
 """How much near tokens count for the heads that begin with them, and how much what the tokens are counts for these."""
-BATCH, WARMUP = 16, 200
+LEARNING_RATE, WARMUP = 2e-3, 200
+"""The highest learning rate, and the steps in which it rises."""
+TOGETHER = {"cpu": 4, "cuda": 64}
+"""The conversations that a device reads at once."""
 EVALUATIONS = 60
 """The number of examinations in a training; a checkpoint is saved at each."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The teacher; the number of interactions, each used once; and the seed of the initial weights and of all draws."""
+    """The teacher; the number of interactions, each used once; those of a step; and the seed of the initial weights and
+    of all draws."""
 
     teacher: Teacher = "posterior"
     interactions: int = 100_000
+    batch: int = GROUP
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least, most in (("interactions", BATCH, 10**9), ("seed", 0, 2**32 - 1)):
+        for name, least, most in (
+            ("batch", GROUP, 4096),
+            ("interactions", self.batch, 10**9),
+            ("seed", 0, 2**32 - 1),
+        ):
             if not least <= getattr(self, name) <= most:
                 raise UsageError(f"{name} = {getattr(self, name):,}; expected {least:,} to {most:,}.")
+        if self.batch % GROUP:
+            raise UsageError(f"batch = {self.batch:,}; expected a multiple of {GROUP}.")
 
     @property
     def steps(self) -> int:
-        """Steps of `BATCH` interactions."""
-        return math.ceil(self.interactions / BATCH)
+        """Steps of `batch` interactions."""
+        return math.ceil(self.interactions / self.batch)
 
 
 def teach_reader(
@@ -94,35 +105,41 @@ def teach_reader(
     UsageError
         If ``out`` contains anything else.
     """
-    about = {"student": "reader", **asdict(settings), "shape": SHAPE, "batch": BATCH, "learning_rate": LEARNING_RATE}
+    about = {"student": "reader", **asdict(settings), "shape": SHAPE, "learning_rate": LEARNING_RATE}
     if is_finished(out, about):
         return False
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     set_seed(settings.seed)
     torch.set_flush_denormal(True)  # processors are slow at tiny numbers, to which Adam's moments of rare tokens decay
-    curriculum = Curriculum(settings.teacher, settings.steps, BATCH, settings.seed)
+    items = settings.batch // GROUP
+    curriculum = Curriculum(settings.teacher, settings.steps * items, settings.seed)
     tokenizer = curriculum.tokenizer(**TOKENIZER)
     reader = new_reader(tokenizer)
     examination = Examination.of(curriculum, tokenizer)
     watching = ProgressCallback(out / VALIDATIONS, examination.measure, on_progress)
     gpu = torch.cuda.is_available()
+    together = TOGETHER["cuda" if gpu else "cpu"]
     arguments = training_arguments(
         out / CHECKPOINTS,
         settings.steps,
         min(WARMUP, settings.steps // 2),
         EVALUATIONS,
         settings.seed,
+        LEARNING_RATE,
+        items,
         train_sampling_strategy="sequential",  # the curriculum has an order
-        bf16=gpu,
+        tf32=True if gpu else None,  # bfloat16 has too few digits to tell 370 from 371
         dataloader_num_workers=workers,
         dataloader_pin_memory=gpu,
     )
     trainer = Trainer(
         model=reader,
         args=arguments,
-        train_dataset=Lessons(curriculum, tokenizer),
-        data_collator=lambda lessons: {"lessons": lessons[0]},
+        train_dataset=Groups(curriculum, tokenizer),
+        data_collator=lambda groups: {
+            "lessons": lessons_of([one for group in groups for one in group], tokenizer.pad_token_id, together)
+        },
         callbacks=[watching],
     )
     trainer.remove_callback(PrinterCallback)

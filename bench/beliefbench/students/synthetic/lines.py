@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -61,7 +62,7 @@ class Line:
         """True if the values have an order."""
         return self.kind in ORDERED
 
-    @property
+    @cached_property
     def grid(self) -> tuple[float, ...]:
         """The values of each feature of the line, ascending, in [0, 1]."""
         if self.kind == "attributes":
@@ -255,6 +256,7 @@ def clock_text(minutes: int, twelve_hours: bool) -> str:
     return f"{hour:02d}:{minute:02d}"
 
 
+@lru_cache(maxsize=10_000)
 def magnitude(text: str) -> float:
     """Return how large the number of a line is, from about -2 to 2: a time of the day, or the logarithm of others.
 
