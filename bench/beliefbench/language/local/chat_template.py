@@ -12,6 +12,9 @@ the date is `DATE`, and Python's random numbers are seeded.
 
 Before the first question, the template writes the conversation `TRIAL`. If a text is missing, messages are sent as
 lists of parts, as templates of vision-language models need them. If this does not help, the model is refused.
+
+A template must also write each text of the conversations that it is used for, unless the model's tokenizer says that it
+is made to rewrite them (`REWRITES`). Rows then say so.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ ANSWER = "Placeholder of the answer 4c1d."
 FOLLOWING = "Placeholder of the next turn 9b7e."
 THINKING_OFF = {"enable_thinking": False}
 """The switch by which templates of several makers turn thinking off; other templates do not read it."""
+REWRITES = "rewrites_chat"
+"""The key of ``tokenizer_config.json`` by which a model says that its template writes other text than the chat has."""
 FINISHED = "prompts end as in finished turns, without a thought"
 PROCESSOR_FILES = ("chat_template.json", "processor_config.json")
 """The files in which older processors of vision-language models store the chat template."""
@@ -79,6 +84,7 @@ class ChatTemplate:
             If it does so in neither.
         """
         self.tokenizer, failures = tokenizer, []
+        self.rewrites = tokenizer.init_kwargs.get(REWRITES) is True
         for self.parts in (False, True):
             self.followed = self._needs_following()
             try:
@@ -111,7 +117,7 @@ class ChatTemplate:
         """Return the text before the answer of a finished conversation."""
         said = [*chat, assistant(ANSWER)]
         text = self.finished(said)
-        _hold(text, said)
+        _hold(text, said[-1:] if self.rewrites else said)
         return text[: text.rindex(ANSWER)]
 
     def check(self, chat: list[Message], answers: Sequence[str]) -> None:
@@ -180,6 +186,7 @@ class ChatTemplate:
         chat = TRIAL[:-1]
         before, prompt = self.before(chat), self.write(chat, True)
         notes = {
+            "its template rewrites the chat": self.rewrites,
             FINISHED: not before.startswith(prompt) or before[len(prompt) :].strip(),
             "thinking off": self.write(chat, True, switches={}) != prompt,
             f"dated {DATE:%Y-%m-%d}": self.write(chat, True, OTHER_DATE) != prompt,
@@ -215,7 +222,7 @@ def _hold(text: str, chat: Sequence[Message]) -> None:
 def _changed(said: str) -> BeliefBenchError:
     return BeliefBenchError(
         f"the model's chat template drops, changes or repeats text of a chat ('{said.splitlines()[0][:40]}'); "
-        "use another model, or fix its template."
+        f"use another model, fix its template, or set \"{REWRITES}\": true in tokenizer_config.json if it should do so."
     )
 
 

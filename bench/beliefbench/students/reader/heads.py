@@ -70,7 +70,8 @@ class NumberEmbedding(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the embeddings of tokens: int[...] -> float[..., width]."""
-        return functional.embedding(ids, self.words + self.features @ self.map)
+        with torch.autocast(ids.device.type, enabled=False):  # near numbers differ by less than bfloat16 has digits for
+            return functional.embedding(ids, self.words + self.features @ self.map)
 
 
 class Reader(nn.Module):
@@ -108,6 +109,10 @@ class Reader(nn.Module):
         ``parts`` and ``sum`` are squared errors of heads.
         """
         states = self._states(lesson)
+        with torch.autocast(states[0].device.type, enabled=False):
+            return self._losses(states, lesson)
+
+    def _losses(self, states: list[torch.Tensor], lesson: Lesson) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         values, compared, worths, parts, asks = (
             lesson[name] for name in ("values", "compared", "worths", "parts", "asks")
         )
@@ -145,7 +150,7 @@ class Reader(nn.Module):
             use_cache=False,
             output_hidden_states=True,
         )
-        return [*out.hidden_states[:-1], out.last_hidden_state]
+        return [state.float() for state in (*out.hidden_states[:-1], out.last_hidden_state)]
 
     def _logits(self, states: list[torch.Tensor], lesson: Lesson) -> torch.Tensor:
         return functional.linear(_at(states[-1], lesson["asks"]), self.model.lm_head.weight[self.options])

@@ -53,7 +53,7 @@ LEARNING_RATE, WARMUP = 2e-3, 200
 """The highest learning rate, and the steps in which it rises."""
 TOGETHER = {"cpu": 4, "cuda": 64}
 """The conversations that a device reads at once."""
-EVALUATIONS = 60
+EVALUATIONS = 30
 """The number of examinations in a training; a checkpoint is saved at each."""
 
 
@@ -129,7 +129,7 @@ def teach_reader(
         LEARNING_RATE,
         items,
         train_sampling_strategy="sequential",  # the curriculum has an order
-        tf32=True if gpu else None,  # bfloat16 has too few digits to tell 370 from 371
+        bf16=gpu,
         dataloader_num_workers=workers,
         dataloader_pin_memory=gpu,
     )

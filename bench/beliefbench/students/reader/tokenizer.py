@@ -16,6 +16,7 @@ import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from beliefbench.language.local.chat_template import REWRITES
 from beliefbench.students.reader.tables import ANSWER, END, PAD, table_tokens
 
 SPACE = "▁"
@@ -63,6 +64,7 @@ def tokenizer_of(texts: Iterable[str], pieces: int) -> Any:
         pad_token=PAD,
         additional_special_tokens=[ANSWER, *table_tokens()],
         clean_up_tokenization_spaces=False,
+        **{REWRITES: True},
     )
     tokenizer.add_tokens([AddedToken(PHRASE, normalized=False)])
     tokenizer.chat_template = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
