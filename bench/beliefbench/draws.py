@@ -13,10 +13,11 @@ import numpy as np
 
 CHUNK = 1024  # rows a compiled call
 
+# XLA's fusion emitters take longer to compile; JAX 0.11 has no option to do without.
+PLAIN_FUSION = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}
+
 # For what runs in milliseconds: XLA's full optimisation of a random generator takes a second each time.
-quick_jit = partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-)
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1, **PLAIN_FUSION})
 
 
 def key(seed: int, *path: str | int) -> jax.Array:

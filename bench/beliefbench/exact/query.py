@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from beliefbench.domain import OPTIONS
+from beliefbench.draws import PLAIN_FUSION
 from beliefbench.exact.hypothesis import Of
 
 USER_GROUP = 32  # users worked on at once; fixed, so that a user's numbers do not depend on who else is asked
@@ -23,7 +24,7 @@ USUAL_CACHE, USUAL_ROUNDS = 2**20, 5
 SHORTEST = 8  # rounds that a history is filled up to
 MOST_PARTS = 8  # of the hypotheses, each swept in a thread
 # They shorten compiling, and slow down the compiled code.
-COMPILER_OPTIONS = {"xla_cpu_parallel_codegen_split_count": 1, "xla_cpu_use_fusion_emitters": False}
+COMPILER_OPTIONS = {"xla_cpu_parallel_codegen_split_count": 1, **PLAIN_FUSION}
 
 
 @dataclass(frozen=True)

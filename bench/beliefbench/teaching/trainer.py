@@ -9,6 +9,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.utils import extract_model_from_parallel
 from torch.utils.data import Dataset
@@ -64,7 +65,8 @@ def cross_entropy(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Ten
     """
     places, tokens, probs = (batch[name] for name in ("places", "target_tokens", "target_probs"))
     read, at = torch.unique(places, return_inverse=True)  # logits of no other place are worked out
-    seen = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    # No mask: the model is causal, and what a row is filled up with is after all of its targets.
+    seen = {"input_ids": batch["input_ids"]}
     if _cuts_logits(model):
         seen["logits_to_keep"] = read
     else:
@@ -100,9 +102,9 @@ class TargetTrainer(WholeBatchLoss, _CrossEntropyTrainer):
 
 
 def collate(rows: Sequence[TokenizedConversation]) -> dict[str, torch.Tensor]:
-    """Return a batch: input_ids and attention_mask int[rows, tokens]; places int[rows, targets], the position of the
-    token before each target; target_tokens int[rows, targets, answers] and target_probs float of the same shape, padded
-    with 0.
+    """Return a batch: input_ids int[rows, tokens]; places int[rows, targets], the position of the token before each
+    target; target_tokens int[rows, targets, answers] and target_probs float of the same shape; all padded with 0 at the
+    end.
 
     >>> from beliefbench.teaching.targets import Target
     >>> batch = collate([
@@ -116,24 +118,18 @@ def collate(rows: Sequence[TokenizedConversation]) -> dict[str, torch.Tensor]:
     """
     width, most = max(len(row.tokens) for row in rows), max(len(row.targets) for row in rows)
     kinds = max(len(target.tokens) for row in rows for target in row.targets)
-    ids, mask = torch.zeros(2, len(rows), width, dtype=torch.long)
-    places = torch.zeros(len(rows), most, dtype=torch.long)
-    tokens = torch.zeros(len(rows), most, kinds, dtype=torch.long)
-    probs = torch.zeros(len(rows), most, kinds)
+    ids = np.zeros((len(rows), width), np.int64)
+    places = np.zeros((len(rows), most), np.int64)
+    tokens = np.zeros((len(rows), most, kinds), np.int64)
+    probs = np.zeros((len(rows), most, kinds), np.float32)
     for number, row in enumerate(rows):
-        ids[number, : len(row.tokens)] = torch.tensor(row.tokens)
-        mask[number, : len(row.tokens)] = 1
+        ids[number, : len(row.tokens)] = row.tokens
+        places[number, : len(row.targets)] = [target.at - 1 for target in row.targets]
         for place, target in enumerate(row.targets):
-            places[number, place] = target.at - 1
-            tokens[number, place, : len(target.tokens)] = torch.tensor(target.tokens)
-            probs[number, place, : len(target.probs)] = torch.tensor(target.probs)
-    return {
-        "input_ids": ids,
-        "attention_mask": mask,
-        "places": places,
-        "target_tokens": tokens,
-        "target_probs": probs,
-    }
+            tokens[number, place, : len(target.tokens)] = target.tokens
+            probs[number, place, : len(target.probs)] = target.probs
+    named = {"input_ids": ids, "places": places, "target_tokens": tokens, "target_probs": probs}
+    return {name: torch.from_numpy(value) for name, value in named.items()}
 
 
 class Rows(Dataset):

@@ -1,14 +1,15 @@
 """Training a language model on teaching data, through Hugging Face's Trainer (paper, section 5).
 
 A training has a folder (`beliefbench.teaching.folder`). ``teaching.json`` records its base, data and settings.
-``checkpoints/`` lets it continue after a stop. ``validation.jsonl`` has the validation results. At the end the folder
-is the model, or a LoRA adapter on the base. A training runs in one process, or in as many as ``accelerate launch``
-starts.
+``checkpoints/`` lets it continue after a stop. ``validation.jsonl`` has the validation results, and ``losses.jsonl``
+the loss of each step. At the end the folder is the model, or a LoRA adapter on the base. A training runs in one
+process, or in as many as ``accelerate launch`` starts.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 import transformers
 from accelerate import PartialState
+from safetensors.torch import load_file, save
 from transformers import AutoConfig, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.trainer import TRAINING_ARGS_NAME
@@ -28,7 +30,7 @@ from transformers.trainer_utils import SchedulerType
 
 from beliefbench.errors import UsageError, first_line
 from beliefbench.language.local.architectures import require_causal
-from beliefbench.language.local.checkpoints import Weights
+from beliefbench.language.local.checkpoints import ADAPTER_WEIGHTS, Weights
 from beliefbench.language.local.huggingface import computes_in_bfloat16
 from beliefbench.language.local.loading import read_model, read_tokenizer, speech_of
 from beliefbench.language.local.memory import rope_limit, within_context
@@ -42,7 +44,7 @@ from beliefbench.teaching.trainer import Progress, ProgressCallback, Rows, Targe
 from beliefbench.teaching.validation import Validation
 
 CHECKPOINTS = "checkpoints"
-VALIDATIONS = "validation.jsonl"
+VALIDATIONS, LOSSES = "validation.jsonl", "losses.jsonl"
 EVALUATIONS = 10
 """The number of validations and checkpoints of a training."""
 
@@ -123,6 +125,8 @@ def teach(
     lines = [line for one in said for line in tokenize_conversation(one, speech)]
     _within(lines, settings, data, model)
     if settings.lora:
+        if computes_in_bfloat16():
+            model = model.to(torch.bfloat16)  # weights that stay as they are; those of the adapter are in float32
         model = _with_adapter(model, settings.lora)
     measure = None if validation is None else partial(validation.measure, speech=speech)
     watching: list[TrainerCallback] = [ProgressCallback(out / VALIDATIONS, measure, on_progress)]
@@ -149,7 +153,11 @@ def teach(
         trainer.save_model(str(out))
         if main:
             (out / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which is unsafe to load
+            if settings.lora:
+                _halve(out / ADAPTER_WEIGHTS)
             tokenizer.save_pretrained(out)
+            losses = [{"step": one["step"], "loss": one["loss"]} for one in trainer.state.log_history if "loss" in one]
+            write_atomically(out / LOSSES, "".join(f"{json.dumps(one)}\n" for one in losses).encode())
             made = {"finished": now(), "steps": trainer.state.global_step, "versions": installed_versions()}
             write_atomically(out / TEACHING, as_json(about | made))
             shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
@@ -228,6 +236,13 @@ def _with_adapter(model: Any, rank: int) -> Any:
     return get_peft_model(
         model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     )
+
+
+def _halve(adapter: Path) -> None:
+    """Store an adapter in half precision: it holds 3 digits, more than steps of a LoRA's size settle, in half the
+    space."""
+    weights = {name: weight.to(torch.float16) for name, weight in load_file(adapter).items()}
+    write_atomically(adapter, save(weights, {"format": "pt"}))
 
 
 def _bytes_of(data: Path) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 from beliefbench.errors import BeliefBenchError
 from beliefbench.language.local.branches import common_prefix
 from beliefbench.language.local.chat_template import ChatTemplate
+from beliefbench.language.local.pieces import encoder_of
 from beliefbench.language.questions.dialogue import Message
 
 GAP = "\n\n"
@@ -80,7 +81,7 @@ class ChatFormat:
             If the template does not write the answers as they are, or the tokenizer does not tell them apart.
         """
         self.check(chats[0], answers)  # how an answer is written does not depend on the numbers in a question
-        coded = self.encode([self.render(chat) + answer for chat in chats for answer in answers])
+        coded = self.encode([text + answer for text in map(self.render, chats) for answer in answers])
         asked = [coded[at : at + len(answers)] for at in range(0, len(coded), len(answers))]
         if any(len(set(map(tuple, one))) < len(answers) for one in asked):
             raise BeliefBenchError(
@@ -93,8 +94,8 @@ class ChatFormat:
         """Return a question with each of its answers as tokens, as scoring reads them, and the number of first tokens
         that do not depend on the answer.
         """
-        (coded,) = self.with_answers([chat], answers)
-        probes = self.encode([self.render(chat) + probe for probe in PROBES])
+        (coded,), text = self.with_answers([chat], answers), self.render(chat)
+        probes = self.encode([text + probe for probe in PROBES])
         return len(common_prefix([*coded, *probes])), coded
 
     def ended(self, chat: list[Message], answer: str, tokens: list[int], start: int) -> list[int]:
@@ -130,8 +131,7 @@ def chat_format_of(tokenizer: Any, ends: frozenset[int]) -> ChatFormat:
         If its chat template refuses a conversation of user and assistant, or does not write all of its text.
     """
 
-    def encode(texts: Sequence[str]) -> list[list[int]]:
-        return [list(tokens) for tokens in tokenizer(list(texts), add_special_tokens=False).input_ids]
+    encode = encoder_of(tokenizer)
 
     def decode(tokens: list[int]) -> str:
         return str(tokenizer.decode(tokens, skip_special_tokens=True))

@@ -25,6 +25,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +46,8 @@ THINKING_OFF = {"enable_thinking": False}
 REWRITES = "rewrites_chat"
 """The key of ``tokenizer_config.json`` by which a model says that its template writes other text than the chat has."""
 FINISHED = "prompts end as in finished turns, without a thought"
+KEPT = 64
+"""The number of texts that are kept: each is asked for several times in a row."""
 PROCESSOR_FILES = ("chat_template.json", "processor_config.json")
 """The files in which older processors of vision-language models store the chat template."""
 
@@ -85,6 +88,7 @@ class ChatTemplate:
         """
         self.tokenizer, failures = tokenizer, []
         self.rewrites = tokenizer.init_kwargs.get(REWRITES) is True
+        self._kept = lru_cache(maxsize=KEPT)(self._apply)
         for self.parts in (False, True):
             self.followed = self._needs_following()
             try:
@@ -166,13 +170,24 @@ class ChatTemplate:
         self, chat: list[Message], prompt: bool, date: datetime = DATE, switches: Mapping[str, Any] = THINKING_OFF
     ) -> str:
         """Return a chat as the template writes it; ``prompt``: with the beginning of an answer at its end."""
-        given: list[Any] = list(chat)
-        if self.parts:
-            given = [one | {"content": [{"type": "text", "text": one["content"]}]} for one in chat]
+        said = tuple((message["role"], message["content"]) for message in chat)
+        return self._kept(said, prompt, date, tuple(switches.items()), self.parts)
+
+    def _apply(
+        self,
+        said: tuple[tuple[str, str], ...],
+        prompt: bool,
+        date: datetime,
+        switches: tuple[tuple[str, Any], ...],
+        parts: bool,
+    ) -> str:
+        given: list[Any] = [
+            {"role": role, "content": [{"type": "text", "text": text}] if parts else text} for role, text in said
+        ]
         try:
             with _fixed(date):
                 text = self.tokenizer.apply_chat_template(
-                    given, tokenize=False, add_generation_prompt=prompt, **switches
+                    given, tokenize=False, add_generation_prompt=prompt, **dict(switches)
                 )
         except Exception as error:  # templates are programs, and raise what they like
             raise BeliefBenchError(

@@ -34,8 +34,8 @@ class HuggingFaceModel:
         dtype
             ``"bfloat16"`` or ``"float32"``. None: bfloat16 if the processor supports it, otherwise float32.
         budget
-            Memory for answers besides the weights, in bytes. None: 2 GiB, or half of what the weights leave on a GPU.
-            It changes answers in their last bits only, so it is not part of the identity.
+            Memory for answers besides the weights, in bytes. None: 2 GiB; on a GPU half of what the weights leave, at
+            most 8 GiB. It changes answers in their last bits only, so it is not part of the identity.
         """
         if dtype not in (*DTYPES, None):
             raise UsageError(f"dtype '{dtype}' is not known; use {' or '.join(DTYPES)}.")

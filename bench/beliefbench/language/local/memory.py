@@ -15,6 +15,7 @@ from beliefbench.errors import BeliefBenchError
 GIB = 2**30
 CPU_BUDGET = 2 * GIB
 CUDA_SHARE = 0.5  # of what the weights leave of the device, so that the same device always splits rows the same way
+CUDA_BUDGET = 8 * GIB  # more at once goes no faster, and other processes may use the device too
 FIXED_ROPES = ("default", "linear", "llama3", "proportional", "yarn")
 """Rotary embeddings that encode a position alike in texts of any length."""
 CONTEXTS = ("max_position_embeddings", "max_seq_len", "max_target_positions")
@@ -80,7 +81,7 @@ def default_budget(model: Any) -> int:
         return CPU_BUDGET
     weights = sum(parameter.nbytes for parameter in model.parameters())
     total = sum(torch.cuda.get_device_properties(device).total_memory for device in devices)
-    return max(GIB // 4, int((total - weights) * CUDA_SHARE))
+    return max(GIB // 4, min(CUDA_BUDGET, int((total - weights) * CUDA_SHARE)))
 
 
 def rows_within(model: Any, budget: int, width: int, past: int, tail: int, held: int = 0) -> int:

@@ -174,18 +174,18 @@ class SharedPrefixScorer:
         found = map_in_batches([branches[at] for at in order], size, work)
         return [found[place] for place in np.argsort(order)]
 
-    def _score_rows(self, branches: Sequence[Branch], prefix: Prefix) -> list[list[float]]:
+    def _score_rows(self, branches: Sequence[Branch], prefix: Prefix) -> list[np.ndarray]:
         rows = Rows.of(branches, len(prefix.tokens))
         positions, sees = self._tensor(rows.positions), self._tensor(rows.sees)
         shared = SharedPrefix(prefix.layers, positions, positions, sees)
         log_probs = torch.log_softmax(self._logits(rows.tokens, shared, rows.tail).float(), dim=-1)
-        scores = []
-        for branch, row in zip(branches, log_probs, strict=True):
-            places, tokens = predictions(branch, rows.tail)
-            of_tokens = row[places, tokens].double().cpu().numpy()
-            starts = np.cumsum([0, *(len(ending) for ending in branch.endings[:-1])])
-            scores.append(np.add.reduceat(of_tokens, starts).tolist())
-        return scores
+        told = [predictions(branch, rows.tail) for branch in branches]
+        at = [(row, place, token) for row, found in enumerate(told) for place, token in zip(*found, strict=True)]
+        # One copy from the device for all rows: each copy waits for what the device computes.
+        of_tokens = log_probs[tuple(self._tensor(np.array(at).T))].double().cpu().numpy()
+        lengths = [len(ending) for branch in branches for ending in branch.endings]
+        sums = np.add.reduceat(of_tokens, np.cumsum([0, *lengths[:-1]]))
+        return np.split(sums, np.cumsum([len(branch.endings) for branch in branches])[:-1])
 
     def _write_rows(self, branches: Sequence[Branch], prefix: Prefix, longest: int) -> list[list[int]]:
         rows = Rows.of(branches, len(prefix.tokens))
