@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 
 import beliefbench as bb
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.language.local.chat_format import chat_format_of
 from beliefbench.language.local.checkpoints import locate
+from beliefbench.teaching import training
 from beliefbench.teaching.folder import claimed, is_finished
 from beliefbench.teaching.interactions import TeachingTask
 from beliefbench.teaching.reading import Conversation, TaughtTurn, conversations
@@ -134,9 +136,15 @@ def test_teaching_lowers_the_loss_and_moves_towards_the_teacher(make_model, make
     assert losses[-1] < losses[0] / 2
 
 
-def test_an_adapter_is_taught_beside_its_base(make_model, make_data, tmp_path):
+@pytest.mark.parametrize("rounded", [False, True])
+def test_an_adapter_is_taught_beside_its_base(make_model, make_data, tmp_path, monkeypatch, rounded):
+    monkeypatch.setattr(training, "computes_in_bfloat16", lambda: rounded)  # as on a GPU
     base, out = make_model(), tmp_path / "adapter"
     teach(locate(str(base)), make_data("bayesian"), out, Settings(lora=2, learning_rate=1e-2, batch=8))
+    assert {weight.dtype for weight in load_file(out / "adapter_model.safetensors").values()} == {torch.float16}
+    losses = [json.loads(line)["loss"] for line in (out / "losses.jsonl").read_text().splitlines()]
+    assert losses
+    assert np.isfinite(losses).all()
     domain = bb.load_domain("flights-2")
     agents = [bb.load_agent(f"prompted:{base}{more},dtype=float32", domain) for more in ("", f",adapter={out}")]
     options = np.random.default_rng(0).integers(0, 11, (1, 4, 3, 2)) / 10

@@ -1,4 +1,4 @@
-"""Texts read piece by piece: the tokens are those of the whole text, and a tokenizer that looks further reads wholes."""
+"""Texts read piece by piece: the tokens are those of the whole text; a tokenizer that looks further reads wholes."""
 
 from __future__ import annotations
 
