@@ -190,9 +190,15 @@ def posterior_taught(domain: Domain) -> Assistant:
     return _taught("posterior-taught", domain)
 
 
+def posterior_reader(domain: Domain) -> Assistant:
+    """A reader with 5.6 million parameters, taught the exact assistant's whole distribution on synthetic domains."""
+    return _taught("posterior-reader", domain)
+
+
 def _taught(name: str, domain: Domain) -> Assistant:
     made = json.loads((TAUGHT / name / "teaching.json").read_text())
-    note = f"taught {ANSWERS[made['teacher']]} in {made['interactions']:,} {made['domain']['name']} interactions"
+    on = made["domain"]["name"] if "domain" in made else "synthetic"
+    note = f"taught {ANSWERS[made['teacher']]} in {made['interactions']:,} {on} interactions"
     model = HuggingFaceModel(locate(str(TAUGHT / name)), "float32")
     return Assistant(name, "1", domain, Scoring(model, note), PromptStyle())
 

@@ -18,7 +18,7 @@ from beliefbench.students.reader.curriculum import GROUP, Groups, lessons_of
 from beliefbench.students.reader.heads import lesson_of
 from beliefbench.students.reader.teaching import Settings, new_reader, teach_reader
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow")
 
 SMALL = {"hidden_size": 32, "intermediate_size": 64}
 WORDS = {"domains": 20, "pieces": 700}
@@ -86,9 +86,14 @@ def test_the_loss_of_a_step_does_not_depend_on_how_many_are_read_together(tokeni
 
 
 @pytest.fixture
-def small_readers(monkeypatch):
-    """Narrow readers with few words, small steps and a short examination; `CHILD` makes the same."""
+def narrow(monkeypatch):
+    """Narrow readers."""
     monkeypatch.setattr(teaching, "SHAPE", teaching.SHAPE | SMALL)
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Few words and a short examination; with `narrow`, `CHILD` makes the same."""
     monkeypatch.setattr(teaching, "TOKENIZER", WORDS)
     for name, value in zip(("ROUNDS", "LINES", "DOMAINS"), SHORT, strict=True):
         monkeypatch.setattr(examination, name, value)
@@ -97,7 +102,7 @@ def small_readers(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_readers")
+@pytest.mark.usefixtures("short")
 def test_a_killed_training_ends_with_the_same_weights(call, tmp_path):
     """Uninterrupted; killed and continued through the command line; and once more."""
     teach_reader(Settings(interactions=6 * GROUP), tmp_path / "whole")
