@@ -30,7 +30,7 @@ def test_the_wheel_holds_code_catalogues_and_students(wheel):
     assert {name for name in code if not name.endswith(("py.typed", ".csv", "reader/chat_template.jinja"))} == modules
     assert all(name.endswith((".json", "README.md")) for name in catalogues)
     assert {"page.html", "page.css", "page.js"} <= {Path(name).name for name in templates}
-    assert len({Path(name).parent for name in students}) == 3
+    assert len({Path(name).parent for name in students}) == 4
     assert all(name.endswith((".json", ".jsonl", ".jinja", "README.md", "model.safetensors")) for name in students)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import transformers
 
@@ -45,6 +47,22 @@ def test_an_answer_that_a_template_writes_otherwise_is_refused(call, make_model,
     status, _, said = call("run", "--domain", "flights-2", "--agent", given, "--users", "1", "--heldout", "1")
     assert status == 1
     assert "chat template changes the answer 'The best option is Flight 1.', or the text before it depends on" in said
+
+
+@pytest.mark.parametrize("said", [None, "yes", True])
+def test_a_template_rewrites_a_chat_only_if_the_tokenizer_says_so(call, make_model, said):
+    """Prices in other words; the answers and the trial texts are written as they are."""
+    folder = make_model(PLAIN.replace("m.content", "(m.content | replace('$', 'price '))"))
+    config = folder / "tokenizer_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | ({} if said is None else {"rewrites_chat": said})))
+    given = f"prompted:{folder},dtype=float32"
+    status, out, why = call("run", "--domain", "flights-2", "--agent", given, "--users", "1", "--heldout", "1")
+    if said is True:
+        assert status == 0
+        assert "its template rewrites the chat" in out
+    else:
+        assert status == 1
+        assert 'set "rewrites_chat": true in tokenizer_config.json' in why
 
 
 def test_an_answer_that_a_template_writes_otherwise_is_not_taught(make_model):
