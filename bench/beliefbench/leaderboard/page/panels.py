@@ -32,7 +32,7 @@ from beliefbench.leaderboard.page.styles import (
 )
 from beliefbench.leaderboard.page.svg import SETTINGS
 from beliefbench.leaderboard.row import Row
-from beliefbench.scoring.metrics import usable_probs
+from beliefbench.scoring.metrics import of_option, usable_probs
 from beliefbench.scoring.reliability import Diagram, confidence_of, diagram
 
 GAP = 0.16
@@ -130,10 +130,7 @@ def _updates(sheet: Sheet, column: int, place: int, row: Row, style: Style) -> N
     answers = row.answers()
     probs = usable_probs(answers.probs, answers.choice)
     assert probs is not None
-    ours, exact = (
-        np.diff(np.take_along_axis(kind, answers.truth[..., None], axis=-1)[..., 0], axis=1)
-        for kind in (probs, answers.exact)
-    )
+    ours, exact = (np.diff(of_option(kind, answers.truth), axis=1) for kind in (probs, answers.exact))
     users = len(ours)
     slope = clustered_slope(exact.reshape(users, -1), ours.reshape(users, -1))
     x, y = exact.ravel(), ours.ravel()
