@@ -149,9 +149,17 @@ def diagram(confidence: Array, right: Array, draws: int = 200, seed: int = 0) ->
 
     def curve(weight: Array, good: Array) -> Array:
         present = weight > 0
-        share = isotonic_regression(good[present] / weight[present], weights=weight[present]).x
+        share = good[present] / weight[present]
+        if not (share[1:] > share[:-1]).all():  # otherwise nothing is pooled
+            share = isotonic_regression(share, weights=weight[present]).x
         return np.interp(level, level[present], share)
 
-    again = np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=draws)
+    again = _resampled(users, draws, seed)
     low, high = np.quantile(list(map(curve, again @ mass, again @ hits)), [0.025, 0.975], axis=0)
     return Diagram(level, curve(mass.sum(axis=0), hits.sum(axis=0)), low, high, mass.sum(axis=0).astype(int))
+
+
+@lru_cache(maxsize=4)  # as `_signs`
+def _resampled(users: int, draws: int, seed: int) -> Array:
+    """Return how often each user is drawn, float[draws, users]."""
+    return np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=draws).astype(float)
