@@ -118,8 +118,7 @@ def _each_once(folders: Sequence[Path]) -> Iterator[Report]:
         yield from map(_verify_once, folders)
         return
     # Processes, since most of the time JAX traces in Python; not forked, since its threads would be lost.
-    how = {"mp_context": get_context("spawn"), "initializer": _add_plugins, "initargs": (plugin_folders(),)}
-    pool = ProcessPoolExecutor(workers, **how)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_add_plugins, initargs=(plugin_folders(),))
     try:
         verified = {domain: pool.submit(_verify_several, by_domain[domain]) for domain in waiting}
         for domain, some in by_domain.items():
