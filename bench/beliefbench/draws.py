@@ -97,6 +97,20 @@ def in_chunks(function: Callable[..., Any], *arrays: Any) -> np.ndarray:
     return np.concatenate(parts)[:rows]
 
 
+def permutation(at: jax.Array, number: int) -> np.ndarray:
+    """Return 0 .. number - 1 in a random order, int[number].
+
+    >>> sorted(permutation(key(0), 4).tolist())
+    [0, 1, 2, 3]
+    """
+    return np.asarray(_permutation(at, number))
+
+
+@partial(quick_jit, static_argnames="number")
+def _permutation(at: Any, number: int) -> Any:
+    return jax.random.permutation(at, number)
+
+
 def uniform_per_set(keys: Any, stage: int, sets: int, width: int) -> np.ndarray:
     """Return uniform draws in [0, 1) by user, stage and set: float32[users, sets, width].
 

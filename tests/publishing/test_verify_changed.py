@@ -132,6 +132,19 @@ def test_a_run_that_lies_there_twice_is_found(published, folder_of):
     assert found.count({"duplicate"}) == found.count(set()) == 3
 
 
+def test_several_domains_are_verified_by_several_processes(published, folder_of, tmp_path, monkeypatch):
+    """The reports are those of one process, in the order of the folders."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    flip_answer(folder_of(published, "random"))
+    for number in range(4):
+        shutil.copytree(published, tmp_path / "all" / str(number))
+    found = list(verify_all(tmp_path / "all"))
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    assert [report.lines() for report in found] == [report.lines() for report in verify_all(tmp_path / "all")]
+    assert [report.folder for report in found] == sorted(report.folder for report in found)
+    assert ["files" in failed(report) for report in found] == [False, False, True] * 4
+
+
 @pytest.mark.parametrize("change", [change_probability, edit_run_json, truncate, truncate_evidence, swap_exact_answers])
 def test_a_run_that_passed_before_is_checked_again_once_it_is_changed(published, folder_of, change):
     folder = folder_of(published, "bayesian")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -77,6 +78,9 @@ def leaderboard(
     plugins: Plugins = None,
 ) -> None:
     """Show the leaderboard of the finished runs in a folder. Every metric is recomputed from the recorded answers."""
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # runs are read in threads: more of them would wait for each other
     from beliefbench.leaderboard.forms.compact import to_compact
     from beliefbench.leaderboard.forms.formats import writer
     from beliefbench.leaderboard.forms.terminal import to_terminal

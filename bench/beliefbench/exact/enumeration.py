@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from beliefbench.domain import Domain
-from beliefbench.exact.hypothesis import joint_terms
+from beliefbench.exact.hypothesis import joint_terms, log_prior
 from beliefbench.exact.latents import latent_space, unchecked_space
 from beliefbench.exact.linear_space import linear_sweep
 from beliefbench.exact.log_space import log_sweep
@@ -25,22 +25,21 @@ def log_weights(domain: Domain, options: np.ndarray, choices: np.ndarray) -> np.
     """Return the log joint of every hypothesis with some rounds, float64[hypotheses] (not normalised)."""
     space = latent_space(domain)
     block = -(-space.size // -(-space.size // LARGEST_BLOCK))
-    used = np.ones(len(choices), dtype=bool)
-    if not used.size:  # some distributions cannot be made for no sets at all: ask about one, and leave it out
-        options, choices, used = np.zeros((1, *options.shape[1:])), np.zeros(1, np.int64), np.zeros(1, bool)
     with jax.enable_x64(True):
         blocks = [
-            _block_joint(domain, np.arange(at, at + block) % space.size, options, choices, used)
+            _block_joint(domain, np.arange(at, at + block) % space.size, options, choices)
             for at in range(0, space.size, block)
         ]
     return np.concatenate([np.asarray(one) for one in blocks])[: space.size]
 
 
 @partial(jax.jit, static_argnames="domain", compiler_options=COMPILER_OPTIONS)
-def _block_joint(domain: Domain, numbers: Any, options: Any, choices: Any, used: Any) -> Any:
+def _block_joint(domain: Domain, numbers: Any, options: Any, choices: Any) -> Any:
     def joint(values: dict[str, Any]) -> Any:
-        log_prior, likelihood = joint_terms(domain.model, values, options, choices)
-        return log_prior + jnp.where(used, likelihood, 0.0).sum()
+        if not len(choices):  # some distributions cannot be made for no sets at all: ask about one
+            return log_prior(domain.model, values, jnp.zeros((1, *options.shape[1:])))
+        prior, likelihood = joint_terms(domain.model, values, options, choices)
+        return prior + likelihood.sum()
 
     return jax.vmap(joint)(latent_space(domain).values(numbers))
 

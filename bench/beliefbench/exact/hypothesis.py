@@ -46,6 +46,15 @@ def terms_of_batch(model: Callable[..., Any], values: dict[str, Any], options: A
     return log_prior_of(traced), told, _probs(choice, len(options)).sum(axis=-1)
 
 
+def log_prior(model: Callable[..., Any], values: dict[str, Any], options: Any) -> Any:
+    """Return the log prior of one hypothesis; traceable by JAX.
+
+    options
+        float[sets, 3, features]: any.
+    """
+    return log_prior_of(_traced(model, values, options))
+
+
 def linear_prior(model: Callable[..., Any], values: dict[str, Any], options: Any) -> Any:
     """Return the prior probability of one hypothesis, NaN if it is so small that products with it may be lost;
     traceable by JAX.
@@ -53,9 +62,9 @@ def linear_prior(model: Callable[..., Any], values: dict[str, Any], options: Any
     options
         float[sets, 3, features]: any.
     """
-    log_prior = log_prior_of(_traced(model, values, options))
-    small = (log_prior > IMPOSSIBLE) & (log_prior < LEAST_LOG_PRIOR)
-    return jnp.where(small, jnp.nan, jnp.exp(log_prior))
+    log = log_prior(model, values, options)
+    small = (log > IMPOSSIBLE) & (log < LEAST_LOG_PRIOR)
+    return jnp.where(small, jnp.nan, jnp.exp(log))
 
 
 def linear_probs(model: Callable[..., Any], values: dict[str, Any], options: Any, choices: Any, least: float) -> Any:

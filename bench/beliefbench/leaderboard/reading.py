@@ -111,7 +111,7 @@ def row_of(record: RunRecord, folder: Path, values: dict[str, Any]) -> Row:
 def _note(record: RunRecord, bounded: float | None) -> str | None:
     parts = [
         record.agent.note and printable(record.agent.note),
-        None if bounded is None else f"{bounded:.1%} {BOUNDED}",
+        None if bounded is None or bounded < 0.0005 else f"{bounded:.1%} {BOUNDED}",  # 0.0% would say nothing
         f"{record.asked} of {record.identity.users} users"
         if record.asked not in (None, record.identity.users)
         else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -82,6 +83,11 @@ class Row:
     verified: bool
     digest: str | None = None
     skill: Skill | None = None
+
+    @cached_property
+    def memory(self) -> dict[str, Any]:
+        """What was computed from its answers, by name, for whoever needs it again."""
+        return {}
 
     @property
     def final(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpyro import handlers
 
 from beliefbench.domain import OPTIONS, Domain, Recorded
-from beliefbench.draws import in_chunks, key, keys_for, path_keys, quick_jit
+from beliefbench.draws import in_chunks, key, keys_for, path_keys, permutation, quick_jit
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.exact.contract import hold
 from beliefbench.exact.hypothesis import query_values
@@ -70,7 +70,7 @@ class Episodes:
     def _take(self, recorded: Recorded) -> None:
         rounds, heldout = self.protocol.rounds, self.protocol.heldout
         who = key(self.protocol.seed, self.domain.name, "users")
-        self.users = np.asarray(jax.random.permutation(who, len(recorded.chosen)))[: self.protocol.users]
+        self.users = permutation(who, len(recorded.chosen))[: self.protocol.users]
         latents = recorded.latents
         self.latents = None if latents is None else {name: value[self.users] for name, value in latents.items()}
         self.options, self.chosen = recorded.options[self.users, :rounds], recorded.chosen[self.users, :rounds]
@@ -85,7 +85,7 @@ class Episodes:
         with jax.enable_x64(True):
             who = key(protocol.seed, domain.name, "users")
             if prior is None:
-                self.users = np.asarray(jax.random.permutation(who, space.size))[: protocol.users]
+                self.users = permutation(who, space.size)[: protocol.users]
                 latents = space.values(self.users)
             else:
                 self.users = np.arange(protocol.users)

@@ -14,10 +14,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
-from beliefbench.draws import key
+from beliefbench.draws import key, permutation
 from beliefbench.errors import UsageError
 from beliefbench.intervals import clustered_interval
 
@@ -123,4 +122,4 @@ def order_of_users(seed: int, domain: str, users: int) -> np.ndarray:
     >>> sorted(order_of_users(0, "flights", 5).tolist())
     [0, 1, 2, 3, 4]
     """
-    return np.asarray(jax.random.permutation(key(seed, domain, "order"), users))
+    return permutation(key(seed, domain, "order"), users)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +20,7 @@ from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, UsageError, printable
 from beliefbench.plugins.names import load_domain
 from beliefbench.plugins.reach import Reach
-from beliefbench.plugins.sources import is_builtin
+from beliefbench.plugins.sources import add_plugin_folder, is_builtin, plugin_folders
 from beliefbench.publishing.answers import check_answers
 from beliefbench.publishing.evidence import (
     FILE,
@@ -36,6 +40,8 @@ from beliefbench.running.store import RunRecord, RunStore, run_folder, run_key
 
 Made = TypeVar("Made")
 FILES = ("run.json", "rows.parquet", FILE)
+FEW = 4  # domains that are verified sooner than other processes have started
+MOST_WORKERS = 4  # a process may hold a GiB
 
 
 @dataclass
@@ -96,27 +102,65 @@ def verify_all(root: Path, rerun: int = 0, seed: int | None = None, allow: Colle
     if not folders:
         raise UsageError(f"there is no run in '{root}'; name a folder that holds published or local runs.")
     met: dict[str, Path] = {}
-    for folder in folders:
-        report = verify_run(folder, rerun, seed, allow) if rerun or allow else _verify_once(folder)
-        if report.key is not None and (first := met.setdefault(report.key, folder)) != folder:
+    each = (verify_run(folder, rerun, seed, allow) for folder in folders) if rerun or allow else _each_once(folders)
+    for report in each:
+        if report.key is not None and (first := met.setdefault(report.key, report.folder)) != report.folder:
             report.findings.append(CheckResult("duplicate", False, f"the same run is in {first}."))
         yield report
 
 
+def _each_once(folders: Sequence[Path]) -> Iterator[Report]:
+    """Yield the report on the run in each folder, in their order; the runs of several domains at the same time."""
+    by_domain = {domain: list(some) for domain, some in groupby(folders, lambda folder: folder.parent.parent)}
+    waiting = [domain for domain, some in by_domain.items() if any(_kept(folder) is None for folder in some)]
+    workers = min(os.cpu_count() or 1, MOST_WORKERS, len(waiting))
+    if len(waiting) < FEW or workers == 1:
+        yield from map(_verify_once, folders)
+        return
+    # Processes, since most of the time JAX traces in Python; not forked, since its threads would be lost.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_add_plugins, initargs=(plugin_folders(),))
+    try:
+        verified = {domain: pool.submit(_verify_several, by_domain[domain]) for domain in waiting}
+        for domain, some in by_domain.items():
+            yield from verified[domain].result() if domain in verified else map(_verify_once, some)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _add_plugins(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        add_plugin_folder(folder)
+
+
+def _verify_several(folders: Sequence[Path]) -> list[Report]:
+    return [_verify_once(folder) for folder in folders]
+
+
 def _verify_once(folder: Path) -> Report:
     """Return the report on the run in a folder: as it is kept, if every check passed before on the same files."""
+    kept = _kept(folder)
+    if kept is not None:
+        return kept
     digest = run_digest(folder)
-    key = key_of("report", folder=[str(folder), str(folder.resolve())], run=digest)
-    kept = recalled(key)
-    if kept is not None and is_builtin(kept["domain"]):
-        findings = [CheckResult(check, True, detail) for check, detail in kept["findings"]]
-        return Report(folder, findings, kept["left_out"], kept["key"], kept["domain"])
     report = verify_run(folder)
     if report.passed and report.domain and is_builtin(report.domain) and run_digest(folder) == digest:
         passed = [[result.check, result.detail] for result in report.findings]
         said = {"findings": passed, "left_out": report.left_out, "key": report.key, "domain": report.domain}
-        keep(key, said)
+        keep(_report_key(folder, digest), said)
     return report
+
+
+def _kept(folder: Path) -> Report | None:
+    """Return the report that is kept on a run; None if there is none, or if the files of the run have changed."""
+    kept = recalled(_report_key(folder, run_digest(folder)))
+    if kept is None or not is_builtin(kept["domain"]):
+        return None
+    findings = [CheckResult(check, True, detail) for check, detail in kept["findings"]]
+    return Report(folder, findings, kept["left_out"], kept["key"], kept["domain"])
+
+
+def _report_key(folder: Path, digest: str) -> str:
+    return key_of("report", folder=[str(folder), str(folder.resolve())], run=digest)
 
 
 def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Report:

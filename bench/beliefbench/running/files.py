@@ -107,12 +107,17 @@ def check_ranges(rows: pa.Table, file: Path) -> None:
                 f"{file}: {name} is between {values.min()} and {values.max()}; expected {least} to {most}."
             )
     for kind in ("prob", "exact"):
-        values = np.stack([rows[f"{kind}_{option}"].to_numpy() for option in range(3)], axis=-1)
-        given = values[~np.isnan(values).all(axis=-1)]
-        wrong = ~((given >= 0).all(axis=-1) & (abs(given.sum(axis=-1) - 1) <= SUM))
-        if wrong.any():
-            what = "probabilities" if kind == "prob" else "exact probabilities"
-            raise DamagedFileError(f"{file}: the {what} of {wrong.sum():,} answers do not sum to 1, or are below 0.")
+        # Column by column: over an axis of three, NumPy's own functions take ten times as long.
+        first, second, third = (rows[f"{kind}_{option}"].to_numpy() for option in range(3))
+        least = np.minimum(np.minimum(first, second), third)  # NaN if one of them is
+        sound = (least >= 0) & (abs(first + second + third - 1) <= SUM)
+        if not sound.all():
+            wrong = ~sound & ~(np.isnan(first) & np.isnan(second) & np.isnan(third))
+            if wrong.any():
+                what = "probabilities" if kind == "prob" else "exact probabilities"
+                raise DamagedFileError(
+                    f"{file}: the {what} of {wrong.sum():,} answers do not sum to 1, or are below 0."
+                )
 
 
 def _opened(file: Path) -> pq.ParquetFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from beliefbench.scoring.heldout import HeldOut
-from beliefbench.scoring.reliability import confidence_of, corp, ece_null
+from beliefbench.scoring.reliability import confidence_of, corp, ece_nulls
 from beliefbench.scoring.updating import UPDATING
 
 CALIBRATION_FIELDS = ("miscalibration", "discrimination", "uncertainty", "ece_null")
@@ -25,7 +25,7 @@ def diagnostic_metrics(answers: HeldOut) -> list[dict[str, Any]]:
                 one.update(zip((name, f"{name}_lo", f"{name}_hi"), estimate, strict=True))
     found = confidence_of(answers.probs, answers.choice, answers.truth)
     if found is not None:
-        for stage, one in enumerate(rounds):
-            confidence, right = (values[:, stage] for values in found)
-            one.update(zip(CALIBRATION_FIELDS, (*corp(confidence, right), ece_null(confidence, right)), strict=True))
+        for stage, (one, null) in enumerate(zip(rounds, ece_nulls(*found), strict=True)):
+            parts = corp(*(values[:, stage] for values in found))
+            one.update(zip(CALIBRATION_FIELDS, (*parts, null), strict=True))
     return rounds

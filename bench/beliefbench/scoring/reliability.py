@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from beliefbench.scoring.metrics import ECE_BINS, Array, bins_of, usable_probs
+from beliefbench.scoring.metrics import ECE_BINS, Array, bins_of, of_option, usable_probs
 
 GRID = 1000
 """Diagrams round confidences to 1 / `GRID`, so that resampling many users is fast."""
@@ -37,8 +37,7 @@ def confidence_of(probs: Array | None, choice: Array, truth: Array) -> tuple[Arr
     usable = usable_probs(probs, choice)
     if usable is None:
         return None
-    chosen = np.maximum(choice, 0)[..., None]
-    return np.take_along_axis(usable, chosen, axis=-1)[..., 0], choice == truth
+    return of_option(usable, np.maximum(choice, 0)), choice == truth
 
 
 def recalibrated(confidence: Array, right: Array, weight: Array | None = None) -> Array:
@@ -92,13 +91,29 @@ def ece_null(confidence: Array, right: Array, quantile: float = 0.95, draws: int
     >>> ece_null(np.full((8, 2), 0.5), np.array([[True, False]] * 8))
     0.0
     """
-    users = len(confidence)
+    return ece_nulls(confidence[:, None], right[:, None], quantile, draws, seed)[0]
+
+
+def ece_nulls(
+    confidence: Array, right: Array, quantile: float = 0.95, draws: int = 1000, seed: int = 0
+) -> list[float | None]:
+    """Return `ece_null` after each round, of float[users, stages, answers] and bool[users, stages, answers].
+
+    >>> ece_nulls(np.full((8, 2, 2), 0.5), np.array([[[True, False]] * 2] * 8))
+    [0.0, 0.0]
+    """
+    users, stages, answers = confidence.shape
     if users < 2:
-        return None
-    which = bins_of(confidence.ravel()).reshape(confidence.shape)
-    errors = np.zeros((users, ECE_BINS))
-    np.add.at(errors, (np.arange(users)[:, None], which), confidence - right)
-    return float(np.quantile(np.abs(_signs(users, draws, seed) @ errors).sum(axis=1) / confidence.size, quantile))
+        return [None] * stages
+    errors = np.empty((users, stages, ECE_BINS))
+    for stage in range(stages):
+        which = bins_of(confidence[:, stage].ravel()) + np.repeat(np.arange(users) * ECE_BINS, answers)
+        gaps = (confidence[:, stage] - right[:, stage]).ravel()
+        errors[:, stage] = np.bincount(which, gaps, users * ECE_BINS).reshape(users, ECE_BINS)
+    # One product for all stages: one for each takes four times as long.
+    resampled = (_signs(users, draws, seed) @ errors.reshape(users, -1)).reshape(draws, stages, ECE_BINS)
+    found = np.abs(resampled).sum(axis=2) / (users * answers)
+    return [float(np.quantile(of_stage, quantile)) for of_stage in found.T]
 
 
 @lru_cache(maxsize=4)  # the users of a run are the same after each round, and to draw them takes longest
@@ -134,9 +149,17 @@ def diagram(confidence: Array, right: Array, draws: int = 200, seed: int = 0) ->
 
     def curve(weight: Array, good: Array) -> Array:
         present = weight > 0
-        share = isotonic_regression(good[present] / weight[present], weights=weight[present]).x
+        share = good[present] / weight[present]
+        if not (share[1:] > share[:-1]).all():  # otherwise nothing is pooled
+            share = isotonic_regression(share, weights=weight[present]).x
         return np.interp(level, level[present], share)
 
-    again = np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=draws)
+    again = _resampled(users, draws, seed)
     low, high = np.quantile(list(map(curve, again @ mass, again @ hits)), [0.025, 0.975], axis=0)
     return Diagram(level, curve(mass.sum(axis=0), hits.sum(axis=0)), low, high, mass.sum(axis=0).astype(int))
+
+
+@lru_cache(maxsize=4)  # as `_signs`
+def _resampled(users: int, draws: int, seed: int) -> Array:
+    """Return how often each user is drawn, float[draws, users]."""
+    return np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=draws).astype(float)

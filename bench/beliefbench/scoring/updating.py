@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from beliefbench.intervals import Estimate, clustered_ratio, clustered_slope
-from beliefbench.scoring.metrics import Array, Probs, accuracy, largest, total, usable_probs
+from beliefbench.scoring.metrics import Array, Probs, accuracy, largest, of_option, total, usable_probs
 
 Estimates = list[Estimate | None]
 
@@ -43,7 +43,7 @@ def exact_accuracy(truth: Array, exact: Array) -> Array:
     [[0.25]]
     """
     best = exact >= largest(exact)[..., None] - 1e-9
-    return (_of(truth, best) / total(best.astype(int))).mean(axis=-1)
+    return (of_option(best, truth) / total(best.astype(int))).mean(axis=-1)
 
 
 def update_slope(probs: Probs, choice: Array, truth: Array, exact: Array) -> Estimates:
@@ -64,7 +64,7 @@ def update_slope(probs: Probs, choice: Array, truth: Array, exact: Array) -> Est
     usable = usable_probs(probs, choice)
     if usable is None:
         return [None] * truth.shape[1]
-    ours, ideal = (np.diff(_of(truth, kind), axis=1) for kind in (usable, exact))
+    ours, ideal = (np.diff(of_option(kind, truth), axis=1) for kind in (usable, exact))
     return [None, *[clustered_slope(ideal[:, step], ours[:, step]) for step in range(ours.shape[1])]]
 
 
@@ -93,7 +93,3 @@ def martingale_score(probs: Probs, choice: Array, truth: Array, exact: Array) ->
 UPDATING: dict[str, Callable[[Probs, Array, Array, Array], Estimates]] = {
     metric.__name__: metric for metric in (gap_closed, update_slope, martingale_score)
 }
-
-
-def _of(option: Array, probs: Array) -> Array:
-    return np.take_along_axis(probs, option[..., None], axis=-1)[..., 0]

@@ -36,12 +36,12 @@ def stored_posterior(groups: Sequence[Comparable], labels: Sequence[str], result
 
     A file that is damaged, or was not fitted on this machine to these answers by this code, counts as none.
     """
-    from xarray import open_datatree
-
     file = posterior_file(groups, labels, results)
     try:
         if not is_plain(file) or _digest(file) not in (_fitted_here.get(file.stem), recalled(_kept_key(file))):
             return None
+        from xarray import open_datatree  # takes a second to load
+
         with open_datatree(file, engine="h5netcdf") as tree:
             return tree.load()
     except (OSError, ValueError, BeliefBenchError):  # there is none, or it is damaged

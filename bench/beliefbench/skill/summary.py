@@ -1,4 +1,4 @@
-"""The skill model's results for the leaderboard, with ArviZ's diagnostics."""
+"""The skill model's results for the leaderboard, with the diagnostics of its sampler."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from beliefbench.intervals import Estimate
 from beliefbench.running.derived import keep, key_of, recalled
+from beliefbench.skill.convergence import Convergence
 from beliefbench.skill.counts import MIN_USERS, Comparable
 from beliefbench.skill.learning import Curve
 from beliefbench.skill.storage import curves_of, posterior_file, posterior_of, stored_posterior
@@ -144,14 +145,11 @@ def _skill(value: dict[str, Any]) -> Skill:
 
 
 def _summed(groups: Sequence[Comparable], tree: DataTree) -> list[Skill]:
-    from arviz_stats.sampling_diagnostics import ess, rhat
-
     divergences = int(tree["sample_stats"]["diverging"].sum())
-    largest = rhat(tree, var_names=["accuracy"])["accuracy"].max("round").values
-    bulk, tail = (
-        ess(tree, var_names=["accuracy"], method=method)["accuracy"].min("round").values for method in ("bulk", "tail")
-    )
-    accuracy = np.asarray(tree["posterior"]["accuracy"])
+    accuracy = np.asarray(tree["posterior"]["accuracy"])  # [chains, draws, runs, rounds]
+    found = Convergence.of(accuracy.reshape(*accuracy.shape[:2], -1))
+    rhat, bulk, tail = (of_each.reshape(accuracy.shape[2:]) for of_each in found)
+    largest, bulk, tail = rhat.max(axis=1), bulk.min(axis=1), tail.min(axis=1)
     draws = accuracy.reshape(-1, *accuracy.shape[2:]).astype(float)  # [draws, runs, rounds]
     skills: list[Skill] = []
     start = 0

@@ -153,6 +153,29 @@ def test_a_phone_scrolls_tables_and_never_the_page(opened, address):
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+IN_WORDS = """() => [...document.querySelectorAll('#domain-flights-2 th')].flatMap(head => {
+    const texts = document.createTreeWalker(head, NodeFilter.SHOW_TEXT), broken = [];
+    while (texts.nextNode()) for (let at = 1; at < texts.currentNode.length; at++) {
+        const top = place => {
+            const range = document.createRange();
+            range.setStart(texts.currentNode, place);
+            range.setEnd(texts.currentNode, place + 1);
+            return range.getBoundingClientRect().top;
+        };
+        const both = texts.currentNode.data.slice(at - 1, at + 1);
+        if (/^[A-Za-z0-9]{2}$/.test(both) && top(at) > top(at - 1) + 4) broken.push(texts.currentNode.data);
+    }
+    return broken;
+})"""
+
+
+def test_names_are_not_broken_inside_words_on_a_phone(opened):
+    page = opened("#domain-flights-2", width=390)
+    for details in page.locator("details:visible > summary").all():
+        details.click()
+    assert page.evaluate(IN_WORDS) == []
+
+
 def test_a_table_says_that_it_goes_on_until_it_is_scrolled_to_its_end(opened):
     page = opened("#domain-flights-2", width=390)
     box = "document.querySelector('.scroll:has(> #domain-flights-2-table)')"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from beliefbench.errors import printable
 from beliefbench.leaderboard.forms.cells import BELIEF_TABLES, SAMPLE_NOTE
@@ -43,7 +44,7 @@ def to_html(board: Leaderboard, reference: bool = False) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, number=number)
+    environment.filters.update(percent=percent, number=number, breakable=_breakable)
     told = _Page(board, reference).told()
     style, script = (Markup((TEMPLATES / f"page.{kind}").read_text("utf-8")) for kind in ("css", "js"))
     return environment.get_template("page.html").render(**told, style=style, script=script)
@@ -52,6 +53,15 @@ def to_html(board: Leaderboard, reference: bool = False) -> str:
 def _shown(value: Any) -> Any:
     """Return a value as a template shows it: text without control characters."""
     return printable(value, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _breakable(name: str) -> Markup:
+    """Return a name that may be broken after a colon or a slash, and not inside a word where this is enough.
+
+    >>> _breakable("prompted:org/model")
+    Markup('prompted:<wbr>org/<wbr>model')
+    """
+    return Markup(re.sub(r"(?<=[:/])", "<wbr>", escape(printable(name, keep="\n\t"))))
 
 
 class _Page:

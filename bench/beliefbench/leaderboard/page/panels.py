@@ -1,8 +1,4 @@
-"""Pictures in small multiples: can probabilities be trusted, and do they move as far as the exact answer's?
-
-All panels of a picture are drawn into one coordinate system, each a unit square: sixty systems of axes would take
-Matplotlib seconds, and the SVG hundreds of kilobytes.
-"""
+"""Pictures in small multiples: can probabilities be trusted, and do they move as far as the exact answer's?"""
 
 from __future__ import annotations
 
@@ -12,12 +8,10 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
 
-from beliefbench.intervals import clustered_slope
+from beliefbench.intervals import Estimate, clustered_slope
+from beliefbench.leaderboard.page.sheet import Sheet
 from beliefbench.leaderboard.page.styles import (
     INK,
     MINUS,
@@ -32,10 +26,9 @@ from beliefbench.leaderboard.page.styles import (
 )
 from beliefbench.leaderboard.page.svg import SETTINGS
 from beliefbench.leaderboard.row import Row
-from beliefbench.scoring.metrics import usable_probs
+from beliefbench.scoring.metrics import of_option, usable_probs
 from beliefbench.scoring.reliability import Diagram, confidence_of, diagram
 
-GAP = 0.16
 POINTS = 40
 """A reliability curve is drawn through so many points at most."""
 BARS = 20
@@ -56,7 +49,7 @@ def reliability(group: Sequence[Row], styles: Styles | None = None) -> Figure | 
     if not stating:
         return None
     rounds = [one["round"] for one in group[0].rounds]
-    stages = np.unique(np.linspace(0, len(rounds) - 1, min(MAX_STAGES, len(rounds))).round().astype(int))
+    stages = _shown_stages(len(rounds))
     sheet = Sheet.of(len(stages), len(stating), left=1.22, top=0.26, bottom=0.42)
     for column, stage in enumerate(stages):
         seen = f"after round {rounds[stage]}" if stage else "before round 1"
@@ -66,12 +59,9 @@ def reliability(group: Sequence[Row], styles: Styles | None = None) -> Figure | 
         sheet.write(0, place, -0.36, 0.5, "\n".join(wrap(label, WRAP)[:LINES]), ha="right", va="center", size=9)
         if place + 1 < len(stating):
             sheet.ticks(0, place, ("0", "50%", "100%"), labels_left=True, labels_below=False)
-        answers = row.answers()
-        found = confidence_of(answers.probs, answers.choice, answers.truth)
-        assert found is not None
-        for column, stage in enumerate(stages):
+        for column, (stage, found) in enumerate(zip(stages, _shown_of(row).diagrams, strict=True)):
             sheet.frame(column, place)
-            _reliable(sheet, column, place, diagram(found[0][:, stage], found[1][:, stage]), style)
+            _reliable(sheet, column, place, found, style)
             ece, null = row.rounds[stage]["ece"], row.diagnostics[stage]["ece_null"]
             above = "" if null is None else f" {'>' if ece > null else '≤'} {percent(null)}"
             sheet.write(column, place, 0.05, 0.95, f"ECE {percent(ece)}{above}", va="top", size=7.5)
@@ -120,134 +110,92 @@ def update_scatter(group: Sequence[Row], styles: Styles | None = None) -> Figure
         last = panel + columns >= len(stating)
         sheet.ticks(column, place, (f"{MINUS}100", "0", "+100"), labels_left=column == 0, labels_below=last)
         sheet.write(column, place, 0.5, 1.17, label, ha="center", va="bottom", size=8.5)
-        _updates(sheet, column, place, row, style)
+        updates = _shown_of(row).updates
+        assert updates is not None
+        _updating(sheet, column, place, updates, style)
     sheet.below("change of the exact P(what the user wants), percentage points")
     sheet.axes.text(-0.42, sheet.low / 2 + 0.5, "change of the agent's", ha="center", va="center", rotation=90, size=9)
     return sheet.figure
 
 
-def _updates(sheet: Sheet, column: int, place: int, row: Row, style: Style) -> None:
-    answers = row.answers()
-    probs = usable_probs(answers.probs, answers.choice)
-    assert probs is not None
-    ours, exact = (
-        np.diff(np.take_along_axis(kind, answers.truth[..., None], axis=-1)[..., 0], axis=1)
-        for kind in (probs, answers.exact)
-    )
-    users = len(ours)
-    slope = clustered_slope(exact.reshape(users, -1), ours.reshape(users, -1))
-    x, y = exact.ravel(), ours.ravel()
-    some = np.random.default_rng(0).choice(len(x), min(DOTS, len(x)), replace=False)
-    sheet.dots(column, place, (1 + x[some]) / 2, (1 + y[some]) / 2, style.colour)
-    order = np.argsort(x, kind="stable")
-    bins = [part for part in np.array_split(order, BINS) if len(part)]
-    at = np.array([x[part].mean() for part in bins])
-    ends = np.array([np.quantile(y[part], [0.1, 0.9]) for part in bins])
-    sheet.fill(column, place, (1 + at) / 2, (1 + ends[:, 0]) / 2, (1 + ends[:, 1]) / 2, style.colour, 0.2)
-    means = np.array([y[part].mean() for part in bins])
-    sheet.line(column, place, (1 + at) / 2, (1 + means) / 2, INK, 0, "o")
-    if slope is None:
+def _updating(sheet: Sheet, column: int, place: int, found: _Updates, style: Style) -> None:
+    sheet.dots(column, place, (1 + found.some[0]) / 2, (1 + found.some[1]) / 2, style.colour)
+    at = (1 + found.at) / 2
+    sheet.fill(column, place, at, (1 + found.low) / 2, (1 + found.high) / 2, style.colour, 0.2)
+    sheet.line(column, place, at, (1 + found.means) / 2, INK, 0, "o")
+    if found.slope is None:
         return
-    across = np.array([x.min(), x.max()])
-    line = np.clip(y.mean() + slope.value * (across - x.mean()), -1, 1)
-    sheet.line(column, place, (1 + across) / 2, (1 + line) / 2, style.colour, 2)
-    value, low, high = (number(one, 2) for one in slope)
+    line = np.clip(found.mean[1] + found.slope.value * (found.ends - found.mean[0]), -1, 1)
+    sheet.line(column, place, (1 + found.ends) / 2, (1 + line) / 2, style.colour, 2)
+    value, low, high = (number(one, 2) for one in found.slope)
     said = f"slope {value} ({low} to {high})"
     sheet.write(column, place, 0.5, 1.04, said, ha="center", va="bottom", size=7.5)
 
 
-class Sheet(NamedTuple):
-    """Panels in rows and columns, unit squares in one system of axes; the first row is at the top."""
+class _Updates(NamedTuple):
+    """Changes of P(what the user wants), of the exact answer (x) and the agent (y).
 
-    figure: Figure
-    axes: Axes
-    columns: int
-    low: float
-    apart: float
+    some: x and y of some answers; at, means, low, high: in bins of as many answers, the means of x and of y, and the
+    middle 80% of y; mean: of x and of y; ends: the least and the largest x; slope: of the least-squares line.
+    """
+
+    some: tuple[np.ndarray, np.ndarray]
+    at: np.ndarray
+    means: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    mean: tuple[float, float]
+    ends: np.ndarray
+    slope: Estimate | None
 
     @classmethod
-    def of(cls, columns: int, rows: int, left: float, top: float, bottom: float, apart: float = GAP) -> Sheet:
-        """Return an empty sheet with so much room around the panels, in panels."""
-        low = -(rows - 1) * (1 + apart)
-        across, down = left + columns * (1 + GAP), 1 + top + bottom - low
-        inch = min(1.9, 9.2 / across)
-        figure = Figure(figsize=(across * inch, down * inch))
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_axis_off()
-        axes.set_xlim(-left, across - left)
-        axes.set_ylim(low - bottom, 1 + top)
-        return cls(figure, axes, columns, low, apart)
-
-    def corner(self, column: int, row: int) -> tuple[float, float]:
-        """Return where a panel's lower left corner is."""
-        return column * (1 + GAP), -row * (1 + self.apart)
-
-    def frame(self, column: int, row: int) -> None:
-        """Draw a panel's edge and its diagonal."""
-        self.line(column, row, np.array([0, 1, 1, 0, 0]), np.array([0, 0, 1, 1, 0]), RULE, 0.8)
-        self.line(column, row, np.array([0, 1]), np.array([0, 1]), SHADE, 0.9, dash=(0, (3, 2)))
-
-    def line(
-        self,
-        column: int,
-        row: int,
-        x: np.ndarray,
-        y: np.ndarray,
-        colour: str,
-        width: float,
-        mark: str = "",
-        dash: object = "-",
-    ) -> None:
-        """Draw a line in a panel."""
-        left, low = self.corner(column, row)
-        self.axes.plot(
-            left + x,
-            low + y,
-            color=colour,
-            linewidth=width,
-            linestyle=dash if width else "",
-            marker=mark,
-            markersize=3,
-            clip_on=False,
+    def of(cls, exact: np.ndarray, ours: np.ndarray) -> _Updates:
+        """Measure changes, float[users, rounds, sets]."""
+        users = len(ours)
+        x, y = exact.ravel(), ours.ravel()
+        some = np.random.default_rng(0).choice(len(x), min(DOTS, len(x)), replace=False)
+        order = np.argsort(x, kind="stable")
+        bins = [part for part in np.array_split(order, BINS) if len(part)]
+        quantiles = np.array([np.quantile(y[part], [0.1, 0.9]) for part in bins])
+        return cls(
+            (x[some], y[some]),
+            np.array([x[part].mean() for part in bins]),
+            np.array([y[part].mean() for part in bins]),
+            quantiles[:, 0],
+            quantiles[:, 1],
+            (x.mean(), y.mean()),
+            np.array([x.min(), x.max()]),
+            clustered_slope(exact.reshape(users, -1), ours.reshape(users, -1)),
         )
 
-    def fill(
-        self, column: int, row: int, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, alpha: float
-    ) -> None:
-        """Fill what lies between two curves in a panel."""
-        left, base = self.corner(column, row)
-        across, down = np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])
-        self.axes.fill(left + across, base + down, color=colour, alpha=alpha, linewidth=0, clip_on=False)
 
-    def dots(self, column: int, row: int, x: np.ndarray, y: np.ndarray, colour: str) -> None:
-        """Draw dots in a panel, all as one path: short strokes whose ends are round."""
-        left, low = self.corner(column, row)
-        points = np.repeat(np.stack([left + x, low + y], axis=1), 2, axis=0)
-        points[1::2, 0] += 0.004
-        path = Path(points, np.tile([Path.MOVETO, Path.LINETO], len(x)))
-        path.should_simplify = False
-        dots = PathPatch(path, edgecolor=colour, linewidth=1.8, capstyle="round", alpha=0.35, fill=False, clip_on=False)
-        self.axes.add_patch(dots)
+class _Shown(NamedTuple):
+    """What the panels of a run show: a reliability diagram for each of `_shown_stages`, and its updates, if there are
+    any."""
 
-    def below(self, text: str) -> None:
-        """Write below all panels."""
-        middle = (self.columns * (1 + GAP) - GAP) / 2
-        self.axes.text(middle, self.low - 0.24, text, color=INK, ha="center", va="top", size=9)
+    diagrams: list[Diagram]
+    updates: _Updates | None
 
-    def write(self, column: int, row: int, x: float, y: float, text: str, **how: object) -> None:
-        """Write in or beside a panel."""
-        left, low = self.corner(column, row)
-        self.axes.text(left + x, low + y, text, color=INK, **how)  # type: ignore[arg-type]
 
-    def ticks(
-        self, column: int, row: int, labels: Sequence[str], *, labels_left: bool, labels_below: bool = True
-    ) -> None:
-        """Label both ends and the middle of a panel's edges."""
-        for place, align, label in zip((0, 0.5, 1), ("left", "center", "right"), labels, strict=True):
-            if labels_below:
-                self.write(column, row, place, -0.04, label, ha=align, va="top", size=7.5)
-            if labels_left:
-                self.write(column, row, -0.05, place, label, ha="right", va="center", size=7.5)
+def _shown_of(row: Row) -> _Shown:
+    """Return what the panels of a row show. Its answers are read once, and not held: they may be many."""
+    if "panels" not in row.memory:
+        answers = row.answers()
+        probs = usable_probs(answers.probs, answers.choice)
+        found = confidence_of(answers.probs, answers.choice, answers.truth)
+        assert probs is not None
+        assert found is not None
+        confidence, right = found
+        stages = _shown_stages(answers.choice.shape[1])
+        diagrams = [diagram(confidence[:, stage], right[:, stage]) for stage in stages]
+        exact, ours = (np.diff(of_option(kind, answers.truth), axis=1) for kind in (answers.exact, probs))
+        row.memory["panels"] = _Shown(diagrams, _Updates.of(exact, ours) if ours.size else None)
+    shown: _Shown = row.memory["panels"]
+    return shown
+
+
+def _shown_stages(stages: int) -> np.ndarray:
+    return np.unique(np.linspace(0, stages - 1, min(MAX_STAGES, stages)).round().astype(int))
 
 
 def _stating(group: Sequence[Row], styles: Styles | None, width: int) -> list[tuple[Row, str, Style]]:

@@ -24,7 +24,6 @@ from beliefbench.leaderboard.page.svg import SETTINGS, as_png, as_svg
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.row import Row
 from beliefbench.running.store import write_atomically
-from beliefbench.scoring.updating import exact_accuracy
 
 KL_TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 8, 13)
 NAME_WIDTH = 26
@@ -63,9 +62,8 @@ def learning_curves(group: Sequence[Row], styles: Styles | None = None) -> Figur
 
 def exact_curve(group: Sequence[Row]) -> list[float]:
     """Return the exact answer's accuracy after each round, on the questions of the run that asked the most users."""
-    most = max(group, key=lambda row: row.fields["users"])
-    answers = most.answers()
-    return [float(value) for value in exact_accuracy(answers.truth, answers.exact).mean(axis=0)]
+    counts = max(group, key=lambda row: row.fields["users"]).counts
+    return [float(value) for value in (counts.exact / counts.heldout).mean(axis=0)]
 
 
 @matplotlib.rc_context(SETTINGS)
