@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 
 import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from beliefbench.leaderboard.page.styles import COLOURS, INK, RULE, SHADE
@@ -79,6 +80,11 @@ def _saved(figure: Figure, kind: str, transparent: bool) -> bytes:
     file = BytesIO()
     with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # the page's font may have it
-        metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-        figure.savefig(file, format=kind, dpi=160, metadata=metadata, transparent=transparent)
+        if transparent:
+            for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+                patch.set(facecolor="none", edgecolor="none")
+        if kind == "svg":  # `Figure.savefig` would draw the figure twice, the first time to find its layout
+            FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
+        else:
+            figure.savefig(file, format=kind, dpi=160, metadata={"Software": None})
     return file.getvalue()
