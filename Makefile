@@ -51,9 +51,10 @@ smollm2: .venv/installed
 	for step in data gpu exact; do examples/teach-smollm2.sh $$step || exit 1; done
 
 # The reader on domains that it was never taught, in results/transfer/ and docs/teaching.md: an hour on 2 cores.
+READER := --results build/transfer --heldout 10 --agent bayesian --agent random --agent posterior-reader
 transfer: .venv/installed
-	$(BIN)/beliefbench run --results build/transfer --users 50 --heldout 10 --plugins examples/restaurants-plugin/src/beliefbench_restaurants \
-		--domain hotels --domain flights-n --domain webshop --domain restaurants --agent bayesian --agent random --agent posterior-reader
+	$(BIN)/beliefbench run $(READER) --users 50 --domain hotels $(foreach n,3 5 6 7 8,--domain flights-$(n)) --domain flights
+	$(BIN)/beliefbench run $(READER) --users 24 --domain flights-2 --domain webshop
 	$(BIN)/beliefbench publish build/transfer --out results/transfer
 	$(BIN)/beliefbench leaderboard --results results/transfer --no-skill --format csv --out results/teaching/transfer.csv
 

@@ -237,7 +237,7 @@ def _hold(text: str, chat: Sequence[Message]) -> None:
 def _changed(said: str) -> BeliefBenchError:
     return BeliefBenchError(
         f"the model's chat template drops, changes or repeats text of a chat ('{said.splitlines()[0][:40]}'); "
-        f"use another model, fix its template, or set \"{REWRITES}\": true in tokenizer_config.json if it should do so."
+        f'use another model, fix its template, or set "{REWRITES}": true in tokenizer_config.json if it should do so.'
     )
 
 

@@ -180,8 +180,8 @@ def _at(states: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 
 
 def mean_losses(lessons: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Return the mean of each loss, float[...], over all lessons, and 0 where there is nothing to learn: a catalogue may
-    have no number.
+    """Return the mean of each loss, float[...], over all lessons; 0 where there is nothing to learn, as in a catalogue
+    without numbers.
 
     >>> mean_losses([{"read": torch.tensor([1.0, 2.0])}, {"read": torch.tensor([6.0])}])
     {'read': tensor(3.)}
