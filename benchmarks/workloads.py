@@ -6,13 +6,13 @@ too.
 
 from __future__ import annotations
 
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 WEIGHTS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 ROUNDS = 5
+SLICE = 100_000  # people whose probabilities the reference has in memory at once
 
 
 class Workload(NamedTuple):
@@ -49,18 +49,22 @@ JOBS = {"gold": (4, None), "scale": (8, 64)}
 
 def reference(work: Workload, users: int = 8) -> np.ndarray:
     """Return the predictive of the first users by a loop in double precision, float64[users, rounds + 1, sets, 3]."""
+    mass = np.zeros((users, ROUNDS + 1, 1, 1))
+    chosen = np.zeros((users, ROUNDS + 1, *work.heldout.shape[:2]))
+    for start in range(0, len(work.people), SLICE):
+        people = work.people[start : start + SLICE]
 
-    def probs(options: np.ndarray) -> np.ndarray:
-        scores = (options @ work.people.T).round(9)
-        best = scores == scores.max(axis=-2, keepdims=True)
-        return best / best.sum(axis=-2, keepdims=True)
+        def probs(options: np.ndarray, people: np.ndarray = people) -> np.ndarray:
+            scores = (options @ people.T).round(9)
+            best = scores == scores.max(axis=-2, keepdims=True)
+            return best / best.sum(axis=-2, keepdims=True)
 
-    asked = probs(work.heldout)
-    found = np.empty((users, ROUNDS + 1, *asked.shape[:2]))
-    for user, stage in product(range(users), range(ROUNDS + 1)):
-        if stage == 0:
-            weight = np.full(len(work.people), 1 / len(work.people))
-        else:
-            weight = weight * probs(work.options[user, stage - 1])[work.chosen[user, stage - 1]]
-        found[user, stage] = asked @ (weight / weight.sum())
-    return found
+        asked = probs(work.heldout)
+        for user in range(users):
+            weight = np.ones(len(people))
+            for stage in range(ROUNDS + 1):
+                if stage:
+                    weight = weight * probs(work.options[user, stage - 1])[work.chosen[user, stage - 1]]
+                mass[user, stage] += weight.sum()
+                chosen[user, stage] += asked @ weight
+    return chosen / mass
