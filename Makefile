@@ -46,7 +46,7 @@ teach: .venv/installed
 		OMP_NUM_THREADS=1 $(BIN)/beliefbench teach student --teacher $$teacher --interactions 100000 --out taught/$$teacher-taught || exit 1; \
 	done
 
-# The reader that comes with the package, taught anew: 8 minutes on an H100, more than a day on 2 cores.
+# The reader that comes with the package, taught anew, on a GPU.
 reader: .venv/installed
 	$(BIN)/beliefbench teach reader --teacher posterior --interactions 193408 --batch 128 --workers 9 --out taught/posterior-reader
 
@@ -54,7 +54,7 @@ reader: .venv/installed
 smollm2: .venv/installed
 	for step in data gpu exact; do examples/teach-smollm2.sh $$step || exit 1; done
 
-# The reader on domains that it was never taught, in results/transfer/ and docs/teaching.md: an hour on 2 cores.
+# The reader on domains that it was never taught, in results/transfer/ and docs/teaching.md.
 READER := --results build/transfer --heldout 10 --agent bayesian --agent random --agent posterior-reader
 transfer: .venv/installed
 	$(BIN)/beliefbench run $(READER) --users 50 --domain hotels $(foreach n,3 5 6 7 8,--domain flights-$(n)) --domain flights

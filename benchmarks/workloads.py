@@ -50,7 +50,7 @@ JOBS = {"gold": (4, None), "scale": (8, 64)}
 def reference(work: Workload, users: int = 8) -> np.ndarray:
     """Return the predictive of the first users by a loop in double precision, float64[users, rounds + 1, sets, 3]."""
     mass = np.zeros((users, ROUNDS + 1, 1, 1))
-    chosen = np.zeros((users, ROUNDS + 1, *work.heldout.shape[:2]))
+    sums = np.zeros((users, ROUNDS + 1, *work.heldout.shape[:2]))
     for start in range(0, len(work.people), SLICE):
         people = work.people[start : start + SLICE]
 
@@ -66,5 +66,5 @@ def reference(work: Workload, users: int = 8) -> np.ndarray:
                 if stage:
                     weight = weight * probs(work.options[user, stage - 1])[work.chosen[user, stage - 1]]
                 mass[user, stage] += weight.sum()
-                chosen[user, stage] += asked @ weight
-    return chosen / mass
+                sums[user, stage] += asked @ weight
+    return sums / mass
