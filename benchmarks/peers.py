@@ -48,7 +48,7 @@ def beliefbench(work: Workload) -> Solve:
 
 def _as_integers(work: Workload) -> tuple[np.ndarray, ...]:
     """Twenty times the scores, so that ties are exact in single precision."""
-    return tuple(np.float32(part) for part in (2 * work.people, 10 * work.options, 10 * work.heldout))
+    return tuple(np.float32(part) for part in (work.people, 10 * work.options, 10 * work.heldout))
 
 
 def numpy_product(work: Workload) -> Solve:
