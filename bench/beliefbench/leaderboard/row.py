@@ -38,7 +38,7 @@ BELIEF_FIELDS = {
     "coverage": "belief_coverage",
 }
 SKILL_FIELDS = ("skill_accuracy", "skill_lo", "skill_hi")
-SKILL_RUN_FIELDS = ("rank_lo", "rank_hi", "best", "gain", "plateau", "ess_tail", "divergences", "pareto_k", "problems")
+SKILL_RUN_FIELDS = ("rank_lo", "rank_hi", "best", "gain", "plateau", "ess_tail", "divergences", "problems")
 UNVERIFIED = "not verified"
 BOUNDED = "of answers bounded"
 """In the note of a row, after a share: its server did not report the probability of every option."""
@@ -107,7 +107,7 @@ class Row:
         skill = self.skill
         said: dict[str, Any] = {"rank_lo": skill.rank[0], "rank_hi": skill.rank[1], "best": skill.best}
         said |= {"gain": skill.gain and skill.gain.value, "plateau": skill.plateau, "ess_tail": skill.ess_tail}
-        said |= {"divergences": skill.divergences, "pareto_k": skill.pareto_k, "problems": "; ".join(skill.problems)}
+        said |= {"divergences": skill.divergences, "problems": "; ".join(skill.problems)}
         return said, [dict(zip(SKILL_FIELDS, one, strict=True)) for one in skill.accuracy]
 
     def answers(self) -> HeldOut:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _fitted_here: dict[str, str] = {}
 """The digests of the posteriors that this process fitted, by their keys: the cache folder may be read-only."""
 
-VERSION = 3
+VERSION = 4
 """The version of the model and its sampler. A posterior of another version is not used."""
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SMALL_GAIN = 0.02
 """An agent that gains less than this after the first round is on a plateau."""
-RHAT, ESS, PARETO_K = 1.01, 400, 0.7
+RHAT, ESS = 1.01, 400
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class Skill:
     the group, P(this run has the higher accuracy after the last round), 1/2 for itself; gain: accuracy after the last
     round minus after the first, and plateau: P(gain < `SMALL_GAIN`), both None with fewer than 2 rounds; curves: the
     learning curves compared (`beliefbench.skill.learning`). rhat: the largest of its accuracies; ess_bulk, ess_tail:
-    the smallest; pareto_k: the larger of the free curve and the plateau; problems: the reasons why it is not sound,
-    empty if it is.
+    the smallest; problems: the reasons why it is not sound, empty if it is.
     """
 
     accuracy: list[Estimate]
@@ -49,7 +48,6 @@ class Skill:
     ess_bulk: float
     ess_tail: float
     divergences: int
-    pareto_k: float | None
     problems: list[str]
 
 
@@ -164,11 +162,10 @@ def _summed(groups: Sequence[Comparable], tree: DataTree) -> list[Skill]:
         for place in range(len(group.runs)):
             at = mine.start + place
             curves = curves_of(tree, at)
-            worst = max(curves[name].pareto_k for name in ("plateau", "free")) if curves else None
             gain = draws[:, at, -1] - draws[:, at, 1] if draws.shape[-1] > 2 else None
             beats = above[:, place].mean(axis=0)
             beats[place] = 0.5
-            diagnosis = (float(largest[at]), float(bulk[at]), float(tail[at]), divergences, worst)
+            diagnosis = (float(largest[at]), float(bulk[at]), float(tail[at]), divergences)
             low, high = np.quantile(rank[:, place], [0.025, 0.975], method="nearest")
             skills.append(
                 Skill(
@@ -191,10 +188,10 @@ def _estimate(draws: np.ndarray) -> Estimate:
     return Estimate(float(draws.mean()), float(low), float(high))
 
 
-def _problems(rhat: float, bulk: float, tail: float, divergences: int, pareto_k: float | None) -> list[str]:
+def _problems(rhat: float, bulk: float, tail: float, divergences: int) -> list[str]:
     """Return the problems of a fit, in a few words each.
 
-    >>> _problems(1.02, 500.0, 300.0, 0, 0.3)
+    >>> _problems(1.02, 500.0, 300.0, 0)
     ['R-hat 1.020', 'tail ESS 300']
     """
     # Written so that what is not a number, such as the R-hat of a chain that never moved, is a problem too.
@@ -203,5 +200,4 @@ def _problems(rhat: float, bulk: float, tail: float, divergences: int, pareto_k:
         *([] if bulk > ESS else [f"bulk ESS {bulk:.0f}"]),
         *([] if tail > ESS else [f"tail ESS {tail:.0f}"]),
         *([f"{divergences} divergences"] if divergences else []),
-        *([] if pareto_k is None or pareto_k < PARETO_K else [f"Pareto k {pareto_k:.2f}"]),
     ]

@@ -127,11 +127,11 @@ def with_made_up_skill(board: Leaderboard, unsound: str = "noisy") -> Leaderboar
         for place, row in enumerate(group):
             after = [Estimate(one["accuracy"], one["accuracy_lo"], one["accuracy_hi"]) for one in row.rounds]
             beats = [0.5 if other == place else float(other > place) for other in range(len(group))]
-            curves = {name: Curve(-1.0 * at, 0.5, 0.3) for at, name in enumerate(("free", "logarithmic", "plateau"))}
+            curves = {name: Curve(-1.0 * at, 0.5) for at, name in enumerate(("free", "logarithmic", "plateau"))}
             bad = row.fields["agent"] == unsound
             skill = Skill(
                 after, (place + 1, min(place + 2, len(group))), 1.0 if place == 0 else 0.0, beats,
-                Estimate(0.1, 0.05, 0.15), 0.01, curves, 1.234 if bad else 1.001, 1500.0, 1400.0, 0, 0.3,
+                Estimate(0.1, 0.05, 0.15), 0.01, curves, 1.234 if bad else 1.001, 1500.0, 1400.0, 0,
                 ["R-hat 1.234"] if bad else [],
             )  # fmt: skip
             rows.append(replace(row, skill=skill))

@@ -14,7 +14,7 @@ from beliefbench.scoring.metrics import METRICS
 from beliefbench.scoring.reliability import Corp, ece_null
 from beliefbench.scoring.updating import UPDATING
 from beliefbench.skill.counts import MIN_USERS
-from beliefbench.skill.summary import ESS, PARETO_K, RHAT, SMALL_GAIN
+from beliefbench.skill.summary import ESS, RHAT, SMALL_GAIN
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,7 @@ def _best_and_fit() -> list[Column]:
             "fit",
             _fit,
             f"Skill model: sound if every R-hat of this row is below {RHAT} and every effective sample size above "
-            f"{ESS}, there are no divergences, and every Pareto k is below {PARETO_K}. Runs with fewer than "
-            f"{MIN_USERS} users are left out of the model.",
+            f"{ESS}, and there are no divergences. Runs with fewer than {MIN_USERS} users are left out of the model.",
         ),
     ]
 
@@ -187,9 +186,6 @@ def _skill_sections() -> list[Section]:
                        "Effective sample size of the posterior mean: the smallest over rounds.", "", "high"),
                 Column("ESS tail", _skill("ess_tail", _whole),
                        "Effective sample size of the ends of the interval: the smallest over rounds.", "", "high"),
-                Column("Pareto k", _skill("pareto_k", number),
-                       "Reliability of the leave-one-user-out comparison (PSIS): the largest value over users. Below "
-                       f"{PARETO_K} is reliable.", "", "low"),
             ],
             more=True,
         ),
