@@ -15,7 +15,7 @@ SLICE = 100_000  # people whose probabilities the reference has in memory at onc
 
 
 class Workload(NamedTuple):
-    """people int8[hypotheses, features], twice the weights of each, since doubles of ten million people take a gigabyte;
+    """people int8[hypotheses, features], twice the weights of each, since ten million people of doubles take 800 MB;
     options float[users, rounds, 3, features]; chosen int[users, rounds]; heldout float[sets, 3, features]."""
 
     people: np.ndarray
