@@ -18,7 +18,7 @@ def sections(markdown):
 
 @pytest.mark.slow
 def test_the_published_table_is_that_of_the_published_runs_which_are_as_their_evidence_says():
-    """Of the part that needs no skill model, which takes minutes to fit."""
+    """Of the part that needs no skill model."""
     board = read_leaderboard(RESULTS / "published")
     assert len(board.rows) > 80
     assert board.problems == []

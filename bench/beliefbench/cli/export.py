@@ -20,7 +20,7 @@ def export(
 ) -> None:
     """Write finished runs as an xarray DataTree: answers, truth, exact answers, and the posterior of the skill model.
 
-    The skill model is fitted if its posterior is not stored yet; this takes half a minute or more.
+    The skill model is fitted if its posterior is not stored yet; this takes about 20 seconds.
     """
     from beliefbench.leaderboard.datatree import compressed, tree_of
     from beliefbench.leaderboard.ranking import read_leaderboard

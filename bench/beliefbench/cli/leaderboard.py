@@ -63,7 +63,7 @@ def leaderboard(
         bool | None,
         typer.Option(
             "--skill/--no-skill",
-            help="Fit the skill model if its posterior is not in DIR/skill yet; this takes half a minute or more. The "
+            help="Fit the skill model if its posterior is not in DIR/skill yet; this takes about 20 seconds. The "
             "default is --skill for html, and for other files if all runs are published; --no-skill for all else. A "
             "stored posterior that this machine fitted is always used.",
             show_default=False,

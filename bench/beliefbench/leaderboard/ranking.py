@@ -105,7 +105,7 @@ class Leaderboard:
         """Return this leaderboard with what the skill model says of each row that has enough users.
 
         The posterior is read from ``<results>/skill/``. If it is not there, it is fitted and kept there, which takes
-        half a minute or more; with ``fit=False`` nothing is fitted, and the rows stay as they are.
+        about 20 seconds; with ``fit=False`` nothing is fitted, and the rows stay as they are.
         """
         from beliefbench.skill.summary import skills
 
@@ -151,8 +151,8 @@ def leaderboard(results: str | Path = "results/local", *, skill: bool = False) -
     results
         The folder of results.
     skill
-        True: fit the skill model if ``<results>/skill/`` does not hold its posterior yet; this takes half a minute or
-        more. False: use a stored posterior, and fit nothing; without one, the columns of the skill model are NaN.
+        True: fit the skill model if ``<results>/skill/`` does not hold its posterior yet; this takes about 20
+        seconds. False: use a stored posterior, and fit nothing; without one, the columns of the skill model are NaN.
 
     Raises
     ------
