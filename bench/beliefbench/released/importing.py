@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -201,18 +202,34 @@ def _set(domain: Domain, texts: Sequence[str], where: str) -> list[np.ndarray]:
 
 
 def _heldout(domain: Domain, heldout: Heldout, users: list[Interaction]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the held-out sets, float64[sets, 3, features], and the users' choices, int[users, sets]."""
+    """Return the held-out sets, float64[sets, 3, features], and the users' choices, int[users, sets].
+
+    Entries belong to users by their weights; of users with the same weights, the first has the first entry."""
     sets = np.array(
         [_set(domain, texts, f"{heldout.file}: all_options[{at}]") for at, texts in enumerate(heldout.options)]
     )
-    answers = {one.reward_fn: one.idxs for one in heldout.users}
+    entries: dict[tuple[float, ...], list[tuple[int, ...]]] = {}
+    for one in heldout.users:
+        entries.setdefault(one.reward_fn, []).append(one.idxs)
+    alike = Counter(user.reward_fn or () for user in users)
+    left = {weights: iter(idxs) for weights, idxs in entries.items()}
+    truth = []
     for user in users:
-        if user.reward_fn not in answers:
+        weights = user.reward_fn or ()
+        given, expected = entries.get(weights, []), alike[weights]
+        what, whose = f"the `reward_fn` {list(weights)}", f"{user.file}, line {user.line}"
+        if not given:
+            raise UsageError(f"{heldout.file}: no entry of `user_idxs` has {what} of {whose}.")
+        if len(set(given)) == 1:
+            truth.append(given[0])
+        elif len(given) == expected:
+            truth.append(next(left[weights]))
+        else:
             raise UsageError(
-                f"{heldout.file}: no entry of `user_idxs` has the `reward_fn` {list(user.reward_fn or ())} of "
-                f"{user.file}, line {user.line}."
+                f"{heldout.file}: {len(given)} entries of `user_idxs` have {what} of {whose}, with different answers, "
+                f"and {expected} users have it; give each of these users one entry, in the order of the users."
             )
-    return sets, np.array([answers[user.reward_fn or ()] for user in users])
+    return sets, np.array(truth)
 
 
 def _ties(
