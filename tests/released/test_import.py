@@ -181,6 +181,48 @@ def test_entries_that_cannot_be_given_to_users_with_the_same_weights_are_refused
     assert "released/flights-2" not in bb.list_domains()
 
 
+@pytest.mark.parametrize("less", ["no held-out file", "users", "rounds", "held-out sets"])
+def test_less_does_not_replace_what_was_imported(files, data_folder, less):
+    folder = files.write()
+    import_path(folder, lambda line: None)
+    (file,) = (data_folder / "released").iterdir()
+    before = file.read_bytes()
+    if less == "users":
+        files.users.pop()
+    for user in files.users if less == "rounds" else ():
+        del user["rounds"][-1], user["rounds_numpy"][-1]
+    if less == "held-out sets":
+        files.heldout["all_options"].pop()
+        for user in files.heldout["user_idxs"]:
+            user["idxs"].pop()
+    source = files.write() / "eval/interaction/flight_2features.jsonl"
+    given = source if less == "no held-out file" else folder
+    had = has = {"users": 12, "rounds": 5, "held-out sets": 6}
+    has = has | ({"rounds": 4, "held-out sets": 1} if given == source else {less: had[less] - 1})
+    has, had = (", ".join(f"{number} {noun}" for noun, number in one.items()) for one in (has, had))
+    said: list[str] = []
+    with pytest.raises(bb.UsageError) as error:
+        import_path(given, said.append)
+    kept = f"{source} has {has}; {file} was imported with {had}, and is kept"
+    assert str(error.value) == f"{kept}: name the folder with all the files, or remove {file} first."
+    assert (said, file.read_bytes()) == ([], before)
+    file.write_text("{")  # damaged
+    assert import_path(given, said.append) == ["released/flights-2"]
+
+
+def test_more_replaces_what_was_imported(files, data_folder):
+    import_path(files.write(heldout=False), lambda line: None)
+    import_path(files.write(), lambda line: None)
+    domain = bb.load_domain("released/flights-2")
+    assert Episodes(domain, Protocol.of(domain)).protocol == Protocol(users=12, rounds=5, heldout=6)
+
+
+def test_two_files_of_one_domain_are_refused(files):
+    files.write("one")
+    with pytest.raises(bb.UsageError, match=r"two.jsonl is of released/flights-2, and so is another file in '.*files'"):
+        import_path(files.write("two"), lambda line: None)
+
+
 def test_without_a_heldout_file_the_last_round_is_held_out(files):
     said: list[str] = []
     import_path(files.write(heldout=False), said.append)
