@@ -1,12 +1,14 @@
 """Checking by name: which checks a name is given, the evidence they leave, and names that cannot be checked."""
 
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from beliefbench.checking import check as checking
-from beliefbench.checking.results import CheckResult
+from beliefbench.checking.results import CheckResult, evidence
 from beliefbench.errors import UsageError
 
 
@@ -45,3 +47,42 @@ def test_an_unknown_name_is_answered_with_the_nearest_of_both_kinds(tmp_path):
 def test_an_agent_that_needs_a_model_says_so(tmp_path):
     with pytest.raises(UsageError, match="agent 'lowest': lowest needs model"):
         checking.check("lowest", evidence_folder=tmp_path, report=print)
+
+
+def test_evidence_with_less_in_it_replaces_none_with_more(tmp_path, monkeypatch, call):
+    folder = tmp_path / "checks"
+    held = CheckResult("PyMC, log joint, rounds: 1", True, "the same.", {"points": 24})
+    found = {"contract": [CheckResult("describe", True, "texts.")], "PyMC": [held]}
+    monkeypatch.setattr(checking, "check_domain_contract", lambda domain: found["contract"])
+    monkeypatch.setattr(checking, "cross_check", lambda domain: evidence("domain", domain.identity(), found["PyMC"]))
+    file = folder / "flights-2.json"
+
+    def told() -> tuple[int, str, list[str]]:
+        status, out, _ = call("check", "flights-2", "--evidence", str(folder))
+        checks = [one["check"] for one in json.loads(file.read_text())["findings"]]
+        return status, " ".join(out.split()), checks
+
+    both = ["describe", held.check]
+    assert told()[::2] == (0, both)
+    before = file.read_bytes()
+    monkeypatch.undo()
+    monkeypatch.setattr(checking, "check_domain_contract", lambda domain: found["contract"])
+    monkeypatch.setitem(sys.modules, "pymc", None)  # as `make run` leaves it
+    status, out, checks = told()
+    assert (status, checks, file.read_bytes()) == (0, both, before)
+    assert "not compared with PyMC: PyMC cannot be imported" in out
+    dated = json.loads(before)["date"][:10]
+    assert f"{file} stays as it is: its evidence, of {dated}, has checks that were left out now." in out
+    found["contract"] = [CheckResult("describe", False, "no text.")]  # what fails is news
+    assert told()[::2] == (1, ["describe"])
+    found["contract"] = [CheckResult("describe", True, "texts.")]  # and so is what holds again, or another version
+    assert told()[::2] == (0, ["describe"])
+    file.write_bytes(before.replace(b'"version": "1"', b'"version": "0"'))
+    assert told()[::2] == (0, ["describe"])
+
+
+def test_a_check_changes_no_tracked_file(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(checking, "check_domain_contract", lambda domain: [CheckResult("describe", False, "no text.")])
+    assert call("check", "flights-2")[0] == 1
+    written = [file.relative_to(tmp_path) for file in tmp_path.rglob("*.json")]
+    assert written == [Path("results/local/checks/flights-2.json")]  # .gitignore has results/local/

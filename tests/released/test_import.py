@@ -142,6 +142,87 @@ def test_fewer_users_rounds_and_sets_are_the_first_of_more_and_more_are_refused(
             Episodes(domain, wrong)
 
 
+TIED = np.array([[[0.5, 0.5], [0.5, 0.5], [0.9, 0.9]]] * 6)  # the first two options are alike
+
+
+def with_twins(files: Files, answers: list[list[int]]) -> list[int]:
+    """Give users 2, 5 and 9 the same weights, which tie in each held-out set, and their entries these answers."""
+    twins = [2, 5, 9]
+    weights = next(one for one in PEOPLE if max(one) < 0 and one not in files.people)
+    files.people[2] = files.people[5] = files.people[9] = weights
+    files.heldout["all_options"] = [texts(one) for one in TIED]
+    entries = [{"reward_fn": list(one), "idxs": [best(one, a_set)[-1] for a_set in TIED]} for one in files.people]
+    rest = [entry for at, entry in enumerate(entries) if at not in twins]
+    files.heldout["user_idxs"] = rest + [{"reward_fn": list(weights), "idxs": one} for one in answers]
+    for at in twins:
+        files.users[at]["reward_fn"] = list(weights)
+        for number, one in enumerate(files.sets[at]):
+            files.users[at]["rounds"][number]["user_idx"] = best(weights, one)[0]
+    return twins
+
+
+@pytest.mark.parametrize("answers", [[[0] * 6, [1] * 6, [0, 1] * 3], [[1, 0] * 3]])
+def test_users_with_the_same_weights_have_their_own_heldout_answers(files, answers):
+    twins = with_twins(files, answers)
+    import_path(files.write(), lambda line: None)
+    domain = bb.load_domain("released/flights-2")
+    episodes = Episodes(domain, Protocol.of(domain))
+    found = [episodes.truth[episodes.users.tolist().index(at)].tolist() for at in twins]
+    assert found == (answers if len(answers) > 1 else answers * 3)
+
+
+def test_entries_that_cannot_be_given_to_users_with_the_same_weights_are_refused(files):
+    with_twins(files, [[0] * 6, [1] * 6])
+    with pytest.raises(bb.UsageError) as error:
+        import_path(files.write(), lambda line: None)
+    weights = [float(one) for one in files.people[2]]
+    assert f"flight_2features.json: 2 entries of `user_idxs` have the `reward_fn` {weights} of " in str(error.value)
+    assert "3 users have it; give each of these users one entry, in the order of the users" in str(error.value)
+    assert "released/flights-2" not in bb.list_domains()
+
+
+@pytest.mark.parametrize("less", ["no held-out file", "users", "rounds", "held-out sets"])
+def test_less_does_not_replace_what_was_imported(files, data_folder, less):
+    folder = files.write()
+    import_path(folder, lambda line: None)
+    (file,) = (data_folder / "released").iterdir()
+    before = file.read_bytes()
+    if less == "users":
+        files.users.pop()
+    for user in files.users if less == "rounds" else ():
+        del user["rounds"][-1], user["rounds_numpy"][-1]
+    if less == "held-out sets":
+        files.heldout["all_options"].pop()
+        for user in files.heldout["user_idxs"]:
+            user["idxs"].pop()
+    source = files.write() / "eval/interaction/flight_2features.jsonl"
+    given = source if less == "no held-out file" else folder
+    had = has = {"users": 12, "rounds": 5, "held-out sets": 6}
+    has = has | ({"rounds": 4, "held-out sets": 1} if given == source else {less: had[less] - 1})
+    has, had = (", ".join(f"{number} {noun}" for noun, number in one.items()) for one in (has, had))
+    said: list[str] = []
+    with pytest.raises(bb.UsageError) as error:
+        import_path(given, said.append)
+    kept = f"{source} has {has}; {file} was imported with {had}, and is kept"
+    assert str(error.value) == f"{kept}: name the folder with all the files, or remove {file} first."
+    assert (said, file.read_bytes()) == ([], before)
+    file.write_text("{")  # damaged
+    assert import_path(given, said.append) == ["released/flights-2"]
+
+
+def test_more_replaces_what_was_imported(files, data_folder):
+    import_path(files.write(heldout=False), lambda line: None)
+    import_path(files.write(), lambda line: None)
+    domain = bb.load_domain("released/flights-2")
+    assert Episodes(domain, Protocol.of(domain)).protocol == Protocol(users=12, rounds=5, heldout=6)
+
+
+def test_two_files_of_one_domain_are_refused(files):
+    files.write("one")
+    with pytest.raises(bb.UsageError, match=r"two.jsonl is of released/flights-2, and so is another file in '.*files'"):
+        import_path(files.write("two"), lambda line: None)
+
+
 def test_without_a_heldout_file_the_last_round_is_held_out(files):
     said: list[str] = []
     import_path(files.write(heldout=False), said.append)

@@ -133,7 +133,7 @@ def test_imported_data_is_found_by_the_workers(workers, tmp_path, data_folder):
         hypotheses=None,
         lapse=[0.1] * 5,
     )
-    write_record(people)
+    write_record(people, tmp_path / "people.jsonl")
     numbers = {"users": 5, "heldout": 1}
     far = run("released/few", "random", tmp_path / "far", workers(2), **numbers)
     assert far == run("released/few", "random", tmp_path / "near", HERE, **numbers)

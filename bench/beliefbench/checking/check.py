@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from beliefbench.agent import Agent
 from beliefbench.checking.agent_contract import ROUNDS, SETS, USERS, check_agent_contract
 from beliefbench.checking.cross_check import cross_check
@@ -31,7 +33,8 @@ def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
 
     A domain is checked against its contract and compared with its PyMC model. An agent is checked against its contract
     on the first domain that it can serve. The evidence is written to ``<evidence_folder>/<name>.json``. If a domain and
-    an agent have the same name, it is written to ``<name>.domain.json`` and ``<name>.agent.json``.
+    an agent have the same name, it is written to ``<name>.domain.json`` and ``<name>.agent.json``. A file with more
+    evidence on the same subject is kept (`fuller`).
 
     Parameters
     ----------
@@ -45,7 +48,7 @@ def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
     UsageError
         If there is no such name, the agent refuses its model or options, or the folder cannot be written.
     BeliefBenchError
-        If the plugin cannot be loaded, or a domain with a PyMC model is checked without PyMC.
+        If the plugin cannot be loaded.
 
     >>> import tempfile
     >>> check("random", evidence_folder=Path(tempfile.mkdtemp()), report=lambda line: None)
@@ -71,10 +74,26 @@ def check(name: str, *, evidence_folder: Path, report: Report) -> bool:
                 report(f"--    {what}")
             found = attempt(report=report)
             file = evidence_folder / f"{file_name(what, LONGEST)}{f'.{kind}' * (len(kinds) > 1)}.json"
-            write_atomically(file, (found.model_dump_json(indent=2) + "\n").encode())
-            report(f"--    evidence: {file}")
+            if earlier := fuller(file, found):
+                date = earlier.date[:10]
+                report(f"--    {file} stays as it is: its evidence, of {date}, has checks that were left out now.")
+            else:
+                write_atomically(file, (found.model_dump_json(indent=2) + "\n").encode())
+                report(f"--    evidence: {file}")
             passed = passed and found.passed
     return passed
+
+
+def fuller(file: Path, found: Evidence) -> Evidence | None:
+    """Return the evidence in a file if it has checks that are not in ``found``, which passed, on the same subject."""
+    try:
+        earlier = Evidence.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    now = Evidence.model_validate_json(found.model_dump_json())  # as it would be read again
+    same = (earlier.kind, earlier.identity) == (now.kind, now.identity)
+    more = {result.check for result in earlier.findings} - {result.check for result in now.findings}
+    return earlier if same and more and found.passed else None
 
 
 def _domain_evidence(domain: Domain, *, report: Report) -> Evidence:

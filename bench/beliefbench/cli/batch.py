@@ -100,6 +100,8 @@ def run_plan(
                     f"warning: {done.folder} has answers of the server {done.elsewhere}. If another model answers "
                     "under this name now, name it with revision=, or use another folder (--results)."
                 )
+            if done.changed:
+                echo(f"warning: {done.changed}")
             runs.append(done)
             bar.end("reused" if done.reused else "done", done.units)
     return runs, failures

@@ -12,7 +12,7 @@ from rich.console import Console
 from beliefbench.cli.console import report_errors, shown
 from beliefbench.cli.options import Plugins, add_plugins
 
-CHECKS = Path("results/checks")
+CHECKS = Path("results/local/checks")
 
 
 @report_errors
@@ -21,7 +21,10 @@ def check(
     evidence: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the evidence, a JSON file.")] = CHECKS,
     plugins: Plugins = None,
 ) -> None:
-    """Check a domain or an agent against its contract. Compare a domain with its PyMC model too, if it has one."""
+    """Check a domain or an agent against its contract. Compare a domain with its PyMC model too, if it has one.
+
+    The comparison needs PyMC (pip install pymc). Without it, the rest is checked, and the report says what is not.
+    """
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from beliefbench.checking.check import check as check_name

@@ -37,6 +37,8 @@ class Source:
     target: str
     """Its identity, so that the same object under the same name is not counted twice."""
     kind: Kind = "domain"
+    code: Path | EntryPoint | None = None
+    """Where its code is: a plugin file, or the module and the distribution of an entry point; None if unknown."""
 
     def loaded(self) -> Any:
         """Return the object, or raise `BeliefBenchError` if it cannot be loaded."""
@@ -97,9 +99,18 @@ def is_builtin(name: str) -> bool:
     >>> is_builtin("webshop-backpacks"), is_builtin("released/flights")
     (True, False)
     """
-    # A suite's domains begin with its name, and a domain with settings with its own.
-    able = [one for one in sources("domain") if name == one.name or name.startswith((f"{one.name}-", f"{one.name},"))]
+    able = able_sources(name)
     return bool(able) and all(one.origin.startswith(BUILTIN) for one in able)
+
+
+def able_sources(name: str) -> list[Source]:
+    """Return the sources that may provide the domain of a name. Loads nothing.
+
+    >>> [source.name for source in able_sources("flights-2,user_lapse=0.2")]
+    ['flights', 'flights-2']
+    """
+    # A suite's domains begin with its name, and a domain with settings with its own.
+    return [one for one in sources("domain") if name == one.name or name.startswith((f"{one.name}-", f"{one.name},"))]
 
 
 def add_plugin_folder(folder: Path) -> None:
@@ -177,7 +188,7 @@ def _changed(folder: str) -> int:
 @lru_cache(maxsize=512)
 def _entry_point(kind: Kind, point: EntryPoint) -> Source:
     package = point.dist.name if point.dist else "unknown package"
-    return Source(point.name, f"{package}, {point.value}", point.load, point.value, kind)
+    return Source(point.name, f"{package}, {point.value}", point.load, point.value, kind, point)
 
 
 def _folder_sources(folder: Path) -> tuple[dict[Kind, list[Source]], list[BeliefBenchError]]:
@@ -203,7 +214,7 @@ def _folder_sources(folder: Path) -> tuple[dict[Kind, list[Source]], list[Belief
 def _listed(kind: Kind, file: Path, table: Any, name: str) -> list[Source]:
     if not isinstance(table, Mapping) or not all(isinstance(key, str) for key in table):
         raise BeliefBenchError(f"{name} is {table!r}; expected a dict from names to objects")
-    return [Source(key, str(file), partial(_same, value), f"{file}:{key}", kind) for key, value in table.items()]
+    return [Source(key, str(file), partial(_same, value), f"{file}:{key}", kind, file) for key, value in table.items()]
 
 
 def _same(value: Any) -> Any:

@@ -18,9 +18,10 @@ import pyarrow as pa
 from beliefbench.checking.results import CheckFailedError, CheckResult, run_check
 from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, UsageError, printable
+from beliefbench.plugins.code import code_of_name
 from beliefbench.plugins.names import load_domain
 from beliefbench.plugins.reach import Reach
-from beliefbench.plugins.sources import add_plugin_folder, is_builtin, plugin_folders
+from beliefbench.plugins.sources import add_plugin_folder, plugin_folders
 from beliefbench.publishing.answers import check_answers
 from beliefbench.publishing.evidence import (
     FILE,
@@ -143,17 +144,25 @@ def _verify_once(folder: Path) -> Report:
         return kept
     digest = run_digest(folder)
     report = verify_run(folder)
-    if report.passed and report.domain and is_builtin(report.domain) and run_digest(folder) == digest:
+    code = code_of_name("domain", report.domain) if report.passed and report.domain else None
+    if code and run_digest(folder) == digest:
         passed = [[result.check, result.detail] for result in report.findings]
-        said = {"findings": passed, "left_out": report.left_out, "key": report.key, "domain": report.domain}
+        said = {
+            "findings": passed,
+            "left_out": report.left_out,
+            "key": report.key,
+            "domain": report.domain,
+            "code": code,
+        }
         keep(_report_key(folder, digest), said)
     return report
 
 
 def _kept(folder: Path) -> Report | None:
-    """Return the report that is kept on a run; None if there is none, or if the files of the run have changed."""
+    """Return the report that is kept on a run; None if there is none, or if the files of the run, or the code of its
+    domain, have changed."""
     kept = recalled(_report_key(folder, run_digest(folder)))
-    if kept is None or not is_builtin(kept["domain"]):
+    if kept is None or kept["code"] != code_of_name("domain", kept["domain"]):
         return None
     findings = [CheckResult(check, True, detail) for check, detail in kept["findings"]]
     return Report(folder, findings, kept["left_out"], kept["key"], kept["domain"])

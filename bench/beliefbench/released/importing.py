@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
+from beliefbench.choice_models.catalogue import Catalogue
 from beliefbench.domain import Domain
 from beliefbench.errors import UsageError
 from beliefbench.exact.latents import latent_space
@@ -50,21 +53,26 @@ def import_path(path: Path, report: Report) -> list[str]:
     Raises
     ------
     UsageError
-        If there is nothing to import, or a file is faulty; the error names the file and the line.
+        If there is nothing to import, a file is faulty (the error names the file and the line), two files are of one
+        domain, or less would replace more that was imported before.
     """
     if not path.exists():
         raise UsageError(f"'{path}' is not there; name the folder of the released files, or one interaction file.")
     interactions, heldout_files = _files(path)
     heldouts = [read_heldout(file) for file in heldout_files if file.suffix == ".json"]
-    done = []
+    done: list[str] = []
     for file in interactions:
         users = read_interactions(file)
         if users[0].goal_attrs is not None:
-            done.append(_import_shoppers(file, users, heldout_files, report))
-            continue
-        record = _record(file, users, heldouts, report)
-        write_record(record)
-        done.append(f"released/{record.name}")
+            name, write = _shoppers(file, users, heldout_files, report)
+        else:
+            name, write = _users(file, users, heldouts, report)
+        if name in done:
+            raise UsageError(
+                f"{file} is of {name}, and so is another file in '{path}'; leave one of them in the folder."
+            )
+        write()
+        done.append(name)
     for items, attributes in find_products(path) if path.is_dir() else []:
         done += _import_products(items, attributes, report)
     if not done:
@@ -84,30 +92,54 @@ def _files(path: Path) -> tuple[list[Path], list[Path]]:
     return [file for file in found if file.suffix == ".jsonl" and file not in heldout], heldout
 
 
-def _import_shoppers(file: Path, users: list[Interaction], heldout_files: Sequence[Path], report: Report) -> str:
+def _shoppers(
+    file: Path, users: list[Interaction], heldout_files: Sequence[Path], report: Report
+) -> tuple[str, Callable[[], None]]:
+    """Return the name of the domain of shoppers, and a function that writes and reports them."""
     heldout_file = next((one for one in heldout_files if one.name == file.name), None)
     if heldout_file is None:
         raise UsageError(f"{file}: shoppers need their held-out file, heldout/**/{file.name}; name the folder of both.")
     name = f"webshop-{_plain(file.stem)}"
     heldout = read_shopper_heldout(heldout_file)
     domain = shopper_domain(f"released/{name}", users, heldout)
-    write_shoppers(name, file, heldout_file)
     known = domain.parameters
     same, total = known["scores_reproduced"]
-    report(
-        f"{domain.name}: {len(users):,} shoppers, {known['goals']:,} goals; the texts reproduce {same:,} of {total:,} "
-        f"stored scores. The exact answer {known['exact_answer']}."
-    )
-    return domain.name
+
+    def write() -> None:
+        write_shoppers(name, file, heldout_file)
+        report(
+            f"{domain.name}: {len(users):,} shoppers, {known['goals']:,} goals; the texts reproduce {same:,} of "
+            f"{total:,} stored scores. The exact answer {known['exact_answer']}."
+        )
+
+    return domain.name, write
+
+
+def _users(
+    file: Path, users: list[Interaction], heldouts: Sequence[Heldout], report: Report
+) -> tuple[str, Callable[[], None]]:
+    """Return the name of the domain of users, and a function that writes and reports them."""
+    record, said = _record(file, users, heldouts)
+
+    def write() -> None:
+        write_record(record, file)
+        report(said)
+
+    return f"released/{record.name}", write
 
 
 def _import_products(items: Path, attributes: Path, report: Report) -> list[str]:
-    catalogues = read_products(items, attributes)
-    for category, catalogue in catalogues.items():
-        write_products(_plain(category), catalogue)
+    catalogues: dict[str, Catalogue] = {}
+    for category, catalogue in read_products(items, attributes).items():
+        plain = _plain(category)
+        alike = (f"{plain}-{number}" for number in count(2))  # "Men's shirts" and "mens shirts" are two
+        catalogues[plain if plain not in catalogues else next(one for one in alike if one not in catalogues)] = (
+            catalogue
+        )
+    write_products(catalogues, items)
     goods = sum(len(one.products) for one in catalogues.values())
     report(f"{items.name}: {goods:,} products in {len(catalogues):,} categories with two goals or more.")
-    return [f"products/{_plain(category)}" for category in catalogues]
+    return [f"products/{name}" for name in catalogues]
 
 
 def _plain(text: str) -> str:
@@ -115,7 +147,8 @@ def _plain(text: str) -> str:
     return re.sub(r"[\W_]+", "-", text.lower()).strip("-")
 
 
-def _record(file: Path, users: list[Interaction], heldouts: Sequence[Heldout], report: Report) -> RecordedUsers:
+def _record(file: Path, users: list[Interaction], heldouts: Sequence[Heldout]) -> tuple[RecordedUsers, str]:
+    """Return the users in a file, and a sentence on them."""
     item, _ = split_option(users[0].options[0][0], 1)
     features = users[0].features or ()
     domain = domain_of(features, item, f"{file}, line {users[0].line}")
@@ -129,13 +162,14 @@ def _record(file: Path, users: list[Interaction], heldouts: Sequence[Heldout], r
     }
     if HUMAN_FILE.search(file.name):
         lapses = fitted_lapses(domain, options, chosen)
-        report(
+        said = (
             f"released/{PEOPLE}: {len(users):,} people, {chosen.shape[1] - 1} rounds; each one's last round is held "
             f"out. The gold standard takes {np.median(lapses):.0%} of choices for random, fitted on the other people."
         )
-        return RecordedUsers(
+        record = RecordedUsers(
             name=PEOPLE, sources=sources, heldout=None, truth=None, hypotheses=None, lapse=lapses.tolist(), **shared
         )
+        return record, said
     hypotheses = hypotheses_of(domain, np.array([user.reward_fn for user in users]))
     for user, number in zip(users, hypotheses, strict=True):
         if number < 0:
@@ -158,11 +192,11 @@ def _record(file: Path, users: list[Interaction], heldouts: Sequence[Heldout], r
         sources[heldout.file.name] = _sha256(heldout.file)
         held = f"{len(sets):,} held-out sets"
     total = chosen.size + (0 if truth is None else truth.size)
-    report(
+    said = (
         f"released/{domain.name}: {len(users):,} users, {chosen.shape[1]} rounds, {held}; all {total:,} stored "
         f"choices agree with the stored weights, {ties:,} of them tie with others."
     )
-    return RecordedUsers(
+    record = RecordedUsers(
         name=domain.name,
         sources=sources,
         heldout=None if sets is None else sets.tolist(),
@@ -171,6 +205,7 @@ def _record(file: Path, users: list[Interaction], heldouts: Sequence[Heldout], r
         lapse=None,
         **shared,
     )
+    return record, said
 
 
 def _rounds(domain: Domain, user: Interaction) -> np.ndarray:
@@ -201,18 +236,34 @@ def _set(domain: Domain, texts: Sequence[str], where: str) -> list[np.ndarray]:
 
 
 def _heldout(domain: Domain, heldout: Heldout, users: list[Interaction]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the held-out sets, float64[sets, 3, features], and the users' choices, int[users, sets]."""
+    """Return the held-out sets, float64[sets, 3, features], and the users' choices, int[users, sets].
+
+    Entries belong to users by their weights; of users with the same weights, the first has the first entry."""
     sets = np.array(
         [_set(domain, texts, f"{heldout.file}: all_options[{at}]") for at, texts in enumerate(heldout.options)]
     )
-    answers = {one.reward_fn: one.idxs for one in heldout.users}
+    entries: dict[tuple[float, ...], list[tuple[int, ...]]] = {}
+    for one in heldout.users:
+        entries.setdefault(one.reward_fn, []).append(one.idxs)
+    alike = Counter(user.reward_fn or () for user in users)
+    left = {weights: iter(idxs) for weights, idxs in entries.items()}
+    truth = []
     for user in users:
-        if user.reward_fn not in answers:
+        weights = user.reward_fn or ()
+        given, expected = entries.get(weights, []), alike[weights]
+        what, whose = f"the `reward_fn` {list(weights)}", f"{user.file}, line {user.line}"
+        if not given:
+            raise UsageError(f"{heldout.file}: no entry of `user_idxs` has {what} of {whose}.")
+        if len(set(given)) == 1:
+            truth.append(given[0])
+        elif len(given) == expected:
+            truth.append(next(left[weights]))
+        else:
             raise UsageError(
-                f"{heldout.file}: no entry of `user_idxs` has the `reward_fn` {list(user.reward_fn or ())} of "
-                f"{user.file}, line {user.line}."
+                f"{heldout.file}: {len(given)} entries of `user_idxs` have {what} of {whose}, with different answers, "
+                f"and {expected} users have it; give each of these users one entry, in the order of the users."
             )
-    return sets, np.array([answers[user.reward_fn or ()] for user in users])
+    return sets, np.array(truth)
 
 
 def _ties(

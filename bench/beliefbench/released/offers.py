@@ -114,7 +114,7 @@ def paired(users: Sequence[Interaction], heldout: Sequence[ShopperHeldout]) -> l
             raise UsageError(
                 f"{own.file}, line {own.line}: the user's goal is not the one in {user.file}, line {user.line}."
             )
-        if not stated and not alike and None not in (own.idx, user.idx):
+        if not stated and not alike and None not in (own.idx, user.idx) and own.idx != user.idx:
             raise UsageError(
                 f"{own.file}, line {own.line}: `idx` is {own.idx}, and {user.idx} in {user.file}, line {user.line}."
             )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from beliefbench.choice_models.catalogue import Catalogue
-from beliefbench.errors import BeliefBenchError
+from beliefbench.choice_models.catalogue import Catalogue, read_catalogue
+from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.folders import data_folder
+from beliefbench.released.files import read_interactions, read_shopper_heldout
 from beliefbench.running.store import write_atomically
 
 USERS, PRODUCTS = "released", "products"
@@ -41,6 +44,12 @@ class RecordedUsers(BaseModel):
     lapse: list[float] | None
     """For people: the share of choices made at random, fitted on all other people."""
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The numbers of users, and of what each of them has."""
+        _, chosen, _, truth = self.arrays()
+        return {"users": len(chosen), "rounds": chosen.shape[1], "held-out sets": truth.shape[1]}
+
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return options, chosen, heldout and truth as `beliefbench.Recorded` has them."""
         options, chosen = np.array(self.options, dtype=float), np.array(self.chosen)
@@ -64,6 +73,24 @@ def product_files() -> list[Path]:
     return sorted((data_folder() / PRODUCTS).glob("*.json"))
 
 
+def expect_no_less(at: Path, before: Mapping[str, int] | None, now: Mapping[str, int], source: Path) -> None:
+    """Raise `UsageError` if a source has less of something than what was imported before, which it would replace.
+
+    Parameters
+    ----------
+    at
+        Where the imported data is.
+    before, now
+        {noun: number}, such as ``{"users": 12, "held-out sets": 6}``; None: nothing was imported, or it is damaged.
+    """
+    if before is not None and any(now[noun] < number for noun, number in before.items()):
+        has, had = (", ".join(f"{number:,} {noun}" for noun, number in one.items()) for one in (now, before))
+        raise UsageError(
+            f"{source} has {has}; {at} was imported with {had}, and is kept: name the folder with all the files, or "
+            f"remove {at} first."
+        )
+
+
 def read_record(file: Path) -> RecordedUsers:
     """Return the users in a file. Raises `BeliefBenchError` if it cannot be read."""
     try:
@@ -72,24 +99,51 @@ def read_record(file: Path) -> RecordedUsers:
         raise BeliefBenchError(f"imported data '{file}' cannot be read; run `beliefbench import` again.") from error
 
 
-def write_record(record: RecordedUsers) -> Path:
-    """Write users into the folder of imported data; return the file."""
+def write_record(record: RecordedUsers, source: Path) -> None:
+    """Write users from a file into the folder of imported data; raise `UsageError` if there is more already."""
     file = data_folder() / USERS / f"{record.name}.json"
+    expect_no_less(file, _if_sound(lambda: read_record(file).sizes), record.sizes, source)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, (record.model_dump_json() + "\n").encode())
-    return file
 
 
 def write_shoppers(name: str, interaction: Path, heldout: Path) -> None:
-    """Copy the files of shoppers into the folder of imported data; the held-out file comes last and completes them."""
+    """Copy the files of shoppers into the folder of imported data; the held-out file comes last and completes them.
+
+    Raises `UsageError` if there is more already.
+    """
     folder = data_folder() / USERS / name
+    before = _if_sound(partial(_shoppers, folder / INTERACTION, folder / HELDOUT))
+    expect_no_less(folder, before, _shoppers(interaction, heldout), interaction)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / INTERACTION, interaction.read_bytes())
     write_atomically(folder / HELDOUT, heldout.read_bytes())
 
 
-def write_products(name: str, catalogue: Catalogue) -> None:
-    """Write a catalogue into the folder of imported data."""
-    file = data_folder() / PRODUCTS / f"{name}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, (catalogue.model_dump_json(exclude_none=True) + "\n").encode())
+def write_products(catalogues: Mapping[str, Catalogue], source: Path) -> None:
+    """Write catalogues from a file into the folder of imported data; raise `UsageError` if one has more already."""
+    files = {name: data_folder() / PRODUCTS / f"{name}.json" for name in catalogues}
+    for name, catalogue in catalogues.items():
+        before = _if_sound(partial(_products, files[name]))
+        expect_no_less(files[name], before, {"products": len(catalogue.products)}, source)
+    for name, catalogue in catalogues.items():
+        files[name].parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(files[name], (catalogue.model_dump_json(exclude_none=True) + "\n").encode())
+
+
+def _shoppers(interaction: Path, heldout: Path) -> dict[str, int]:
+    users, sets = read_interactions(interaction), read_shopper_heldout(heldout)
+    least = min(len(own.options) for own in sets)
+    return {"users": len(users), "rounds": len(users[0].options), "held-out sets": least}
+
+
+def _products(file: Path) -> dict[str, int]:
+    return {"products": len(read_catalogue(file).products)}
+
+
+def _if_sound(sizes: Callable[[], dict[str, int]]) -> dict[str, int] | None:
+    """Return the sizes of imported data; None if there is none, or none that can be read."""
+    try:
+        return sizes()
+    except BeliefBenchError:
+        return None

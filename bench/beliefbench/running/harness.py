@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +28,7 @@ from beliefbench.running.executors.base import Name as ExecutorName
 from beliefbench.running.executors.registry import open_executor
 from beliefbench.running.files import read_schema
 from beliefbench.running.provenance import now
-from beliefbench.running.recording import elsewhere, new_record, resumed
+from beliefbench.running.recording import changed_code, elsewhere, new_record, resumed
 from beliefbench.running.store import (
     OWN_SET,
     ROWS,
@@ -54,6 +55,8 @@ class Run:
     """Damaged files that were set aside; their answers were asked again."""
     elsewhere: str | None = None
     """The server that answered some of it, if the agent's server is another one now."""
+    changed: str | None = None
+    """A sentence, if some of it was answered by other code of a plugin than there is now."""
 
     def __repr__(self) -> str:
         one = self.record.identity
@@ -88,6 +91,8 @@ def run(
     until_width: float | None = None,
 ) -> Run:
     """Run an agent on a domain. Continue the run if it was stopped before, and reuse it if it was finished.
+
+    Warns if a plugin's code has changed since, and its version has not.
 
     Parameters
     ----------
@@ -142,7 +147,10 @@ def run(
     numbers = {"users": users, "rounds": rounds, "heldout": heldout, "sample": sample}
     job = Job.of(domain, agent, specs, preset=preset, seed=seed, until_width=until_width, **numbers)
     with open_executor(executor) as where:
-        return execute(job, where, Path(results), progress)
+        done = execute(job, where, Path(results), progress)
+    if done.changed:
+        warnings.warn(done.changed, stacklevel=2)
+    return done
 
 
 def execute(job: Job, executor: Executor, results: Path, progress: Progress | None = None) -> Run:
@@ -158,7 +166,7 @@ def execute(job: Job, executor: Executor, results: Path, progress: Progress | No
         damaged = store.quarantine_damaged(whole)
         begun = store.record()
         if begun and begun.finished and store.rows_file.exists():
-            return Run(store.folder, begun, reused=True, elsewhere=elsewhere(begun, job))
+            return _run(store, begun, job, reused=True)
         record = resumed(begun, job, executor) if begun else new_record(identity, job, executor)
         store.write_record(record)
         if not store.rows_file.exists():
@@ -173,7 +181,12 @@ def execute(job: Job, executor: Executor, results: Path, progress: Progress | No
             record = _with_note(record, note)
         asked = len(pa.compute.unique(store.rows()["user"])) if job.stopping else None
         record = store.finish(record.model_copy(update={"finished": now(), "asked": asked}))
-    return Run(store.folder, record, reused=False, damaged=tuple(damaged), elsewhere=elsewhere(record, job))
+    return _run(store, record, job, reused=False, damaged=damaged)
+
+
+def _run(store: RunStore, record: RunRecord, job: Job, *, reused: bool, damaged: Sequence[Path] = ()) -> Run:
+    changed = changed_code(store.folder, record, job)
+    return Run(store.folder, record, reused, tuple(damaged), elsewhere(record, job), changed)
 
 
 @lru_cache(maxsize=2)

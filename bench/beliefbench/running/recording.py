@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from pathlib import Path
 
 from beliefbench.folders import well_formed
+from beliefbench.plugins.code import OWN, code_of
 from beliefbench.running.answering import Job
 from beliefbench.running.executors.base import Executor
 from beliefbench.running.provenance import installed_versions, now
@@ -42,9 +44,39 @@ def elsewhere(record: RunRecord, job: Job) -> str | None:
     return next((one for one in servers if one and one != getattr(job.agent, "server", None)), None)
 
 
+def changed_code(folder: Path, record: RunRecord, job: Job) -> str | None:
+    """Return a sentence on the run in a folder, if a plugin's code is not that of each of its sessions."""
+    now, sessions = _code(job), (record, *record.resumed)
+    changed = [
+        f"{what} '{getattr(job, what).name}'"
+        for what, code in now.items()
+        if any(_differ(session.code.get(what, code), code) for session in sessions)
+    ]
+    if not changed:
+        return None
+    return (
+        f"{folder} was asked with other code of {' and '.join(changed)}: if the change matters, raise the version in "
+        "the plugin, or remove this folder to ask again."
+    )
+
+
+def _differ(one: str, other: str) -> bool:
+    """Return True if two codes differ; what comes with this package says by its own versions whether it changed."""
+    return one != other and not (one.startswith(OWN) and other.startswith(OWN))
+
+
+def _code(job: Job) -> dict[str, str]:
+    domain_spec, agent_spec = job.specs or (None, None)
+    found = {
+        "domain": code_of("domain", job.domain, domain_spec),
+        "agent": code_of("agent", job.agent, agent_spec),
+    }
+    return {what: code for what, code in found.items() if code is not None}
+
+
 def _session(job: Job, executor: Executor) -> Session:
     machine = {"system": platform.platform(), "processor": platform.machine(), "cores": str(os.cpu_count())}
     machine["executor"] = executor.name
     if server := getattr(job.agent, "server", None):
         machine["server"] = server
-    return Session(started=now(), versions=installed_versions(), machine=machine)
+    return Session(started=now(), versions=installed_versions(), machine=machine, code=_code(job))

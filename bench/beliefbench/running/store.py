@@ -102,11 +102,12 @@ class RunIdentity(BaseModel):
 
 
 class Session(BaseModel):
-    """One session of a run: when it started (ISO 8601, UTC), the versions, and the machine."""
+    """One session of a run: when it started (ISO 8601, UTC), the versions, the machine, and the code."""
 
     started: str
     versions: dict[str, str]
     machine: dict[str, str]
+    code: dict[str, str] = {}  # of the domain and the agent: `beliefbench.plugins.code.code_of`
 
 
 class RunRecord(Session):
