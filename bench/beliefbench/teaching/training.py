@@ -29,6 +29,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import SchedulerType
 
 from beliefbench.errors import UsageError, first_line
+from beliefbench.folders import regular
 from beliefbench.language.local.architectures import require_causal
 from beliefbench.language.local.checkpoints import ADAPTER_WEIGHTS, Weights
 from beliefbench.language.local.huggingface import computes_in_bfloat16
@@ -247,6 +248,6 @@ def _halve(adapter: Path) -> None:
 
 def _bytes_of(data: Path) -> bytes:
     try:
-        return data.read_bytes()
+        return regular(data).read_bytes()
     except OSError as error:
         raise UsageError(f"'{data}' cannot be read ({error.strerror}); name a file of teaching data.") from error

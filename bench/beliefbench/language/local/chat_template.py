@@ -32,6 +32,7 @@ from typing import Any
 from unittest.mock import patch
 
 from beliefbench.errors import BeliefBenchError, first_line
+from beliefbench.folders import regular
 from beliefbench.language.questions.dialogue import Message
 
 DATE = datetime(2026, 1, 1)
@@ -212,11 +213,11 @@ class ChatTemplate:
 def _stored(file: Path) -> str | dict[str, str] | None:
     """Return the chat template in a file of a processor, or its templates by their names; None if it has none."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(regular(file).read_text(encoding="utf-8"))
         template = found["chat_template"] if file.name == PROCESSOR_FILES[0] else found.get("chat_template")
         if isinstance(template, list):  # as tokenizers store several
             template = {one["name"]: one["template"] for one in template}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BeliefBenchError(f"'{file}' is not a chat template; correct it, or remove it.") from error
     texts = template.values() if isinstance(template, dict) else [template or ""]
     if not all(isinstance(text, str) for text in texts):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from beliefbench.errors import BeliefBenchError, UsageError, first_line
+from beliefbench.folders import regular
 
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 NAMED_TEMPLATES = "additional_chat_templates/*.jinja"
@@ -67,7 +68,7 @@ def _digest(files: tuple[Path, ...], stamp: Stamp) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.name.encode() + b"\0")
-        with file.open("rb") as content:
+        with regular(file).open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()
 
@@ -213,8 +214,8 @@ def is_local(model: str) -> bool:
 def read_json(file: Path) -> dict[str, Any]:
     """Return the object in a JSON file; raise `UsageError` if there is none."""
     try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
+        found = json.loads(regular(file).read_text())
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"'{file}' cannot be read ({first_line(error)}); download or copy the model again.") from error
     if not isinstance(found, dict):
         raise UsageError(f"'{file}' has no JSON object; download or copy the model again.")
