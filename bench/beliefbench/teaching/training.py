@@ -169,7 +169,7 @@ def _student(base: Weights) -> tuple[Any, Any]:
     """Return a base's tokenizer and its weights in float32: the steps are too small for fewer digits."""
     if not base.gguf:
         try:
-            config = AutoConfig.from_pretrained(base.folder, trust_remote_code=base.own_code)
+            config = AutoConfig.from_pretrained(base.folder, trust_remote_code=base.own_code)  # a folder  # nosec B615
         except Exception as error:
             raise UsageError(
                 f"'{base.folder}' is not a model that transformers knows ({first_line(error)})."

@@ -112,8 +112,9 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
     require("huggingface_hub")
     from huggingface_hub import snapshot_download
 
+    patterns = [*HUB_FILES, *(CODE_FILES if own_code else [])]
     try:
-        folder = snapshot_download(model, allow_patterns=[*HUB_FILES, *(CODE_FILES if own_code else [])])
+        folder = snapshot_download(model, allow_patterns=patterns)  # the identity has the files' digest  # nosec B615
     except Exception as error:
         raise BeliefBenchError(
             f"model '{model}' cannot be loaded from Hugging Face ({first_line(error)}); "

@@ -78,7 +78,7 @@ def speech_of(model: Any, tokenizer: Any) -> ChatFormat:
 def read_tokenizer(folder: Path, gguf: str | None = None, own_code: bool = False) -> Any:
     """Return a model's tokenizer; raise `BeliefBenchError` if it cannot be loaded."""
     with _loading(folder, gguf) as (place, of_gguf):
-        return AutoTokenizer.from_pretrained(place, trust_remote_code=own_code, **of_gguf)
+        return AutoTokenizer.from_pretrained(place, trust_remote_code=own_code, **of_gguf)  # a folder  # nosec B615
 
 
 def read_model(folder: Path, gguf: str | None, dtype: str, own_code: bool = False, **more: Any) -> Any:
