@@ -16,6 +16,7 @@ test: .venv/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bench domains agents
 	$(BIN)/pytest -n 2 --dist worksteal $(if $(CI),--cov)
 
 # The website, in build/site. A warning, such as a dead link, is an error; tests/test_docs.py builds it too.

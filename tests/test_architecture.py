@@ -75,7 +75,7 @@ def test_files_stay_short(folder):
 
 
 def test_tests_are_in_the_folders_that_they_test():
-    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {*LINKS, "ground", "benchmarks"}
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {*LINKS, "ground", "benchmarks", "fuzzing"}
     assert {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"} <= folders
 
 

@@ -10,6 +10,8 @@ from difflib import get_close_matches
 JOINERS = "\u200c\u200d"
 """Invisible characters that belong to words and emoji."""
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+SHOWN = 200
+"""The most letters of a file's own text in an error."""
 
 
 class BeliefBenchError(Exception):
@@ -73,6 +75,24 @@ def first_line(error: BaseException) -> str:
     'no weights'
     """
     return (str(error).strip() or "no message").splitlines()[0].rstrip(".")
+
+
+def first_problem(error: ValueError) -> str:
+    """Return the place and the words of the first problem in a validation error of Pydantic, or what another says.
+
+    >>> from pydantic import TypeAdapter
+    >>> try:
+    ...     TypeAdapter(list[int]).validate_json("[0, true, null]", strict=True)
+    ... except ValueError as error:
+    ...     first_problem(error)
+    '1: Input should be a valid integer'
+    """
+    if not hasattr(error, "errors"):
+        return first_line(error)
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    what = problem["msg"].removeprefix("Value error, ").rstrip(".")[:SHOWN]
+    return f"{where[:SHOWN]}: {what}" if where else what
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -1,7 +1,8 @@
-"""The user's own folders, for data and caches; and names as they may stand in a path."""
+"""The user's own folders, for data and caches; names as they may stand in a path; files that may be opened."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
@@ -72,3 +73,20 @@ def file_name(name: str, longest: int = LONGEST) -> str:
         return plain
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{plain.encode()[: longest - 9].decode(errors='ignore') or 'name'}-{digest}"
+
+
+def regular(file: Path) -> Path:
+    """Return a path that may be opened: a file or a folder, or nothing at all.
+
+    Raises
+    ------
+    OSError
+        If it is a pipe or a device: opening a pipe would wait for ever.
+
+    >>> regular(Path("/dev/null"))
+    Traceback (most recent call last):
+    OSError: [Errno 22] not a regular file: '/dev/null'
+    """
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise OSError(errno.EINVAL, "not a regular file", str(file))
+    return file

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from beliefbench.domain import OPTIONS
 from beliefbench.errors import UsageError
+from beliefbench.folders import regular
 
 MAX_GOALS = 20_000
 MAX_AT_ONCE = 10_000_000  # goals, repeated or not, that are held before the repeated ones are dropped
@@ -158,7 +159,7 @@ def read_catalogue(file: Path) -> Catalogue:
         If the file cannot be read or is not a catalogue; the error names the file and the place.
     """
     try:
-        return Catalogue.model_validate_json(file.read_bytes())
+        return Catalogue.model_validate_json(regular(file).read_bytes())
     except OSError as error:
         raise UsageError(f"catalogue '{file}' cannot be read ({error.strerror}).") from error
     except ValidationError as error:

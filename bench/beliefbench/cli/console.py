@@ -20,10 +20,23 @@ from beliefbench.errors import BeliefBenchError, printable
 RESUMABLE = ("run", "student", "reader", "curves")
 """Commands that continue where they stopped."""
 
+LONGEST = 2000
+"""The most letters of a sentence on standard error; names of files and plugins may be of any length."""
+
 
 def echo(sentence: str) -> None:
     """Print a sentence to standard error; escape sequences in it, of a name for example, are shown and not obeyed."""
-    print(f"beliefbench: {shown(sentence)}", file=sys.stderr)
+    print(f"beliefbench: {shown(in_part(sentence))}", file=sys.stderr)
+
+
+def in_part(sentence: str) -> str:
+    """Return a sentence with at most `LONGEST` letters: its beginning and its end, which says what to do.
+
+    >>> len(in_part("x" * 10_000)), in_part("short")
+    (2000, 'short')
+    """
+    half = LONGEST // 2
+    return sentence if len(sentence) <= LONGEST else f"{sentence[: half - 5]} ... {sentence[-half:]}"
 
 
 def shown(text: str) -> str:

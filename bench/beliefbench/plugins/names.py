@@ -270,7 +270,7 @@ def spec_meant(name: str, model: str | None, options: Mapping[str, str]) -> Usag
     for point in entry_points(group=MEANT):
         try:
             error: UsageError | None = point.load()(name, model, options)
-        except Exception:  # a hint of a plugin that breaks is no hint
+        except Exception:  # a hint of a plugin that breaks is no hint  # nosec B112
             continue
         if error is not None:
             return error

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from beliefbench.errors import BeliefBenchError, UsageError, in_short, unknown_name
+from beliefbench.folders import regular
 
 Kind = Literal["domain", "agent"]
 TABLES: dict[Kind, str] = {"domain": "DOMAINS", "agent": "AGENTS"}
@@ -227,7 +228,7 @@ def _module(file: Path) -> ModuleType:
     module.__file__ = str(file)
     sys.modules[name] = module  # dataclasses and pickling look a module up by its name
     # Not through the import system: its bytecode cache takes a file changed within a second for the old one.
-    exec(compile(file.read_bytes(), file, "exec"), module.__dict__)
+    exec(compile(regular(file).read_bytes(), file, "exec"), module.__dict__)  # the user names the folder  # nosec B102
     return module
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from beliefbench.choice_models.catalogue import read_catalogue
 from beliefbench.choice_models.shopping import shopping
 from beliefbench.domain import Domain, Recorded
+from beliefbench.errors import BeliefBenchError
 from beliefbench.exact.latents import latent_space
 from beliefbench.released.files import read_interactions, read_shopper_heldout
 from beliefbench.released.people import with_lapse
@@ -54,6 +55,9 @@ def users(file: Path, changed: int) -> Domain:
     base = load_domain(record.base)
     options, chosen, heldout, truth = record.arrays()
     latents = None
+    known = latent_space(base).size
+    if options.shape[-1] != len(base.features) or not all(0 <= one < known for one in record.hypotheses or ()):
+        raise BeliefBenchError(f"imported data '{file}' does not fit {base.name}; run `beliefbench import` again.")
     if record.lapse is not None:
         base = with_lapse(base, record.lapse)
         lapse = np.array(record.lapse)[:, None, None, None]

@@ -161,6 +161,8 @@ def _record(file: Path, users: list[Interaction], heldouts: Sequence[Heldout]) -
         "chosen": chosen.tolist(),
     }
     if HUMAN_FILE.search(file.name):
+        if len(users) < 2:
+            raise UsageError(f"{file}: a lapse is fitted on other people; expected 2 people or more.")
         lapses = fitted_lapses(domain, options, chosen)
         said = (
             f"released/{PEOPLE}: {len(users):,} people, {chosen.shape[1] - 1} rounds; each one's last round is held "

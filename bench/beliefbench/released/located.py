@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from beliefbench.domain import OPTIONS
 from beliefbench.errors import UsageError
+from beliefbench.folders import regular
 
 Where: TypeAlias = tuple[str | int, ...]  # from the root of a document: ("user_idxs", 3, "idxs", 7)
 _AGAIN = "fix that line, or fetch the file again"
@@ -147,7 +148,7 @@ def shown(value: Any, limit: int = 60) -> str:
 def read_text(path: Path) -> str:
     """Return a file's text; raises `UsageError` if it cannot be read, is not UTF-8, or holds nothing."""
     try:
-        content = path.read_bytes()
+        content = regular(path).read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist; name another file.") from error
     except OSError as error:

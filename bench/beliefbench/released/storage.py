@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from beliefbench.choice_models.catalogue import Catalogue, read_catalogue
+from beliefbench.domain import OPTIONS
 from beliefbench.errors import BeliefBenchError, UsageError
-from beliefbench.folders import data_folder
+from beliefbench.folders import data_folder, regular
 from beliefbench.released.files import read_interactions, read_shopper_heldout
 from beliefbench.running.store import write_atomically
 
@@ -49,6 +50,33 @@ class RecordedUsers(BaseModel):
         """The numbers of users, and of what each of them has."""
         _, chosen, _, truth = self.arrays()
         return {"users": len(chosen), "rounds": chosen.shape[1], "held-out sets": truth.shape[1]}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RecordedUsers:
+        try:
+            options, chosen, heldout, truth = self.arrays()
+        except (IndexError, ValueError) as error:
+            raise ValueError("lists of different lengths, or none") from error
+        users, features = len(options), options.shape[-1]
+        whole = [
+            one.size == 0 or (one.dtype.kind == "i" and 0 <= one.min() <= one.max() < OPTIONS)
+            for one in (chosen, truth)
+        ]
+        if not (
+            users > 0
+            and options.shape == (*chosen.shape, OPTIONS, features)
+            and heldout.shape[-2:] == (OPTIONS, features)
+            and truth.shape == (users, heldout.shape[-3])
+            and np.isfinite(options).all()
+            and np.isfinite(heldout).all()
+            and all(whole)
+        ):
+            raise ValueError("options and choices do not fit together")
+        if any(one is not None and len(one) != users for one in (self.hypotheses, self.lapse)):
+            raise ValueError("expected one hypothesis, or one lapse, a user")
+        if not all(0 < lapse < 1 for lapse in self.lapse or ()):
+            raise ValueError("a lapse is between 0 and 1")
+        return self
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return options, chosen, heldout and truth as `beliefbench.Recorded` has them."""
@@ -94,7 +122,7 @@ def expect_no_less(at: Path, before: Mapping[str, int] | None, now: Mapping[str,
 def read_record(file: Path) -> RecordedUsers:
     """Return the users in a file. Raises `BeliefBenchError` if it cannot be read."""
     try:
-        return RecordedUsers.model_validate_json(file.read_bytes())
+        return RecordedUsers.model_validate_json(regular(file).read_bytes())
     except (OSError, ValidationError) as error:
         raise BeliefBenchError(f"imported data '{file}' cannot be read; run `beliefbench import` again.") from error
 

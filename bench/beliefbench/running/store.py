@@ -21,9 +21,9 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from beliefbench.errors import BeliefBenchError, UsageError, first_line
+from beliefbench.errors import BeliefBenchError, UsageError, first_line, first_problem
 from beliefbench.folders import file_name
 from beliefbench.running.files import DamagedFileError, check_ranges, is_plain, read_bytes, read_parquet, read_schema
 from beliefbench.running.packing import all_different, unpack_from
@@ -199,12 +199,13 @@ class RunStore:
         if not is_plain(file):
             return None
         try:
-            return RunRecord.model_validate_json(read_bytes(file))
-        except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            what = f"{where}: {problem['msg']}" if where else problem["msg"]
-            raise DamagedFileError(f"{file} is not a run record that this version reads ({what}).") from error
+            record = RunRecord.model_validate_json(read_bytes(file))
+            run_key(record.identity.json_values())  # raises ValueError for NaN
+            return record
+        except ValueError as error:
+            raise DamagedFileError(
+                f"{file} is not a run record that this version reads ({first_problem(error)})."
+            ) from error
 
     def write_record(self, record: RunRecord) -> None:
         """Write run.json."""

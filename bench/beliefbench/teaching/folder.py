@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.folders import regular
 from beliefbench.running.store import write_atomically
 
 TEACHING, LOCK = "teaching.json", ".lock"
@@ -27,8 +28,8 @@ def is_finished(out: Path, about: dict[str, Any]) -> bool:
     """
     file = out / TEACHING
     try:
-        known = json.loads(file.read_text()) if file.exists() else None
-    except (OSError, ValueError) as error:
+        known = json.loads(regular(file).read_text()) if file.exists() else None
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"'{file}' cannot be read; name another folder with --out.") from error
     if known is None:
         if out.exists() and (not out.is_dir() or any(one.name != LOCK for one in out.iterdir())):
@@ -111,8 +112,8 @@ def _is_tensors(file: Path) -> bool:
 
 def _is_json(file: Path) -> bool:
     try:
-        json.loads(file.read_text())
-    except ValueError:
+        json.loads(regular(file).read_text())
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from beliefbench.errors import UsageError
+from beliefbench.errors import UsageError, first_problem
+from beliefbench.folders import regular
 from beliefbench.language.questions.dialogue import Message
 from beliefbench.language.questions.words import answer
 
@@ -28,7 +29,7 @@ class _Said(BaseModel):
 
     @model_validator(mode="after")
     def _is_a_distribution(self) -> _Said:
-        if self.probs is not None and (min(self.probs) < 0 or abs(sum(self.probs) - 1) > 1e-3):
+        if self.probs is not None and (not min(self.probs) >= 0 or not abs(sum(self.probs) - 1) <= 1e-3):
             raise ValueError("probs are 0 or more and sum to 1")
         return self
 
@@ -81,11 +82,11 @@ def conversations(file: Path, every_turn: bool | None = None) -> Iterator[Conver
     every = is_whole(file) if every_turn is None else every_turn
     empty = True
     try:
-        with file.open(encoding="utf-8") as lines:
+        with regular(file).open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 try:
                     yield _conversation(line, every)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise UsageError(
                         f"'{file}', line {number}: {_why(error)}; expected "
                         '{"messages": [{"role": "user"|"assistant", "content": ...}, ...]}.'
@@ -100,13 +101,19 @@ def conversations(file: Path, every_turn: bool | None = None) -> Iterator[Conver
 def about(file: Path) -> dict[str, Any]:
     """Return the record beside a data file of how the data was made; empty if there is none.
 
-    Raises ------ UsageError If it cannot be read.
+    Raises
+    ------
+    UsageError
+        If it cannot be read.
     """
     beside = file.with_name(file.name + ABOUT)
     try:
-        return dict(json.loads(beside.read_text(encoding="utf-8"))) if beside.exists() else {}
-    except (OSError, ValueError) as error:
+        found = json.loads(regular(beside).read_text(encoding="utf-8")) if beside.exists() else {}
+        if not isinstance(found, dict):
+            raise ValueError("no object")
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"'{beside}' cannot be read; remove it, or make the data again.") from error
+    return found
 
 
 def is_whole(file: Path) -> bool:
@@ -132,9 +139,7 @@ def _taught(at: int, said: _Said) -> TaughtTurn:
     return TaughtTurn(at, answers, said.probs)
 
 
-def _why(error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
-    return "not JSON" if isinstance(error, json.JSONDecodeError) else str(error)
+def _why(error: ValueError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return "too deep"
+    return "not JSON" if isinstance(error, json.JSONDecodeError) else first_problem(error)

@@ -29,6 +29,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import SchedulerType
 
 from beliefbench.errors import UsageError, first_line
+from beliefbench.folders import regular
 from beliefbench.language.local.architectures import require_causal
 from beliefbench.language.local.checkpoints import ADAPTER_WEIGHTS, Weights
 from beliefbench.language.local.huggingface import computes_in_bfloat16
@@ -168,7 +169,7 @@ def _student(base: Weights) -> tuple[Any, Any]:
     """Return a base's tokenizer and its weights in float32: the steps are too small for fewer digits."""
     if not base.gguf:
         try:
-            config = AutoConfig.from_pretrained(base.folder, trust_remote_code=base.own_code)
+            config = AutoConfig.from_pretrained(base.folder, trust_remote_code=base.own_code)  # a folder  # nosec B615
         except Exception as error:
             raise UsageError(
                 f"'{base.folder}' is not a model that transformers knows ({first_line(error)})."
@@ -247,6 +248,6 @@ def _halve(adapter: Path) -> None:
 
 def _bytes_of(data: Path) -> bytes:
     try:
-        return data.read_bytes()
+        return regular(data).read_bytes()
     except OSError as error:
         raise UsageError(f"'{data}' cannot be read ({error.strerror}); name a file of teaching data.") from error

@@ -58,7 +58,7 @@ class Validation:
                 quiz=SETS,
                 seed=told["seed"],
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise UsageError(
                 f"nothing beside '{data}' says which users it teaches, so no user is known to be new; give "
                 "--validate 0, or make the data with `beliefbench teach data`."

@@ -22,6 +22,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -32,6 +34,7 @@ from typing import Any
 from unittest.mock import patch
 
 from beliefbench.errors import BeliefBenchError, first_line
+from beliefbench.folders import regular
 from beliefbench.language.questions.dialogue import Message
 
 DATE = datetime(2026, 1, 1)
@@ -46,6 +49,8 @@ THINKING_OFF = {"enable_thinking": False}
 REWRITES = "rewrites_chat"
 """The key of ``tokenizer_config.json`` by which a model says that its template writes other text than the chat has."""
 FINISHED = "prompts end as in finished turns, without a thought"
+LONGEST = 10.0
+"""Seconds of processor time in which a template must have written a chat; real ones take milliseconds."""
 KEPT = 64
 """The number of texts that are kept: each is asked for several times in a row."""
 PROCESSOR_FILES = ("chat_template.json", "processor_config.json")
@@ -69,6 +74,10 @@ TRIAL = [
     assistant(ANSWER),
 ]
 """The conversation that every template writes before the first question."""
+
+
+class EndlessTemplateError(BeliefBenchError):
+    """A chat template does not end."""
 
 
 class ChatTemplate:
@@ -97,6 +106,8 @@ class ChatTemplate:
                     for message in chat:
                         if text.count(message["content"]) > 1:
                             raise _changed(message["content"])
+            except EndlessTemplateError:
+                raise
             except BeliefBenchError as error:
                 failures.append(error)
             else:
@@ -163,6 +174,8 @@ class ChatTemplate:
         """Return True if the template does not write an answer at the end of a conversation."""
         try:
             return ANSWER not in self.write(TRIAL, False)
+        except EndlessTemplateError:
+            raise
         except BeliefBenchError:
             return True
 
@@ -185,10 +198,12 @@ class ChatTemplate:
             {"role": role, "content": [{"type": "text", "text": text}] if parts else text} for role, text in said
         ]
         try:
-            with _fixed(date):
+            with _fixed(date), _limited():
                 text = self.tokenizer.apply_chat_template(
                     given, tokenize=False, add_generation_prompt=prompt, **dict(switches)
                 )
+        except EndlessTemplateError:
+            raise
         except Exception as error:  # templates are programs, and raise what they like
             raise BeliefBenchError(
                 f"the model's chat template refuses a chat of user and assistant ({first_line(error)}); "
@@ -212,11 +227,11 @@ class ChatTemplate:
 def _stored(file: Path) -> str | dict[str, str] | None:
     """Return the chat template in a file of a processor, or its templates by their names; None if it has none."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(regular(file).read_text(encoding="utf-8"))
         template = found["chat_template"] if file.name == PROCESSOR_FILES[0] else found.get("chat_template")
         if isinstance(template, list):  # as tokenizers store several
             template = {one["name"]: one["template"] for one in template}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BeliefBenchError(f"'{file}' is not a chat template; correct it, or remove it.") from error
     texts = template.values() if isinstance(template, dict) else [template or ""]
     if not all(isinstance(text, str) for text in texts):
@@ -253,3 +268,25 @@ def _fixed(date: datetime) -> Iterator[None]:
             yield
     finally:
         random.setstate(state)
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Raise `EndlessTemplateError` after `LONGEST` seconds of processor time; without a limit outside the main thread,
+    where Python receives no signals."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGVTALRM"):
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise EndlessTemplateError(
+            f"the model's chat template has not ended after {LONGEST:g} s; use another model, or fix its template."
+        )
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from beliefbench.errors import BeliefBenchError, UsageError, first_line
+from beliefbench.folders import regular
+from beliefbench.language.local.size import require_few_layers
 
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 NAMED_TEMPLATES = "additional_chat_templates/*.jinja"
@@ -95,13 +97,17 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
     path = _path(model)
     if path.is_file() and path.suffix == ".gguf":
         _refuse_part(path)
+        require_few_layers(path.parent, path.name)
         return Weights(path.parent, path.name, on_it, own_code)
     if path.is_dir():
         _refuse_own_adapter(path)
         if not (path / CONFIG).exists() or not list(path.glob("*.safetensors")):
             raise UsageError(f"model folder '{model}' needs a config.json and weights in safetensors.")
+        weights = Weights(path, None, on_it, own_code)
+        _refuse_pipes(weights)
         _refuse_missing_parts(path)
-        return _with_code_here(Weights(path, None, on_it, own_code))
+        require_few_layers(path, None)
+        return _with_code_here(weights)
     if path.is_file():
         raise UsageError(f"'{model}' is a file but not a GGUF file; name a GGUF file or a model folder.")
     if is_local(model):
@@ -111,8 +117,9 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
     require("huggingface_hub")
     from huggingface_hub import snapshot_download
 
+    patterns = [*HUB_FILES, *(CODE_FILES if own_code else [])]
     try:
-        folder = snapshot_download(model, allow_patterns=[*HUB_FILES, *(CODE_FILES if own_code else [])])
+        folder = snapshot_download(model, allow_patterns=patterns)  # the identity has the files' digest  # nosec B615
     except Exception as error:
         raise BeliefBenchError(
             f"model '{model}' cannot be loaded from Hugging Face ({first_line(error)}); "
@@ -120,6 +127,7 @@ def locate(model: str, adapter: str | None = None, own_code: bool = False) -> We
         ) from error
     _refuse_own_adapter(Path(folder))
     _refuse_missing_parts(Path(folder))
+    require_few_layers(Path(folder), None)
     return _with_code_here(Weights(Path(folder), None, on_it, own_code))
 
 
@@ -132,6 +140,15 @@ def _with_code_here(weights: Weights) -> Weights:
                 "folder, and name it there."
             )
     return weights
+
+
+def _refuse_pipes(weights: Weights) -> None:
+    """Raise `UsageError` if a file of a model is a pipe or a device: transformers would wait for ever."""
+    try:
+        for file in weights.files():
+            regular(file)
+    except OSError as error:
+        raise UsageError(f"'{error.filename}' is {error.strerror}; download or copy the model again.") from error
 
 
 def _path(given: str) -> Path:
@@ -213,8 +230,8 @@ def is_local(model: str) -> bool:
 def read_json(file: Path) -> dict[str, Any]:
     """Return the object in a JSON file; raise `UsageError` if there is none."""
     try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
+        found = json.loads(regular(file).read_text())
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"'{file}' cannot be read ({first_line(error)}); download or copy the model again.") from error
     if not isinstance(found, dict):
         raise UsageError(f"'{file}' has no JSON object; download or copy the model again.")

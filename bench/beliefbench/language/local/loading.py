@@ -13,13 +13,14 @@ from unittest.mock import patch
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from beliefbench.errors import BeliefBenchError, first_line
 from beliefbench.language.local.architectures import Scorer, scorer_of
 from beliefbench.language.local.chat_format import ChatFormat, chat_format_of
 from beliefbench.language.local.checkpoints import Weights
 from beliefbench.language.local.quantisation import quantisation, stored_format
+from beliefbench.language.local.size import require_like_size
 from beliefbench.language.local.soundness import (
     require_known_format,
     require_numbers,
@@ -78,7 +79,7 @@ def speech_of(model: Any, tokenizer: Any) -> ChatFormat:
 def read_tokenizer(folder: Path, gguf: str | None = None, own_code: bool = False) -> Any:
     """Return a model's tokenizer; raise `BeliefBenchError` if it cannot be loaded."""
     with _loading(folder, gguf) as (place, of_gguf):
-        return AutoTokenizer.from_pretrained(place, trust_remote_code=own_code, **of_gguf)
+        return AutoTokenizer.from_pretrained(place, trust_remote_code=own_code, **of_gguf)  # a folder  # nosec B615
 
 
 def read_model(folder: Path, gguf: str | None, dtype: str, own_code: bool = False, **more: Any) -> Any:
@@ -93,6 +94,8 @@ def read_model(folder: Path, gguf: str | None, dtype: str, own_code: bool = Fals
     unpacked = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
     read: Any = AutoModelForCausalLM.from_pretrained  # its type does not say that it returns more
     with _loading(folder, gguf) as (place, of_gguf):
+        config = AutoConfig.from_pretrained(place, trust_remote_code=own_code, **of_gguf)  # a folder  # nosec B615
+        require_like_size(place, gguf, config, own_code)
         model, loaded = read(
             place,
             dtype=getattr(torch, dtype),
@@ -137,6 +140,8 @@ def _loading(folder: Path, gguf: str | None) -> Iterator[tuple[Path, dict[str, A
     with quietly(), alone(folder, gguf) as place, gguf_parsed_once() if gguf else ExitStack():
         try:
             yield place, {"gguf_file": gguf} if gguf else {}
+        except BeliefBenchError:
+            raise
         except Exception as error:  # a model's files may be broken in any way
             wants_code = "trust_remote_code" in str(error)
             mend = "if its files are not complete, download or copy it again, otherwise use another model"
