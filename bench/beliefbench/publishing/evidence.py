@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from beliefbench.checking.results import CheckFailedError
-from beliefbench.errors import BeliefBenchError, first_line
+from beliefbench.errors import BeliefBenchError, first_problem
 from beliefbench.plugins.settings import as_spec
 from beliefbench.running.files import DamagedFileError, is_plain, read_bytes, read_schema
 from beliefbench.running.packing import EXACT_NAME, exact_file, exact_file_of
@@ -72,7 +72,7 @@ def read_evidence(folder: Path) -> Evidence | None:
     try:
         return Evidence.model_validate_json(read_bytes(file))
     except ValidationError as error:
-        raise DamagedFileError(f"{file} is not evidence that this version reads ({first_line(error)}).") from error
+        raise DamagedFileError(f"{file} is not evidence that this version reads ({first_problem(error)}).") from error
 
 
 def verified(folder: Path) -> bool:

@@ -23,13 +23,14 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from beliefbench.errors import BeliefBenchError, UsageError, first_line
+from beliefbench.errors import BeliefBenchError, UsageError, first_line, first_problem
 from beliefbench.folders import file_name
 from beliefbench.running.files import DamagedFileError, check_ranges, is_plain, read_bytes, read_parquet, read_schema
 from beliefbench.running.packing import all_different, unpack_from
 
 SCHEMA: Literal[1] = 1
 OWN_SET = -1  # the `question` of a round's own set, whose answer is the recommendation
+BOUNDED = ConfigDict(str_max_length=2**13)  # names, versions, notes, SPECs
 
 BELIEFS = pa.list_(pa.list_(pa.float64()))
 ROWS = pa.schema(
@@ -62,6 +63,7 @@ stored with its first answer.
 class AgentRecord(BaseModel):
     """An agent in run.json."""
 
+    model_config = BOUNDED
     name: str
     version: str
     probabilistic: bool
@@ -72,6 +74,7 @@ class AgentRecord(BaseModel):
 class DomainIdentity(BaseModel):
     """What identifies a domain's numbers."""
 
+    model_config = BOUNDED
     name: str
     version: str
     parameters: dict[str, Any]
@@ -104,6 +107,7 @@ class RunIdentity(BaseModel):
 class Session(BaseModel):
     """One session of a run: when it started (ISO 8601, UTC), the versions, and the machine."""
 
+    model_config = BOUNDED
     started: str
     versions: dict[str, str]
     machine: dict[str, str]
@@ -187,10 +191,8 @@ class RunStore:
         try:
             with self.held() if (self.folder / ".lock").exists() else nullcontext():
                 return False
-        except OSError:  # a folder that nobody can write to
-            return False
-        except BeliefBenchError:
-            return True
+        except (OSError, BeliefBenchError) as error:  # an OSError: a folder that nobody can write to
+            return not isinstance(error, OSError)
 
     def record(self) -> RunRecord | None:
         """Return run.json's contents, or None if there is none."""
@@ -200,10 +202,8 @@ class RunStore:
         try:
             return RunRecord.model_validate_json(read_bytes(file))
         except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            what = f"{where}: {problem['msg']}" if where else problem["msg"]
-            raise DamagedFileError(f"{file} is not a run record that this version reads ({what}).") from error
+            said = f"{file} is not a run record that this version reads ({first_problem(error)})."
+            raise DamagedFileError(said) from error
 
     def write_record(self, record: RunRecord) -> None:
         """Write run.json."""

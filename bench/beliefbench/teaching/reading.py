@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from beliefbench.errors import UsageError
+from beliefbench.errors import UsageError, first_problem
 from beliefbench.language.questions.dialogue import Message
 from beliefbench.language.questions.words import answer
 
@@ -134,7 +134,5 @@ def _taught(at: int, said: _Said) -> TaughtTurn:
 
 def _why(error: ValueError) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
+        return first_problem(error)
     return "not JSON" if isinstance(error, json.JSONDecodeError) else str(error)
