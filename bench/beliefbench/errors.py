@@ -4,14 +4,15 @@ text as it may be shown."""
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 JOINERS = "\u200c\u200d"
 """Invisible characters that belong to words and emoji."""
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-SHOWN = 200
-"""The most letters of a file's own text in an error."""
+LONGEST = 500
+"""Characters of the longest message of somebody else's code that is shown."""
 
 
 class BeliefBenchError(Exception):
@@ -68,13 +69,47 @@ def in_short(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
 
+@contextmanager
+def guarded(who: str) -> Iterator[None]:
+    """Make a `BeliefBenchError` of whatever somebody else's code raises; ``who`` begins it: "agent 'x' broke:".
+
+    A `BeliefBenchError` stays as it is, and so does a `KeyboardInterrupt`, which is the user's.
+
+    >>> with guarded("agent 'x' broke:"):
+    ...     raise SystemExit(0)
+    Traceback (most recent call last):
+    beliefbench.errors.BeliefBenchError: agent 'x' broke: SystemExit: 0.
+    """
+    try:
+        yield
+    except BeliefBenchError:
+        raise
+    except BaseException as error:
+        if type(error) is KeyboardInterrupt:
+            raise
+        raise BeliefBenchError(f"{who} {in_short(error)}.") from error
+
+
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, without a full stop.
+    """Return the first line of what an error says, without a full stop, cut to `LONGEST` characters.
 
     >>> first_line(ValueError("no weights.\\nLook for them."))
     'no weights'
     """
-    return (str(error).strip() or "no message").splitlines()[0].rstrip(".")
+    try:
+        said = str(error).strip()
+    except Exception:  # an error of somebody else's code may break too
+        said = ""
+    return cut((said or "no message").splitlines()[0].rstrip("."))
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """Return text, with its end left out if it has more than ``longest`` characters.
+
+    >>> cut("a long message", 6)
+    'a lon…'
+    """
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def first_problem(error: ValueError) -> str:
@@ -91,8 +126,8 @@ def first_problem(error: ValueError) -> str:
         return first_line(error)
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
-    what = problem["msg"].removeprefix("Value error, ").rstrip(".")[:SHOWN]
-    return f"{where[:SHOWN]}: {what}" if where else what
+    what = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    return cut(f"{where}: {what}" if where else what)
 
 
 def printable(text: str, keep: str = "") -> str:

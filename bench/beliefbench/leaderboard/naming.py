@@ -10,12 +10,14 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count, islice
 from typing import Any, TypeVar
 
 from rich.cells import cell_len
 
-from beliefbench.errors import BeliefBenchError, printable
+from beliefbench.errors import BeliefBenchError, cut, printable
 from beliefbench.leaderboard.row import Row
 from beliefbench.plugins.settings import parse_spec
 from beliefbench.running.store import RunRecord
@@ -24,6 +26,10 @@ T = TypeVar("T")
 DIGEST = re.compile(r"[0-9a-f]{16,}")
 LONGEST = 32
 """Characters of a value in a name; a longer one is cut where this leaves it another than the rest."""
+WHOLE = 200
+"""Characters of the longest value that stands in a name without a cut."""
+MOST = 1000
+"""Properties of an identity that can stand in a name; identities that differ in others are told apart by digests."""
 
 
 def agent_names(records: Sequence[RunRecord]) -> list[str]:
@@ -117,12 +123,17 @@ def told_apart(names: Sequence[str], plain: Sequence[str], taken: Iterable[str] 
     of_plain = {slug: {name for name, same in zip(names, plain, strict=True) if same == slug} for slug in plain}
     for name, slug in sorted(zip(names, plain, strict=True), key=lambda pair: len(of_plain[pair[1]])):
         if name not in found:
-            free, digits = slug, 4
+            free, digits = slug, count(4)
             while free in used or (free == slug and len(of_plain[slug]) > 1):
-                free, digits = f"{slug}-{_sha(name)[:digits]}", digits + 1
+                free = f"{slug}-{_digits(name, next(digits))}"
             found[name] = free
             used.add(free)
     return [found[name] for name in names]
+
+
+def _digits(name: str, number: int) -> str:
+    """Return so many digits of digests of a name: others may be named to end with those of the first."""
+    return "".join(_sha(f"{name}{'/' * place}") for place in range(1 + number // 64))[:number]
 
 
 def shortened(labels: Sequence[str], width: int) -> dict[str, str]:
@@ -148,24 +159,28 @@ def _cut(label: str, width: int, head: int, tail: int) -> str:
     """Return a label with a piece of it left out, if it takes more columns than ``width``."""
     if cell_len(label) <= width:
         return label
-    first, last = label, label if tail else ""
-    while cell_len(first) > head:
-        first = first[:-1]
-    while cell_len(last) > tail:
-        last = last[1:]
-    return f"{first}…{last}"
+    return f"{_within(label, head)}…{_within(label[::-1], tail)[::-1]}"
+
+
+def _within(text: str, width: int) -> str:
+    """Return the start of a text that takes so many columns at most."""
+    start = text[: max(width, 0)]  # shorter than need be where accents are characters of their own
+    while cell_len(start) > width:
+        start = start[:-1]
+    return start
 
 
 def _described(variants: Sequence[Sequence[RunRecord]]) -> list[dict[str, str]]:
     """Return the properties in the identities of agents of one name, as they are shown; each has some runs."""
-    flat = [_flat(runs[0].identity.agent) for runs in variants]
+    flat = [dict(islice(_flat(runs[0].identity.agent), MOST)) for runs in variants]
     keys = [key for key in dict.fromkeys(key for one in flat for key in one) if key != "name"]
     found: list[dict[str, str]] = [{} for _ in variants]
+    lasts = Counter(key.rpartition(".")[2] for key in keys)
     for key in keys:
         values = [one.get(key) for one in flat]
         known = [value for value in dict.fromkeys(values) if value]
         last = key.rpartition(".")[2]
-        label = last if [one.rpartition(".")[2] for one in keys].count(last) == 1 else key
+        label = last if lasts[last] == 1 else key
         folders = _folders(known, values, variants) if known and all(map(DIGEST.fullmatch, known)) else {}
         for one, value in zip(found, values, strict=True):
             if value:
@@ -173,23 +188,23 @@ def _described(variants: Sequence[Sequence[RunRecord]]) -> list[dict[str, str]]:
     return found
 
 
-def _flat(value: Any, path: str = "") -> dict[str, str]:
-    """Return the values in a JSON object as text, by their keys; those in objects in it by ``outer.inner``."""
-    found: dict[str, str] = {}
+def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the values in a JSON object as text, with their keys; those in objects in it with ``outer.inner``."""
     for key, one in value.items():
         if isinstance(one, Mapping):
-            found |= _flat(one, f"{path}{key}.")
+            yield from _flat(one, f"{path}{key}.")
         elif one is not None:
-            found[f"{path}{key}"] = one if isinstance(one, str) else _canonical(one)
-    return found
+            yield f"{path}{key}", one if isinstance(one, str) else _canonical(one)
 
 
 def _short(value: str, others: Sequence[str]) -> str:
     """Return a value in few characters that no other value begins with; the whole if there are none."""
     if DIGEST.fullmatch(value):
         return f"{_digest(value, others)}"
-    cut = f"{value[: LONGEST - 1]}…"
-    return cut if len(value) > LONGEST and not _ambiguous(value[: LONGEST - 1], value, others) else value
+    start = cut(value, LONGEST)
+    if len(value) > LONGEST and not _ambiguous(value[: LONGEST - 1], value, others):
+        return start
+    return value if len(value) <= WHOLE else f"{start} {_digest(value, others)}"
 
 
 def _digest(value: str, others: Sequence[str]) -> str:
@@ -237,7 +252,7 @@ def _asked(row: Row) -> dict[str, str]:
     if stopping is None:
         return {}
     rule = ", ".join(f"{name} {value}" for name, value in stopping.items())
-    return {"users": f"{row.fields['users']} of {row.population} users", "rule": rule}
+    return {"users": f"{row.fields['users']} of {row.population} users", "rule": printable(cut(rule))}
 
 
 def _questions(group: Sequence[Row]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from beliefbench.errors import BeliefBenchError, in_short, printable
+from beliefbench.errors import BeliefBenchError, cut, in_short, printable
 from beliefbench.leaderboard.naming import agent_names
 from beliefbench.leaderboard.row import BOUNDED, Row
 from beliefbench.publishing.evidence import attested, metrics_of
@@ -76,7 +77,7 @@ def row_of(record: RunRecord, folder: Path, values: dict[str, Any]) -> Row:
     users, rounds = np.array(values["users"], np.int32), values["rounds"]
     fields: dict[str, Any] = {
         "domain": printable(identity.domain.name),
-        "domain_version": identity.domain.version,
+        "domain_version": printable(identity.domain.version),
         "agent": printable(record.agent.name),
         "users": len(users),
         "heldout": identity.heldout,
@@ -96,7 +97,7 @@ def row_of(record: RunRecord, folder: Path, values: dict[str, Any]) -> Row:
         group=(*shared, len(rounds), identity.domain.model_dump_json()),
         population=identity.users,
         note=_note(record, values["bounded"]),
-        exact_answer=identity.domain.parameters.get("exact_answer"),
+        exact_answer=_exact_answer(identity.domain.parameters),
         record=record,
         folder=folder,
         tokens=values["tokens"],
@@ -106,6 +107,11 @@ def row_of(record: RunRecord, folder: Path, values: dict[str, Any]) -> Row:
         counts=Counts(users, np.array(values["right"]), identity.heldout, np.array(values["exact"])),
         verified=values["verified"],
     )
+
+
+def _exact_answer(parameters: Mapping[str, Any]) -> str | None:
+    said = parameters.get("exact_answer")
+    return printable(cut(said)) if isinstance(said, str) else None
 
 
 def _note(record: RunRecord, bounded: float | None) -> str | None:

@@ -22,7 +22,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from beliefbench.errors import BeliefBenchError
-from beliefbench.running.files import is_plain
+from beliefbench.running.files import LARGEST_ROWS, is_plain
 from beliefbench.running.packing import EXACT_NAME
 
 LARGEST = 2**28
@@ -142,7 +142,10 @@ def _named(file: Path) -> list[str | None]:
 def _file_digest(file: Path) -> str | None:
     """Return the SHA-256 of a file's bytes; None if it is missing, or nothing that a run is read from."""
     try:
-        return _sha(file.read_bytes()) if is_plain(file) else None
+        if not is_plain(file) or file.stat().st_size > LARGEST_ROWS:
+            return None
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
     except (FileNotFoundError, BeliefBenchError):
         return None
 

@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 
 from beliefbench.errors import BeliefBenchError, first_line
 
-LARGEST_JSON = 2**24
+LARGEST_JSON = 2**22
 """Bytes of the largest run.json or evidence.json that is read."""
+LARGEST_ROWS = 2**32
+"""Bytes of the largest rows.parquet that is read."""
 UNPACKED, RATIO = 2**28, 64
 """A Parquet file may unpack to ``UNPACKED`` bytes, and to ``RATIO`` bytes for each of its own."""
 COLUMNS, ROW_GROUPS = 64, 4096
@@ -66,11 +68,15 @@ def is_plain(file: Path) -> bool:
 
 def read_bytes(file: Path, most: int = LARGEST_JSON) -> bytes:
     """Return the contents of a plain file of at most ``most`` bytes; raise as `is_plain`."""
+    _check_size(file, most)
+    return file.read_bytes()
+
+
+def _check_size(file: Path, most: int) -> None:
     if not is_plain(file):
         raise DamagedFileError(f"{file} is missing.")
     if (size := file.stat().st_size) > most:
         raise DamagedFileError(f"{file} has {size:,} bytes; expected {most:,} at most.")
-    return file.read_bytes()
 
 
 def read_schema(file: Path) -> pa.Schema:
@@ -122,8 +128,7 @@ def check_ranges(rows: pa.Table, file: Path) -> None:
 
 def _opened(file: Path) -> pq.ParquetFile:
     """Return a Parquet file whose metadata are within bounds; nothing else of it is read."""
-    if not is_plain(file):
-        raise DamagedFileError(f"{file} is missing.")
+    _check_size(file, LARGEST_ROWS)
     try:
         about = pq.read_metadata(file)
         # Text as a dictionary: one long text in a million rows is then one text in memory.

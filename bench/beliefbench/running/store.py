@@ -30,6 +30,7 @@ from beliefbench.running.packing import all_different, unpack_from
 
 SCHEMA: Literal[1] = 1
 OWN_SET = -1  # the `question` of a round's own set, whose answer is the recommendation
+BOUNDED = ConfigDict(str_max_length=2**13)  # names, versions, notes, SPECs
 
 BELIEFS = pa.list_(pa.list_(pa.float64()))
 ROWS = pa.schema(
@@ -62,6 +63,7 @@ stored with its first answer.
 class AgentRecord(BaseModel):
     """An agent in run.json."""
 
+    model_config = BOUNDED
     name: str
     version: str
     probabilistic: bool
@@ -72,6 +74,7 @@ class AgentRecord(BaseModel):
 class DomainIdentity(BaseModel):
     """What identifies a domain's numbers."""
 
+    model_config = BOUNDED
     name: str
     version: str
     parameters: dict[str, Any]
@@ -104,6 +107,7 @@ class RunIdentity(BaseModel):
 class Session(BaseModel):
     """One session of a run: when it started (ISO 8601, UTC), the versions, the machine, and the code."""
 
+    model_config = BOUNDED
     started: str
     versions: dict[str, str]
     machine: dict[str, str]
@@ -188,10 +192,8 @@ class RunStore:
         try:
             with self.held() if (self.folder / ".lock").exists() else nullcontext():
                 return False
-        except OSError:  # a folder that nobody can write to
-            return False
-        except BeliefBenchError:
-            return True
+        except (OSError, BeliefBenchError) as error:  # an OSError: a folder that nobody can write to
+            return not isinstance(error, OSError)
 
     def record(self) -> RunRecord | None:
         """Return run.json's contents, or None if there is none."""
@@ -203,9 +205,8 @@ class RunStore:
             run_key(record.identity.json_values())  # raises ValueError for NaN
             return record
         except ValueError as error:
-            raise DamagedFileError(
-                f"{file} is not a run record that this version reads ({first_problem(error)})."
-            ) from error
+            said = f"{file} is not a run record that this version reads ({first_problem(error)})."
+            raise DamagedFileError(said) from error
 
     def write_record(self, record: RunRecord) -> None:
         """Write run.json."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from beliefbench.domain import Domain
-from beliefbench.errors import BeliefBenchError
+from beliefbench.errors import BeliefBenchError, guarded
 from beliefbench.language.questions import words
 from beliefbench.language.questions.conversations import Conversations, PromptStyle
 from beliefbench.leaderboard.row import Row
@@ -74,8 +74,10 @@ def samples_of(rows: list[Row], domains: Mapping[str, Domain | BeliefBenchError]
     for row in rows:
         if len(found) == EACH:
             break
+        name = row.record.identity.domain.name
         try:
-            found += _samples(row, domains[row.record.identity.domain.name], min(each, EACH - len(found)))
+            with guarded(f"domain '{name}' broke:"):  # the code of a plugin, and rows that nobody asked for
+                found += _samples(row, domains[name], min(each, EACH - len(found)))
         except BeliefBenchError as error:
             problems.append(f"The conversations on {row.fields['domain']} cannot be shown: {error}")
     return found, list(dict.fromkeys(problems))
