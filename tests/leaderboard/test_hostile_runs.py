@@ -15,7 +15,7 @@ import pytest
 
 import beliefbench as bb
 from beliefbench.leaderboard.ranking import read_leaderboard
-from beliefbench.publishing.verify import verify_all
+from beliefbench.publishing.several import verify_all
 from beliefbench.running.store import run_key
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import beliefbench as bb
 from beliefbench.publishing.evidence import evidence_of
 from beliefbench.publishing.publish import exact_name
-from beliefbench.publishing.verify import Report
+from beliefbench.publishing.report import Report
 from beliefbench.running.packing import pack_exact, pack_rows, to_parquet
 from beliefbench.running.store import RunStore, run_folder, run_key
 

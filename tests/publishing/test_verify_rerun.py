@@ -11,7 +11,8 @@ import pytest
 
 import beliefbench as bb
 from beliefbench.publishing.publish import exact_name
-from beliefbench.publishing.verify import verify_all, verify_run
+from beliefbench.publishing.several import verify_all
+from beliefbench.publishing.verify import verify_run
 from beliefbench.running.packing import pack_rows
 from beliefbench.running.store import RunStore
 

@@ -93,7 +93,7 @@ def leaderboard(
     console = Console(file=sys.stderr)
     with console.status("reading runs"):
         board = read_leaderboard(results)
-    published = bool(board.rows) and all(row.verified for row in board.rows)
+    published = bool(board.rows) and all(row.published for row in board.rows)
     fit = format is Format.html or (format is not Format.table and published) if skill is None else skill
     doing = f"fitting the skill model to {counted(len(board.rows), 'run')}; the fit is kept" if fit else "reading runs"
     with console.status(doing):

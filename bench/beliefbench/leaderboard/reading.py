@@ -12,7 +12,9 @@ import pyarrow as pa
 from beliefbench.errors import BeliefBenchError, in_short, printable
 from beliefbench.leaderboard.naming import agent_names
 from beliefbench.leaderboard.row import BOUNDED, Row
-from beliefbench.publishing.evidence import attested, metrics_of
+from beliefbench.publishing.evidence import FILE, attested, metrics_of, read_evidence
+from beliefbench.publishing.reproductions import read_claims
+from beliefbench.publishing.several import found_intact
 from beliefbench.running.derived import keep, key_of, recalled, run_digest
 from beliefbench.running.files import DamagedFileError, is_plain
 from beliefbench.running.store import RunRecord, RunStore, run_key
@@ -21,6 +23,8 @@ from beliefbench.scoring.heldout import answers_of
 from beliefbench.scoring.metrics import AGREEMENT_RULE
 from beliefbench.scoring.scores import score, score_beliefs_of_run
 from beliefbench.skill.counts import Counts
+
+_VERIFY = "`beliefbench verify {}` says why."
 
 
 def read_row(store: RunStore) -> Row | str:
@@ -40,13 +44,28 @@ def read_row(store: RunStore) -> Row | str:
                 keep(key, values)
         row = replace(row_of(record, store.folder, values), digest=digest)
         agent_names([record])
-        return row
+        return _marked(row, digest)
     except DamagedFileError as error:
         return f"{error} Its run is left out; run it again to mend it."
     except BeliefBenchError as error:
         return f"{error} Its run is left out."
     except Exception as error:  # nobody foresees all that a stranger's file can hold, and the other runs are shown
         return f"{store.folder} cannot be read ({in_short(error)}). Its run is left out."
+
+
+def _marked(row: Row, digest: str) -> Row:
+    """Return a row with what is known of its files: whether they are intact, and who says that they are reproduced."""
+    folder = row.folder
+    if not (folder / FILE).exists():
+        return row
+    if not row.published:
+        return replace(row, warnings=(f"{folder} is not what its {FILE} attests; {_VERIFY.format(folder)}",))
+    evidence, found = read_evidence(folder), found_intact(folder, digest)
+    claims, wrong = read_claims(folder, row.record, evidence.files if evidence else None)
+    warnings = [f"{folder / name}: {said} It is not shown." for name, said in wrong.items()]
+    if found is False:
+        warnings.append(f"{folder} is not intact; {_VERIFY.format(folder)}")
+    return replace(row, found_intact=found, claims=tuple(claims), warnings=tuple(warnings))
 
 
 def measured(record: RunRecord, folder: Path, rows: pa.Table) -> dict[str, Any]:
@@ -66,7 +85,7 @@ def measured(record: RunRecord, folder: Path, rows: pa.Table) -> dict[str, Any]:
         "exact": counts.exact.tolist(),
         "tokens": pa.compute.sum(rows["tokens"]).as_py(),
         "bounded": pa.compute.mean(rows["bounded"]).as_py(),
-        "verified": attested(folder, rows.num_rows, metrics_of(rounds, beliefs)),
+        "published": attested(folder, rows.num_rows, metrics_of(rounds, beliefs)),
     }
 
 
@@ -104,7 +123,7 @@ def row_of(record: RunRecord, folder: Path, values: dict[str, Any]) -> Row:
         beliefs=values["beliefs"],
         diagnostics=values["diagnostics"],
         counts=Counts(users, np.array(values["right"]), identity.heldout, np.array(values["exact"])),
-        verified=values["verified"],
+        published=values["published"],
     )
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from beliefbench.checking.results import CheckFailedError
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.publishing.answers import check_answers
-from beliefbench.publishing.evidence import FILE, evidence_of, relative, verified
+from beliefbench.publishing.evidence import FILE, evidence_of, is_unchanged, relative
 from beliefbench.publishing.layout import Layout
 from beliefbench.running.files import DamagedFileError, is_plain, read_bytes, read_parquet
 from beliefbench.running.packing import (
@@ -123,7 +123,7 @@ def publish(run: Path, out: Path) -> Published:
             )
     if any(is_plain(folder / name) for name in ("run.json", "rows.parquet", FILE)):
         _check_same(folder, files["run.json"], packed)
-        if verified(folder):
+        if is_unchanged(folder):
             return Published(folder, sum(file.stat().st_size for file in folder.iterdir()), anew=False)
     folder.mkdir(parents=True, exist_ok=True)
     if not exact.exists():

@@ -13,17 +13,13 @@ from beliefbench.plugins.names import load_agent
 from beliefbench.plugins.reach import DOES, Reach, reach_of_agent, reach_of_domain
 from beliefbench.publishing.evidence import spec_of
 from beliefbench.publishing.recompute import Recomputed, stopping_of
+from beliefbench.publishing.reproductions import CHANGED, FURTHEST
 from beliefbench.running.answering import Job, run_identity, shards_of
 from beliefbench.running.executors.registry import open_executor
 from beliefbench.running.packing import PROBS
 
-FURTHEST = 5e-3
-"""The largest allowed difference of a probability: executors differ by 1e-3, 16-bit floats by half of that, GPUs by
-more."""
 MARGIN = 1e-2
 """If the probabilities of two options differ by at most this, the choice may differ."""
-CHANGED = 0.01
-"""The share of choices that may differ if the agent has no probabilities."""
 
 
 class CannotAskError(BeliefBenchError):
@@ -38,9 +34,10 @@ class RerunAnswers:
     probs: np.ndarray
 
 
-def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
+def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> tuple[str, dict[str, float]]:
     """Ask a run's agent, ``job`` from `job_of`, again about ``number`` of its users; return a sentence on the
-    differences.
+    differences, and its figures: ``seed``, ``users``, ``answers``, ``choices_differ``, and ``probabilities_differ`` if
+    the agent has any.
 
     A conversation continues with the agent's own recommendations. If a recommendation differs because it was nearly a
     tie, the user's later questions differ too, and are not compared.
@@ -71,13 +68,20 @@ def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
     share = float(changed[compared].mean())
     unlike = compared & (np.isnan(again.probs).all(axis=-1) != np.isnan(probs).all(axis=-1))
     found = f"{counted(len(at), 'user')} asked again (--seed {seed}): {share:.2%} of {compared.sum():,} choices differ"
+    figures: dict[str, float] = {
+        "seed": seed,
+        "users": len(at),
+        "answers": int(compared.sum()),
+        "choices_differ": share,
+    }
     others = share > CHANGED
     if job.agent.probabilistic:
+        figures["probabilities_differ"] = furthest
         found = f"{found}, and probabilities by {furthest:.1e} at most"
         others = furthest > FURTHEST or bool(clear.any() or unlike.any())
     if others:
         raise CheckFailedError(f"{found}; these are not the answers of {job.agent.name}.")
-    return f"{found}."
+    return f"{found}.", figures
 
 
 def job_of(run: Recomputed, allow: Collection[Reach]) -> Job:

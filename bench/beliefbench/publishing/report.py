@@ -1,0 +1,82 @@
+"""The report on a run: its findings, and the two words that follow from them, *intact* and *reproduced*."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from beliefbench.checking.results import CheckResult, run_check
+from beliefbench.errors import printable
+from beliefbench.publishing.reproductions import Claim
+
+Made = TypeVar("Made")
+ASKED_AGAIN = "agent"
+"""The check that asks the agent again."""
+INTACT = "intact: its files, metrics and seed agree with each other. Anybody can make such files with any answers."
+
+
+@dataclass
+class Report:
+    """The report on the run in a folder.
+
+    ``left_out``: checks that were not possible, a sentence each; these are no failures. ``claims``: the records beside
+    the run that say that somebody asked its agent again.
+    """
+
+    folder: Path
+    findings: list[CheckResult] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    key: str | None = None
+    domain: str | None = None
+    """The name of the domain that its contents were recomputed with; None if they were not."""
+    files: Mapping[str, str] | None = None
+    """The SHA-256 of each file of the run, as its evidence has them; None if it is not published."""
+    claims: list[Claim] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """True if no check failed."""
+        return all(result.passed for result in self.findings)
+
+    @property
+    def intact(self) -> bool:
+        """True if the run is published, everything that follows from its seed was recomputed, and no check failed."""
+        return self.passed and self.files is not None and self.domain is not None
+
+    @property
+    def asked_again(self) -> CheckResult | None:
+        """The finding that the agent, asked again here, gave the same answers; None if it was not asked, or did not."""
+        return next((one for one in self.findings if one.check == ASKED_AGAIN and one.passed), None)
+
+    def lines(self) -> list[str]:
+        """Return the report, a line a finding; below them what the run may be called."""
+        lines = [str(self.folder)]
+        lines += [f"  {result.line()}" for result in self.findings]
+        lines += [f"  --    {one}" for one in self.left_out]
+        if self.intact:
+            lines.append(f"  {INTACT}")
+            if again := self.asked_again:
+                lines.append(f"  reproduced: here and now, {again.detail}")
+            lines += [f"  {claim.sentence()}" for claim in self.claims]
+        return [printable(line) for line in lines]  # a line break in a name would begin a line of its own
+
+    def holds(self, check: str, attempt: Callable[[], str | tuple[str, Mapping[str, float]]]) -> bool:
+        """Run a check, record its finding, and return True if it passed."""
+        self.findings.append(run_check(check, attempt))
+        return self.findings[-1].passed
+
+    def read(self, check: str, attempt: Callable[[], Made | None]) -> Made | None:
+        """Return what ``read`` returns. If it cannot be read, record a finding and return None. If there is nothing to
+        read, return None."""
+        got: list[Made | None] = []
+
+        def keep() -> str:
+            got.append(attempt())
+            return ""
+
+        result = run_check(check, keep)
+        if not result.passed:
+            self.findings.append(result)
+        return got[0] if got else None

@@ -1,0 +1,126 @@
+"""``beliefbench verify``: the reports on all runs below a folder, and what is kept of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import groupby
+from multiprocessing import get_context
+from pathlib import Path
+
+from beliefbench.checking.results import CheckResult
+from beliefbench.errors import UsageError
+from beliefbench.plugins.reach import Reach
+from beliefbench.plugins.sources import add_plugin_folder, is_builtin, plugin_folders
+from beliefbench.publishing.evidence import FILE
+from beliefbench.publishing.report import Report
+from beliefbench.publishing.reproductions import write_record
+from beliefbench.publishing.verify import add_claims, check_run
+from beliefbench.running.derived import keep, key_of, recalled, run_digest
+
+FILES = ("run.json", "rows.parquet", FILE)
+FEW = 4  # domains that are verified sooner than other processes have started
+MOST_WORKERS = 4  # a process may hold a GiB
+
+
+def verify_all(root: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Iterator[Report]:
+    """Yield the report of each run below a folder, or in it; parameters as in `verify_run`.
+
+    Raises
+    ------
+    UsageError
+        If there is no run.
+    """
+    folders = sorted({file.parent for name in FILES for file in root.rglob(name)})
+    if not folders:
+        raise UsageError(f"there is no run in '{root}'; name a folder that holds published or local runs.")
+    met: dict[str, Path] = {}
+    anew = (_checked(folder, rerun, seed, allow) for folder in folders)
+    for report in anew if rerun or allow else _each_once(folders):
+        add_claims(report)
+        if report.key is not None and (first := met.setdefault(report.key, report.folder)) != report.folder:
+            report.findings.append(CheckResult("duplicate", False, f"the same run is in {first}."))
+        yield report
+
+
+def _each_once(folders: Sequence[Path]) -> Iterator[Report]:
+    """Yield the report on the run in each folder, in their order; the runs of several domains at the same time."""
+    by_domain = {domain: list(some) for domain, some in groupby(folders, lambda folder: folder.parent.parent)}
+    waiting = [domain for domain, some in by_domain.items() if any(_kept(folder) is None for folder in some)]
+    workers = min(os.cpu_count() or 1, MOST_WORKERS, len(waiting))
+    if len(waiting) < FEW or workers == 1:
+        yield from map(_verify_once, folders)
+        return
+    # Processes, since most of the time JAX traces in Python; not forked, since its threads would be lost.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_add_plugins, initargs=(plugin_folders(),))
+    try:
+        verified = {domain: pool.submit(_verify_several, by_domain[domain]) for domain in waiting}
+        for domain, some in by_domain.items():
+            yield from verified[domain].result() if domain in verified else map(_verify_once, some)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _add_plugins(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        add_plugin_folder(folder)
+
+
+def _verify_several(folders: Sequence[Path]) -> list[Report]:
+    return [_verify_once(folder) for folder in folders]
+
+
+def _verify_once(folder: Path) -> Report:
+    """Return the report on the run in a folder: as it is kept, if every check passed before on the same files."""
+    kept = _kept(folder)
+    if kept is not None:
+        return kept
+    digest = run_digest(folder)
+    report = _checked(folder)
+    if report.passed and report.domain and is_builtin(report.domain) and run_digest(folder) == digest:
+        passed = [[result.check, result.detail] for result in report.findings]
+        said = {"findings": passed, "left_out": report.left_out, "key": report.key, "domain": report.domain}
+        keep(_key("report", folder, digest), {**said, "files": report.files})
+    return report
+
+
+def _kept(folder: Path) -> Report | None:
+    """Return the report that is kept on a run; None if there is none, or if the files of the run have changed."""
+    kept = recalled(_key("report", folder, run_digest(folder)))
+    if kept is None or not is_builtin(kept["domain"]):
+        return None
+    findings = [CheckResult(check, True, detail) for check, detail in kept["findings"]]
+    return Report(folder, findings, kept["left_out"], kept["key"], kept["domain"], kept["files"])
+
+
+def _checked(folder: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Report:
+    """Return the report of `check_run`, and keep whether the run is intact."""
+    digest = run_digest(folder)
+    report = check_run(folder, rerun, seed, allow)
+    if run_digest(folder) == digest:
+        keep(_key("intact", folder, digest), report.intact)
+    return report
+
+
+def found_intact(folder: Path, digest: str) -> bool | None:
+    """Return whether `verify_all` found a run intact on this machine when it was last called; None if it was never
+    called on files with this `run_digest`, or by another version.
+
+    >>> found_intact(Path("nowhere"), "0" * 64) is None
+    True
+    """
+    found: bool | None = recalled(_key("intact", folder, digest))
+    return found
+
+
+def _key(what: str, folder: Path, digest: str) -> str:
+    return key_of(what, folder=str(folder.resolve()), run=digest)
+
+
+def record_reproduction(report: Report, by: str) -> str:
+    """Write a record beside a run that is intact and whose agent gave the same answers again; return a sentence."""
+    again = report.asked_again
+    if not report.intact or again is None or report.key is None or report.files is None:
+        return f"no record was written beside {report.folder}: its agent did not give the same answers again here."
+    return f"recorded in {write_record(report.folder, report.key, report.files, by, again.numbers)}."
