@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beliefbench.errors import UsageError
+from beliefbench.leaderboard.copies import with_flags, without_copies
 from beliefbench.leaderboard.naming import agent_names, run_labels
 from beliefbench.leaderboard.reading import measured, read_row, row_of
 from beliefbench.leaderboard.row import (
@@ -22,8 +23,7 @@ from beliefbench.leaderboard.row import (
     Row,
 )
 from beliefbench.running.derived import remove_least_used
-from beliefbench.running.packing import pack_rows
-from beliefbench.running.store import RunStore, find_runs
+from beliefbench.running.store import find_runs
 from beliefbench.scoring.diagnostics import DIAGNOSTIC_FIELDS
 from beliefbench.scoring.scores import ROUND_FIELDS
 from beliefbench.skill.counts import Comparable
@@ -204,49 +204,9 @@ def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) ->
             rows.append(row)
             problems += row.warnings
     remove_least_used()
-    shown, differences = _without_copies(rows)
+    shown, differences = without_copies(rows)
+    shown = with_flags(shown)
     return Leaderboard(_labelled(_ranked(_named(shown))), [*problems, *differences])
-
-
-def _without_copies(rows: list[Row]) -> tuple[list[Row], list[str]]:
-    """Return rows, one a run, and a sentence for each copy of a run that is left out and differs from the one shown.
-
-    A published copy stands for the run that it was packed from. If they differ, the run that is not published counts:
-    anybody can publish, under the identity of your run, what they like.
-    """
-    copies: dict[str, list[Row]] = {}
-    for row in rows:
-        copies.setdefault(row.record.key, []).append(row)
-    left_out, problems = set(), []
-    for some in copies.values():
-        some.sort(key=lambda row: (not row.intact, not row.published))
-        differ = {row.folder: said for row in some[1:] if (said := _difference(some[0], row))}
-        shown = next((row for row in some if row.folder in differ and not row.published), some[0])
-        for row in some:
-            if row is shown:
-                continue
-            left_out.add(row.folder)
-            if said := _difference(shown, row):
-                problems.append(
-                    f"{row.folder} and {shown.folder} are the same run with {said}; the second is shown, and one is "
-                    "forged, damaged, or was asked on another machine."
-                )
-    return [row for row in rows if row.folder not in left_out], problems
-
-
-def _difference(one: Row, other: Row) -> str:
-    """Return what differs in two copies of a run, in words; an empty text if nothing does.
-
-    Packing rounds probabilities and makes no new ties, so that packed rows of the same answers are equal.
-    """
-    if one.record != other.record:
-        what = {name for name, value in one.record if value != getattr(other.record, name)}
-        if what - {"started", "finished", "resumed", "versions", "machine", "seconds", "spec"}:
-            return "another record of its agent"
-    packed = [pack_rows(RunStore(row.folder).rows(), "") for row in (one, other)]
-    if not packed[0].equals(packed[1]):
-        return "other answers"
-    return "" if one.record == other.record else "other times, machines or SPECs"
 
 
 def _named(rows: list[Row]) -> list[Row]:

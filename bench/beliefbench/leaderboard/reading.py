@@ -14,7 +14,7 @@ from beliefbench.leaderboard.naming import agent_names
 from beliefbench.leaderboard.row import BOUNDED, Row
 from beliefbench.publishing.evidence import FILE, attested, metrics_of, read_evidence
 from beliefbench.publishing.reproductions import read_claims
-from beliefbench.publishing.several import found_intact
+from beliefbench.publishing.several import found_here
 from beliefbench.running.derived import keep, key_of, recalled, run_digest
 from beliefbench.running.files import DamagedFileError, is_plain
 from beliefbench.running.store import RunRecord, RunStore, run_key
@@ -60,12 +60,13 @@ def _marked(row: Row, digest: str) -> Row:
         return row
     if not row.published:
         return replace(row, warnings=(f"{folder} is not what its {FILE} attests; {_VERIFY.format(folder)}",))
-    evidence, found = read_evidence(folder), found_intact(folder, digest)
+    evidence, found = read_evidence(folder), found_here(folder, digest)
     claims, wrong = read_claims(folder, row.record, evidence.files if evidence else None)
     warnings = [f"{folder / name}: {said} It is not shown." for name, said in wrong.items()]
-    if found is False:
+    if found.get("intact") is False:
         warnings.append(f"{folder} is not intact; {_VERIFY.format(folder)}")
-    return replace(row, found_intact=found, claims=tuple(claims), warnings=tuple(warnings))
+    known = {"found_intact": found.get("intact"), "flags": tuple(found.get("flags", ())), "probs": found.get("probs")}
+    return replace(row, claims=tuple(claims), warnings=tuple(warnings), **known)
 
 
 def measured(record: RunRecord, folder: Path, rows: pa.Table) -> dict[str, Any]:

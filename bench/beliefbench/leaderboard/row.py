@@ -32,7 +32,7 @@ ROW_FIELDS = (
     "rhat",
     "ess_bulk",
 )
-RUN_FIELDS = ("note", "tokens", "seconds", "intact", "reproduced")
+RUN_FIELDS = ("note", "tokens", "seconds", "intact", "reproduced", "flagged")
 BELIEF_FIELDS = {
     "distance": "belief_distance",
     "accuracy": "belief_accuracy",
@@ -77,8 +77,9 @@ class Row:
     answers took, None if tokens are not counted; ``beliefs``: `beliefbench.scoring.beliefs.score_beliefs` where it
     states any; ``diagnostics``: `scoring.diagnostics.diagnostic_metrics`; ``counts`` is what the skill model knows of
     it, ``skill`` what it says; ``published``: whether it has evidence that fits its files; ``found_intact``: what
-    `verify` found on this machine (`publishing.several.found_intact`); ``claims``: the records of
+    `verify` found on this machine (`publishing.several.found_here`); ``claims``: the records of
     reproductions that fit it; ``warnings``: what is to be said of it apart from the table;
+    ``flags`` and ``probs``: as in `publishing.report.Report`;
     ``digest``: `running.derived.run_digest` of its files, None if its rows were not read from them.
     """
 
@@ -100,6 +101,8 @@ class Row:
     found_intact: bool | None = None
     claims: tuple[Claim, ...] = ()
     warnings: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    probs: str | None = None
     digest: str | None = None
     skill: Skill | None = None
 
@@ -125,12 +128,17 @@ class Row:
     @property
     def marks(self) -> list[Any]:
         """All that is said of it besides figures, as JSON values."""
-        return [self.standing, self.reproduced]
+        return [self.standing, self.reproduced, self.note]
 
     @property
     def reproduced(self) -> str:
         """What the records of reproductions say, one sentence each; an empty text if the run is not intact."""
         return " ".join(claim.sentence() for claim in self.claims if self.intact)
+
+    @property
+    def flagged(self) -> str:
+        """What is implausible in it, an empty text if nothing is."""
+        return "; ".join(self.flags)
 
     @property
     def final(self) -> dict[str, Any]:
@@ -160,6 +168,7 @@ class Row:
     def as_json(self) -> dict[str, Any]:
         """Return the ROW of ``leaderboard --format json``."""
         said = {"intact": self.intact, "reproduced": [claim.as_json() for claim in self.claims if self.intact]}
+        said["flags"] = list(self.flags)
         return {**{name: self.fields[name] for name in ROW_FIELDS}, **said, "rounds": self.rounds}
 
 

@@ -91,14 +91,15 @@ def source_of(kind: Kind, name: str) -> Source:
     return found[0]
 
 
-def is_builtin(name: str) -> bool:
-    """Return True if the domain of that name is one of this package, whatever else is installed. Loads nothing.
+def is_builtin(spec: str, kind: Kind = "domain") -> bool:
+    """Return True if the domain or agent of a SPEC is one of this package, whatever else is installed. Loads nothing.
 
-    >>> is_builtin("webshop-backpacks"), is_builtin("released/flights")
-    (True, False)
+    >>> is_builtin("webshop-backpacks"), is_builtin("released/flights"), is_builtin("lowest:price", "agent")
+    (True, False, True)
     """
-    # A suite's domains begin with its name, and a domain with settings with its own.
-    able = [one for one in sources("domain") if name == one.name or name.startswith((f"{one.name}-", f"{one.name},"))]
+    # A suite's domains begin with its name.
+    after = ("-", ",") if kind == "domain" else (":", ",")
+    able = [one for one in sources(kind) if spec == one.name or spec.startswith(tuple(one.name + end for end in after))]
     return bool(able) and all(one.origin.startswith(BUILTIN) for one in able)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from beliefbench.checking.results import CheckResult, run_check
 from beliefbench.errors import printable
@@ -31,8 +31,14 @@ class Report:
     key: str | None = None
     domain: str | None = None
     """The name of the domain that its contents were recomputed with; None if they were not."""
+    agent: str | None = None
+    """The SPEC of its agent."""
     files: Mapping[str, str] | None = None
     """The SHA-256 of each file of the run, as its evidence has them; None if it is not published."""
+    flags: list[str] = field(default_factory=list)
+    """What honest runs do not look like (`publishing.plausibility`); these are no failures."""
+    probs: str | None = None
+    """`plausibility.digest_of_probs`."""
     claims: list[Claim] = field(default_factory=list)
 
     @property
@@ -55,6 +61,7 @@ class Report:
         lines = [str(self.folder)]
         lines += [f"  {result.line()}" for result in self.findings]
         lines += [f"  --    {one}" for one in self.left_out]
+        lines += [f"  flag  {one}." for one in self.flags]
         if self.intact:
             lines.append(f"  {INTACT}")
             if again := self.asked_again:
@@ -62,10 +69,31 @@ class Report:
             lines += [f"  {claim.sentence()}" for claim in self.claims]
         return [printable(line) for line in lines]  # a line break in a name would begin a line of its own
 
+    def found(self) -> dict[str, Any]:
+        """Return what a table shows of the report, as JSON values."""
+        return {"intact": self.intact, "flags": self.flags, "probs": self.probs}
+
     def holds(self, check: str, attempt: Callable[[], str | tuple[str, Mapping[str, float]]]) -> bool:
         """Run a check, record its finding, and return True if it passed."""
         self.findings.append(run_check(check, attempt))
         return self.findings[-1].passed
+
+    def holds_if_possible(self, check: str, attempt: Callable[[], str], impossible: type[Exception]) -> None:
+        """Run a check, and record its finding; or that it is not possible, if it raises ``impossible``."""
+        why: list[str] = []
+
+        def tried() -> str:
+            try:
+                return attempt()
+            except impossible as error:
+                why.append(str(error))
+                return ""
+
+        result = run_check(check, tried)
+        if why:
+            self.left_out += why
+        else:
+            self.findings.append(result)
 
     def read(self, check: str, attempt: Callable[[], Made | None]) -> Made | None:
         """Return what ``read`` returns. If it cannot be read, record a finding and return None. If there is nothing to

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from beliefbench.checking.results import CheckResult
 from beliefbench.errors import UsageError
@@ -20,6 +21,7 @@ from beliefbench.publishing.verify import add_claims, check_run
 from beliefbench.running.derived import keep, key_of, recalled, run_digest
 
 FILES = ("run.json", "rows.parquet", FILE)
+SAME_PROBS = "its probabilities equal to the last digit those of the run in"
 FEW = 4  # domains that are verified sooner than other processes have started
 MOST_WORKERS = 4  # a process may hold a GiB
 
@@ -36,11 +38,14 @@ def verify_all(root: Path, rerun: int = 0, seed: int | None = None, allow: Colle
     if not folders:
         raise UsageError(f"there is no run in '{root}'; name a folder that holds published or local runs.")
     met: dict[str, Path] = {}
+    answered: dict[str, Path] = {}
     anew = (_checked(folder, rerun, seed, allow) for folder in folders)
     for report in anew if rerun or allow else _each_once(folders):
         add_claims(report)
         if report.key is not None and (first := met.setdefault(report.key, report.folder)) != report.folder:
             report.findings.append(CheckResult("duplicate", False, f"the same run is in {first}."))
+        elif report.probs and (other := answered.setdefault(report.probs, report.folder)) != report.folder:
+            report.flags.append(f"{SAME_PROBS} {other}")
         yield report
 
 
@@ -78,40 +83,47 @@ def _verify_once(folder: Path) -> Report:
         return kept
     digest = run_digest(folder)
     report = _checked(folder)
-    if report.passed and report.domain and is_builtin(report.domain) and run_digest(folder) == digest:
+    if report.passed and _follows_from_this_package(report) and run_digest(folder) == digest:
         passed = [[result.check, result.detail] for result in report.findings]
         said = {"findings": passed, "left_out": report.left_out, "key": report.key, "domain": report.domain}
-        keep(_key("report", folder, digest), {**said, "files": report.files})
+        said |= {"agent": report.agent, "files": report.files, "flags": report.flags, "probs": report.probs}
+        keep(_key("report", folder, digest), said)
     return report
+
+
+def _follows_from_this_package(report: Report) -> bool:
+    """Return True if nothing in a report depends on a plugin, whose source files have no digest here."""
+    domain, agent = report.domain, report.agent
+    return domain is not None and is_builtin(domain) and agent is not None and is_builtin(agent, "agent")
 
 
 def _kept(folder: Path) -> Report | None:
     """Return the report that is kept on a run; None if there is none, or if the files of the run have changed."""
     kept = recalled(_key("report", folder, run_digest(folder)))
-    if kept is None or not is_builtin(kept["domain"]):
+    if kept is None:
         return None
-    findings = [CheckResult(check, True, detail) for check, detail in kept["findings"]]
-    return Report(folder, findings, kept["left_out"], kept["key"], kept["domain"], kept["files"])
+    findings = [CheckResult(check, True, detail) for check, detail in kept.pop("findings")]
+    report = Report(folder, findings, **kept)
+    return report if _follows_from_this_package(report) else None
 
 
 def _checked(folder: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Report:
-    """Return the report of `check_run`, and keep whether the run is intact."""
+    """Return the report of `check_run`, and keep what a table shows of it."""
     digest = run_digest(folder)
     report = check_run(folder, rerun, seed, allow)
     if run_digest(folder) == digest:
-        keep(_key("intact", folder, digest), report.intact)
+        keep(_key("found", folder, digest), report.found())
     return report
 
 
-def found_intact(folder: Path, digest: str) -> bool | None:
-    """Return whether `verify_all` found a run intact on this machine when it was last called; None if it was never
-    called on files with this `run_digest`, or by another version.
+def found_here(folder: Path, digest: str) -> dict[str, Any]:
+    """Return what `verify_all` found of a run on this machine when it was last called (`Report.found`); nothing if it
+    was never called on files with this `run_digest`, or by another version.
 
-    >>> found_intact(Path("nowhere"), "0" * 64) is None
-    True
+    >>> found_here(Path("nowhere"), "0" * 64)
+    {}
     """
-    found: bool | None = recalled(_key("intact", folder, digest))
-    return found
+    return recalled(_key("found", folder, digest)) or {}
 
 
 def _key(what: str, folder: Path, digest: str) -> str:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -23,14 +24,20 @@ from beliefbench.publishing.evidence import (
     command_of,
     read_evidence,
     recomputed,
+    spec_of,
 )
 from beliefbench.publishing.layout import Layout
+from beliefbench.publishing.plausibility import accuracy_flag, digest_of_probs, equals_exact, time_flag
 from beliefbench.publishing.publish import exact_name
 from beliefbench.publishing.report import ASKED_AGAIN, Report
 from beliefbench.publishing.reproductions import read_claims
 from beliefbench.running.files import is_plain, read_schema
 from beliefbench.running.packing import exact_file_of
 from beliefbench.running.store import RunRecord, RunStore, run_folder, run_key
+from beliefbench.scoring.heldout import answers_of
+
+if TYPE_CHECKING:
+    from beliefbench.publishing.recompute import Recomputed
 
 
 def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Report:
@@ -84,7 +91,7 @@ def check_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Coll
             report.left_out.append(f"no evidence for its files: there is no {FILE}, because it is not published.")
     if record is None:
         return report
-    report.key = record.key
+    report.key, report.agent = record.key, spec_of(record)
     report.holds("key", partial(_check_key, folder, record))
     rows = report.read("rows.parquet", store.rows)
     if rows is None or not report.holds("rows", partial(_check_rows, record, rows)):
@@ -93,6 +100,8 @@ def check_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Coll
     report.holds("answers", partial(check_answers, record, rows))
     if evidence is not None:
         report.holds("metrics", partial(_check_evidence, folder, evidence, record, rows))
+    if flag := time_flag(record, rows.num_rows, pa.compute.sum(rows["tokens"]).as_py()):
+        report.flags.append(flag)
     _recompute(report, record, rows, rerun, secrets.randbelow(2**32) if seed is None else seed, allow)
     return report
 
@@ -100,8 +109,15 @@ def check_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Coll
 def _recompute(
     report: Report, record: RunRecord, rows: pa.Table, rerun: int, seed: int, allow: Collection[Reach]
 ) -> None:
+    from beliefbench.publishing.declared import (
+        CannotAskError,
+        check_choices,
+        check_declared,
+        job_of,
+        refuse_domain_beyond,
+    )
     from beliefbench.publishing.recompute import Recomputed  # loads JAX
-    from beliefbench.publishing.rerun import CannotAskError, check_rerun, job_of, refuse_domain_beyond
+    from beliefbench.publishing.rerun import check_rerun
 
     name = record.identity.domain.name
     try:
@@ -121,6 +137,9 @@ def _recompute(
     report.holds("truth", run.check_truth)
     report.holds("exact answers", run.check_exact)
     report.holds("stopping", run.check_stopping)
+    for check, attempt in (("SPEC", partial(check_declared, run, allow)), ("choices", partial(check_choices, run))):
+        report.holds_if_possible(check, attempt, CannotAskError)
+    _add_flags(report, run, allow)
     if not rerun:
         return
     try:
@@ -129,6 +148,26 @@ def _recompute(
         report.left_out.append(str(error))
         return
     report.holds(ASKED_AGAIN, partial(check_rerun, run, job, rerun, seed))
+
+
+def _add_flags(report: Report, run: Recomputed, allow: Collection[Reach]) -> None:
+    """Add to a report what is implausible in the answers of its run."""
+    from beliefbench.publishing.declared import CannotAskError, job_of
+
+    answers = answers_of(run.record, run.rows)
+    report.probs = digest_of_probs(answers)
+    as_model = run.domain.user_model is run.domain.model and run.domain.recorded is None
+    if as_model and not run.record.agent.privileged and (flag := accuracy_flag(answers)):
+        report.flags.append(flag)
+    if equals_exact(answers):
+        try:
+            exact = getattr(job_of(run, allow).agent, "exact", False)
+        except CannotAskError:
+            exact = False
+        if exact:
+            report.probs = None  # all agents that compute the exact answer have the same
+        else:
+            report.flags.append("its probabilities equal the exact ones to the last digit")
 
 
 def _record(store: RunStore) -> RunRecord:
