@@ -70,7 +70,7 @@ def test_a_table_marks_what_was_verified_here_and_says_who_reproduced_it(publish
         assert f"{name} {mark}" in writer("table")(board)
     (row,) = [row for row in json.loads(writer("json")(board))["rows"] if row["agent"] == "random"]
     (claim,) = row["reproduced"]
-    assert (row["intact"], claim["by"], claim["users"], claim["signed"]) == (True, "Bob <b@example.org>", 2, False)
+    assert (row["intact"], claim["by"], claim["users"], claim["trusted"]) == (True, "Bob <b@example.org>", 2, False)
 
 
 def test_a_table_marks_nothing_that_was_not_verified_here(published):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,8 +185,11 @@ def metrics(run: Run) -> pd.DataFrame:
     return Leaderboard(_ranked([row]), []).as_frame()
 
 
-def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) -> Leaderboard:
-    """Return the leaderboard of the runs below a folder, or of ``only`` some run folders in it.
+def read_leaderboard(
+    results: str | Path, only: Sequence[Path] | None = None, trusted: Path | None = None
+) -> Leaderboard:
+    """Return the leaderboard of the runs below a folder, or of ``only`` some run folders in it; ``trusted`` is your
+    file of trusted keys (`publishing.signatures`).
 
     If the same run is there several times, it counts once: as published if the copies are equal, as local otherwise.
     """
@@ -197,7 +201,7 @@ def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) ->
     rows, problems = [], []
     stores = [store for store in find_runs(root) if only is None or store.folder in only]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and Arrow compute without the interpreter's lock
-        for row in pool.map(read_row, stores):
+        for row in pool.map(partial(read_row, trusted=trusted), stores):
             if isinstance(row, str):
                 problems.append(row)
                 continue

@@ -13,8 +13,9 @@ from beliefbench.errors import BeliefBenchError, in_short, printable
 from beliefbench.leaderboard.naming import agent_names
 from beliefbench.leaderboard.row import BOUNDED, Row
 from beliefbench.publishing.evidence import FILE, attested, metrics_of, read_evidence
-from beliefbench.publishing.reproductions import read_claims
+from beliefbench.publishing.reproductions import read_attested
 from beliefbench.publishing.several import found_here
+from beliefbench.publishing.signatures import signature_of
 from beliefbench.running.derived import keep, key_of, recalled, run_digest
 from beliefbench.running.files import DamagedFileError, is_plain
 from beliefbench.running.store import RunRecord, RunStore, run_key
@@ -27,8 +28,8 @@ from beliefbench.skill.counts import Counts
 _VERIFY = "`beliefbench verify {}` says why."
 
 
-def read_row(store: RunStore) -> Row | str:
-    """Return the row of a run, or why there is none."""
+def read_row(store: RunStore, trusted: Path | None = None) -> Row | str:
+    """Return the row of a run, or why there is none; ``trusted`` is the reader's file of trusted keys."""
     try:
         digest = run_digest(store.folder)
         record = store.record()
@@ -44,7 +45,7 @@ def read_row(store: RunStore) -> Row | str:
                 keep(key, values)
         row = replace(row_of(record, store.folder, values), digest=digest)
         agent_names([record])
-        return _marked(row, digest)
+        return _marked(row, digest, trusted)
     except DamagedFileError as error:
         return f"{error} Its run is left out; run it again to mend it."
     except BeliefBenchError as error:
@@ -53,7 +54,7 @@ def read_row(store: RunStore) -> Row | str:
         return f"{store.folder} cannot be read ({in_short(error)}). Its run is left out."
 
 
-def _marked(row: Row, digest: str) -> Row:
+def _marked(row: Row, digest: str, trusted: Path | None) -> Row:
     """Return a row with what is known of its files: whether they are intact, and who says that they are reproduced."""
     folder = row.folder
     if not (folder / FILE).exists():
@@ -61,12 +62,18 @@ def _marked(row: Row, digest: str) -> Row:
     if not row.published:
         return replace(row, warnings=(f"{folder} is not what its {FILE} attests; {_VERIFY.format(folder)}",))
     evidence, found = read_evidence(folder), found_here(folder, digest)
-    claims, wrong = read_claims(folder, row.record, evidence.files if evidence else None)
-    warnings = [f"{folder / name}: {said} It is not shown." for name, said in wrong.items()]
+    said = read_attested(folder, row.record, evidence.files if evidence else None, trusted)
+    warnings = [f"{folder / name}: {why} It is not shown." for name, why in said.wrong.items()]
     if found.get("intact") is False:
         warnings.append(f"{folder} is not intact; {_VERIFY.format(folder)}")
-    known = {"found_intact": found.get("intact"), "flags": tuple(found.get("flags", ())), "probs": found.get("probs")}
-    return replace(row, claims=tuple(claims), warnings=tuple(warnings), **known)
+    intact = found.get("intact") if signature_of(folder / FILE).name not in said.wrong else False
+    known = {
+        "found_intact": intact,
+        "signer": said.signer,
+        "flags": tuple(found.get("flags", ())),
+        "probs": found.get("probs"),
+    }
+    return replace(row, claims=tuple(said.claims), warnings=tuple(warnings), **known)
 
 
 def measured(record: RunRecord, folder: Path, rows: pa.Table) -> dict[str, Any]:

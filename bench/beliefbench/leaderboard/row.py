@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beliefbench.publishing.reproductions import Claim
+from beliefbench.publishing.signatures import Signer
 from beliefbench.running.store import RunRecord, RunStore
 from beliefbench.scoring.heldout import HeldOut, answers_of
 from beliefbench.skill.counts import Counts
@@ -78,7 +79,8 @@ class Row:
     states any; ``diagnostics``: `scoring.diagnostics.diagnostic_metrics`; ``counts`` is what the skill model knows of
     it, ``skill`` what it says; ``published``: whether it has evidence that fits its files; ``found_intact``: what
     `verify` found on this machine (`publishing.several.found_here`); ``claims``: the records of
-    reproductions that fit it; ``warnings``: what is to be said of it apart from the table;
+    reproductions that fit it; ``signer``: who signed it;
+    ``warnings``: what is to be said of it apart from the table;
     ``flags`` and ``probs``: as in `publishing.report.Report`;
     ``digest``: `running.derived.run_digest` of its files, None if its rows were not read from them.
     """
@@ -100,6 +102,7 @@ class Row:
     published: bool
     found_intact: bool | None = None
     claims: tuple[Claim, ...] = ()
+    signer: Signer | None = None
     warnings: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     probs: str | None = None
@@ -128,7 +131,7 @@ class Row:
     @property
     def marks(self) -> list[Any]:
         """All that is said of it besides figures, as JSON values."""
-        return [self.standing, self.reproduced, self.note]
+        return [self.standing, self.reproduced, self.note, self.signer and self.signer.words()]
 
     @property
     def reproduced(self) -> str:
@@ -169,6 +172,7 @@ class Row:
         """Return the ROW of ``leaderboard --format json``."""
         said = {"intact": self.intact, "reproduced": [claim.as_json() for claim in self.claims if self.intact]}
         said["flags"] = list(self.flags)
+        said["signed"] = self.signer and {"key": self.signer.key, "trusted_as": self.signer.name}
         return {**{name: self.fields[name] for name in ROW_FIELDS}, **said, "rounds": self.rounds}
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from beliefbench.checking.results import CheckResult, run_check
 from beliefbench.errors import printable
 from beliefbench.publishing.reproductions import Claim
+from beliefbench.publishing.signatures import Signer
 
 Made = TypeVar("Made")
 ASKED_AGAIN = "agent"
@@ -23,6 +24,7 @@ class Report:
 
     ``left_out``: checks that were not possible, a sentence each; these are no failures. ``claims``: the records beside
     the run that say that somebody asked its agent again.
+    ``signer``: who signed its evidence.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class Report:
     """What honest runs do not look like (`publishing.plausibility`); these are no failures."""
     probs: str | None = None
     """`plausibility.digest_of_probs`."""
+    signer: Signer | None = None
     claims: list[Claim] = field(default_factory=list)
 
     @property
@@ -67,6 +70,7 @@ class Report:
             if again := self.asked_again:
                 lines.append(f"  reproduced: here and now, {again.detail}")
             lines += [f"  {claim.sentence()}" for claim in self.claims]
+            lines.append(f"  signed with {self.signer.words()}." if self.signer else "  not signed.")
         return [printable(line) for line in lines]  # a line break in a name would begin a line of its own
 
     def found(self) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from beliefbench.errors import BeliefBenchError, UsageError, counted, first_line, printable
-from beliefbench.running.files import DamagedFileError, is_plain, read_bytes
+from beliefbench.publishing.signatures import Signer, sign, signature_of, signer_of
+from beliefbench.running.files import DamagedFileError, read_bytes
 from beliefbench.running.provenance import now
 from beliefbench.running.store import RunRecord, write_atomically
 
@@ -67,23 +68,30 @@ class Claim:
 
     file: str
     record: Reproduction
+    signer: Signer | None = None
+    of_publisher: bool = False
+    """Whether the key that signed the record also signed the run."""
 
     @property
     def trusted(self) -> bool:
-        """Whether it is more than a claim."""
-        return False
+        """Whether it is more than a claim: signed with a trusted key, which is not the key of who published the run."""
+        return self.signer is not None and self.signer.name is not None and not self.of_publisher
 
     def sentence(self) -> str:
         """Return who says what, and what this rests on."""
-        return (
-            f"said to be reproduced: by {printable(self.record.by)}, {self._about()} ({self.file}, not signed: "
-            "anybody can write this)."
-        )
+        if self.signer is None:
+            rests_on = "not signed: anybody can write this"
+        elif self.of_publisher:
+            rests_on = f"signed with the key that published the run, {self.signer.key}"
+        else:
+            rests_on = f"signed with {self.signer.words()}" + ("" if self.trusted else ": anybody can make a key")
+        word = "reproduced" if self.trusted else "said to be reproduced"
+        return f"{word}: by {printable(self.record.by)}, {self._about()} ({self.file}, {rests_on})."
 
     def as_json(self) -> dict[str, Any]:
-        """Return the claim as JSON values."""
+        """Return the claim as JSON values; ``trusted`` as above, ``key`` the fingerprint of the key that signed it."""
         about = self.record.model_dump(mode="json", exclude={"schema_version", "run", "files"})
-        return {**about, "signed": False}
+        return {**about, "trusted": self.trusted, "key": self.signer and self.signer.key}
 
     def _about(self) -> str:
         record = self.record
@@ -93,24 +101,48 @@ class Claim:
         return f"{record.when.date().isoformat()}, {counted(record.users, 'user')} asked again: {differ}"
 
 
-def read_claims(folder: Path, record: RunRecord, files: Mapping[str, str] | None) -> tuple[list[Claim], dict[str, str]]:
-    """Return the records of reproductions beside a run that fit it, and what is wrong with the others, by file name.
+class Attested(NamedTuple):
+    """What people say of a published run.
+
+    ``signer``: who signed its evidence; ``claims``: the records of reproductions that fit it; ``wrong``: what is wrong
+    with other records, or with signatures, by file name.
+    """
+
+    signer: Signer | None
+    claims: list[Claim]
+    wrong: dict[str, str]
+
+
+def read_attested(
+    folder: Path, record: RunRecord, files: Mapping[str, str] | None, trusted: Path | None = None
+) -> Attested:
+    """Return what people say of the run in a folder.
 
     Parameters
     ----------
     files
         SHA-256 of each file of the run, which were checked (`evidence.check_files`); None if it is not published.
+    trusted
+        The reader's file of trusted keys (`publishing.signatures`).
     """
-    claims, wrong = [], {}
+    claims: list[Claim] = []
+    wrong: dict[str, str] = {}
+    signer = None
+    if files is not None:
+        evidence = folder / "evidence.json"
+        try:
+            signer = signer_of(evidence, read_bytes(evidence), trusted)
+        except (BeliefBenchError, OSError) as error:
+            wrong[signature_of(evidence).name] = str(error)
     for number, file in enumerate(record_files(folder)):
         if number >= MOST:
             wrong[file.name] = f"there are more than {MOST} records."
             break
         try:
-            claims.append(_read(file, record, files))
+            claims.append(_read(file, record, files, trusted, signer))
         except (BeliefBenchError, OSError) as error:
             wrong[file.name] = str(error)
-    return claims, wrong
+    return Attested(signer, claims, wrong)
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -119,8 +151,16 @@ def record_files(folder: Path) -> list[Path]:
     return [file for _, file in sorted(found)]
 
 
-def write_record(folder: Path, run: str, files: Mapping[str, str], by: str, figures: Mapping[str, float]) -> Path:
-    """Write the next record beside a run, and return its file; ``figures`` are those of `rerun.check_rerun`."""
+def write_record(
+    folder: Path,
+    run: str,
+    files: Mapping[str, str],
+    by: str,
+    figures: Mapping[str, float],
+    key: Path | None = None,
+) -> Path:
+    """Write the next record beside a run, and return its file; ``figures`` are those of `rerun.check_rerun`, ``key`` is
+    the SSH key that signs it."""
     record = Reproduction(
         run=run,
         files=dict(files),
@@ -138,9 +178,13 @@ def write_record(folder: Path, run: str, files: Mapping[str, str], by: str, figu
     try:
         write_atomically(file, (record.model_dump_json(indent=2) + "\n").encode())
     except OSError as error:
-        raise UsageError(
-            f"{file} cannot be written ({error.strerror}); copy the run to a folder of your own."
-        ) from error
+        raise UsageError(f"{file} cannot be written ({error.strerror}); copy the run elsewhere.") from error
+    if key is not None:
+        try:
+            sign(file, key)
+        except BeliefBenchError:
+            file.unlink()
+            raise
     return file
 
 
@@ -155,11 +199,12 @@ def check_name(by: str) -> str:
     return by.strip()
 
 
-def _read(file: Path, run: RunRecord, files: Mapping[str, str] | None) -> Claim:
-    if not is_plain(file):
-        raise DamagedFileError(f"{file} is missing.")
+def _read(
+    file: Path, run: RunRecord, files: Mapping[str, str] | None, trusted: Path | None, publisher: Signer | None
+) -> Claim:
+    content = read_bytes(file, LARGEST)
     try:
-        record = Reproduction.model_validate_json(read_bytes(file, LARGEST))
+        record = Reproduction.model_validate_json(content)
     except (ValidationError, ValueError) as error:
         raise DamagedFileError(f"it is no record of a reproduction ({first_line(error)}).") from error
     if record.run != run.key or files is None or record.files != dict(files):
@@ -173,4 +218,7 @@ def _read(file: Path, run: RunRecord, files: Mapping[str, str] | None) -> Claim:
     only_chooses = record.probabilities_differ is None
     if (record.choices_differ > CHANGED) if only_chooses else ((record.probabilities_differ or 0) > FURTHEST):
         raise DamagedFileError("by its own figures, the agent gave other answers.")
-    return Claim(file.name, record)
+    signer = signer_of(file, content, trusted)
+    return Claim(
+        file.name, record, signer, signer is not None and publisher is not None and signer.key == publisher.key
+    )

@@ -17,7 +17,7 @@ from beliefbench.plugins.sources import add_plugin_folder, is_builtin, plugin_fo
 from beliefbench.publishing.evidence import FILE
 from beliefbench.publishing.report import Report
 from beliefbench.publishing.reproductions import write_record
-from beliefbench.publishing.verify import add_claims, check_run
+from beliefbench.publishing.verify import add_attested, check_run
 from beliefbench.running.derived import keep, key_of, recalled, run_digest
 
 FILES = ("run.json", "rows.parquet", FILE)
@@ -26,7 +26,13 @@ FEW = 4  # domains that are verified sooner than other processes have started
 MOST_WORKERS = 4  # a process may hold a GiB
 
 
-def verify_all(root: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Iterator[Report]:
+def verify_all(
+    root: Path,
+    rerun: int = 0,
+    seed: int | None = None,
+    allow: Collection[Reach] = (),
+    trusted: Path | None = None,
+) -> Iterator[Report]:
     """Yield the report of each run below a folder, or in it; parameters as in `verify_run`.
 
     Raises
@@ -41,7 +47,7 @@ def verify_all(root: Path, rerun: int = 0, seed: int | None = None, allow: Colle
     answered: dict[str, Path] = {}
     anew = (_checked(folder, rerun, seed, allow) for folder in folders)
     for report in anew if rerun or allow else _each_once(folders):
-        add_claims(report)
+        add_attested(report, trusted)
         if report.key is not None and (first := met.setdefault(report.key, report.folder)) != report.folder:
             report.findings.append(CheckResult("duplicate", False, f"the same run is in {first}."))
         elif report.probs and (other := answered.setdefault(report.probs, report.folder)) != report.folder:
@@ -130,9 +136,10 @@ def _key(what: str, folder: Path, digest: str) -> str:
     return key_of(what, folder=str(folder.resolve()), run=digest)
 
 
-def record_reproduction(report: Report, by: str) -> str:
-    """Write a record beside a run that is intact and whose agent gave the same answers again; return a sentence."""
+def record_reproduction(report: Report, by: str, key: Path | None = None) -> str:
+    """Write a record beside a run that is intact and whose agent gave the same answers again, signed with an SSH key if
+    there is one; return a sentence."""
     again = report.asked_again
     if not report.intact or again is None or report.key is None or report.files is None:
         return f"no record was written beside {report.folder}: its agent did not give the same answers again here."
-    return f"recorded in {write_record(report.folder, report.key, report.files, by, again.numbers)}."
+    return f"recorded in {write_record(report.folder, report.key, report.files, by, again.numbers, key)}."

@@ -30,7 +30,7 @@ from beliefbench.publishing.layout import Layout
 from beliefbench.publishing.plausibility import accuracy_flag, digest_of_probs, equals_exact, time_flag
 from beliefbench.publishing.publish import exact_name
 from beliefbench.publishing.report import ASKED_AGAIN, Report
-from beliefbench.publishing.reproductions import read_claims
+from beliefbench.publishing.reproductions import read_attested
 from beliefbench.running.files import is_plain, read_schema
 from beliefbench.running.packing import exact_file_of
 from beliefbench.running.store import RunRecord, RunStore, run_folder, run_key
@@ -40,7 +40,13 @@ if TYPE_CHECKING:
     from beliefbench.publishing.recompute import Recomputed
 
 
-def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Report:
+def verify_run(
+    folder: Path,
+    rerun: int = 0,
+    seed: int | None = None,
+    allow: Collection[Reach] = (),
+    trusted: Path | None = None,
+) -> Report:
     """Return the report on the run in a folder.
 
     Parameters
@@ -51,6 +57,8 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Col
         The seed for the choice of these users; None: a random seed that nobody can predict.
     allow
         What the SPECs in the run may reach for. By default nothing: no path, no download, no code of a model.
+    trusted
+        Your file of trusted keys (`publishing.signatures`); None: all keys are unknown.
 
     >>> import beliefbench as bb, tempfile
     >>> done = bb.run("flights", "random", users=3, rounds=1, heldout=4, results=tempfile.mkdtemp())
@@ -59,16 +67,17 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Col
     (True, ['no evidence for its files: there is no evidence.json, because it is not published.'])
     """
     report = check_run(folder, rerun, seed, allow)
-    add_claims(report)
+    add_attested(report, trusted)
     return report
 
 
-def add_claims(report: Report) -> None:
-    """Add the records of reproductions beside a run to its report. A record that does not fit it is a failed check."""
+def add_attested(report: Report, trusted: Path | None) -> None:
+    """Add to a report who signed its run, and who says that they reproduced it. A wrong signature is a failed check,
+    and so is a record that does not fit the run."""
     record = RunStore(report.folder).record() if report.key else None
     if record is None:
         return
-    report.claims, wrong = read_claims(report.folder, record, report.files)
+    report.signer, report.claims, wrong = read_attested(report.folder, record, report.files, trusted)
     report.findings += [CheckResult(name, False, said) for name, said in wrong.items()]
 
 

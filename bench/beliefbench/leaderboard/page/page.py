@@ -249,6 +249,7 @@ def _provenance(row: Row) -> dict[str, Any]:
             ("key", record.key),
             ("started", record.started),
             ("finished", record.finished or ""),
+            *([("signed", f"with {row.signer.words()}")] if row.signer else []),
             *(("reproduced", claim.sentence()) for claim in row.claims if row.intact),
             ("sessions", str(1 + len(record.resumed))),
             ("machine", ", ".join(f"{name} {value}" for name, value in record.machine.items())),
