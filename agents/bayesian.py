@@ -17,7 +17,7 @@ class Bayesian:
     """
 
     name, version = "bayesian", "1"
-    probabilistic, privileged = True, False
+    probabilistic, privileged, exact = True, False, True
 
     def __init__(self, domain: Domain) -> None:
         self.domain = domain

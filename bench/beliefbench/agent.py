@@ -131,12 +131,13 @@ class History:
 class Agent(Protocol):
     """The agent contract: an agent recommends options and learns from users' choices.
 
-    Five more members are optional. ``note``: a few words for its leaderboard row, such as "4-bit weights".
-    ``noted(counts) -> str``: its note after answers whose ``counts`` sum to these; the run adds up the counts of
-    all its answers, of earlier sessions and other processes too. ``users_per_call``: the number of users in a call
-    (default 1024); no answer may depend on it. ``quick_users``: for a slow agent, the number of users in the quick
-    preset (default: all of them). ``cost(state, options) -> Cost``: what `predict` would cost, estimated without
-    asking; for agents that cost money.
+    Six more members are optional. ``exact``: True if its probabilities are the exact ones, as those of `bayesian`
+    are (default: False; `verify` flags other agents that equal the exact answer). ``note``: a few words for its
+    leaderboard row, such as "4-bit weights". ``noted(counts) -> str``: its note after answers whose ``counts`` sum
+    to these; the run adds up the counts of all its answers, of earlier sessions and other processes too.
+    ``users_per_call``: the number of users in a call (default 1024); no answer may depend on it. ``quick_users``:
+    for a slow agent, the number of users in the quick preset (default: all of them). ``cost(state, options) ->
+    Cost``: what `predict` would cost, estimated without asking; for agents that cost money.
     """
 
     name: str

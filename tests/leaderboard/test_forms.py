@@ -22,7 +22,7 @@ from beliefbench.skill.summary import Skill
 # The ROW of `leaderboard --format json`, schema 1, as the design fixes it.
 ROW = {
     *("domain", "domain_version", "agent", "users", "heldout", "seed", "agreement_rule", "probabilistic", "privileged"),
-    *("rank", "rhat", "ess_bulk", "rounds"),
+    *("rank", "rhat", "ess_bulk", "intact", "reproduced", "flags", "signed", "rounds"),
 }
 ROUND = {
     *(
@@ -133,23 +133,26 @@ def test_the_terminal_shows_every_agent_and_its_accuracies(three_runs, width):
 
 
 @pytest.mark.parametrize("form", ["table", "md", "latex"])
-def test_verified_rows_stand_apart_whatever_others_claim(three_runs, form):
+def test_intact_rows_stand_apart_whatever_others_claim(three_runs, form):
     board = read_leaderboard(three_runs)
     shown = writer(form, full=True)(board)
-    assert "not verified" not in shown  # all alike
-    some = [replace(row, verified=row.fields["agent"] == "hand") for row in board.rows]
+    assert "not known to be intact" not in shown  # all alike
+    some = [replace(row, published=True, found_intact=row.fields["agent"] == "hand") for row in board.rows]
     text = writer(form, full=True)(Leaderboard(some, []))
-    lines = [line for line in text.splitlines() if any(word in line for word in ("hand", "not verified", "oracle"))]
-    order = ["hand" if "hand" in line else "oracle" if "oracle" in line else "not verified" for line in lines]
+    lines = [
+        line for line in text.splitlines() if any(word in line for word in ("hand", "not known to be intact", "oracle"))
+    ]
+    order = ["hand" if "hand" in line else "oracle" if "oracle" in line else "not known to be intact" for line in lines]
     tables = [one for one, line in zip(order, lines, strict=True) if "anks count all rows" not in line]
-    assert tables == ["hand", "not verified", "oracle"] * (len(tables) // 3)
+    assert tables == ["hand", "not known to be intact", "oracle"] * (len(tables) // 3)
     assert len(tables) >= 3
 
 
-def test_json_has_verified_rows_first_and_ranks_among_all(tmp_path, make_run, monkeypatch):
+def test_json_has_intact_rows_first_and_ranks_among_all(tmp_path, make_run, monkeypatch):
     make_run(tmp_path, "claims", [[3, 9], [5, 9]])
     shown = make_run(tmp_path, "shows", [[3, 8], [5, 6]])
-    monkeypatch.setattr("beliefbench.leaderboard.reading.attested", lambda folder, answers, rounds: folder == shown)
+    marked = lambda row, digest: replace(row, published=True, found_intact=row.folder == shown)  # noqa: E731
+    monkeypatch.setattr("beliefbench.leaderboard.reading._marked", marked)
     rows = json.loads(to_json(read_leaderboard(tmp_path)))["rows"]
     assert [(row["agent"], row["rank"]) for row in rows] == [("shows", 2), ("claims", 1)]
 

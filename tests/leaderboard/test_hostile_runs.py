@@ -21,7 +21,7 @@ from beliefbench.leaderboard.naming import agent_names, shortened, told_apart
 from beliefbench.leaderboard.ranking import read_leaderboard
 from beliefbench.plugins.sources import add_plugin_folder, forget_plugin_folders
 from beliefbench.publishing.publish import publish_all
-from beliefbench.publishing.verify import verify_all
+from beliefbench.publishing.several import verify_all
 from beliefbench.running.store import RunStore
 
 from .hostile import HOSTILE, ODD

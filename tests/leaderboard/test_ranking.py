@@ -191,7 +191,7 @@ def test_of_a_run_that_is_published_beside_the_one_it_was_packed_from_the_publis
     done = bb.run("flights-2", "first", users=4, rounds=1, heldout=3, results=tmp_path / "local")
     published = publish(done.folder, tmp_path / "published").folder
     (row,) = read_leaderboard(tmp_path).rows
-    assert (row.folder, row.verified) == (published, True)
+    assert (row.folder, row.published, row.intact) == (published, True, False)
 
 
 def test_a_copy_with_other_answers_is_named(tmp_path):
@@ -203,7 +203,7 @@ def test_a_copy_with_other_answers_is_named(tmp_path):
     right = rows.set_column(at, rows.schema.field("choice"), rows["truth"])
     pq.write_table(right, done.folder / "rows.parquet")
     (problem,) = read_leaderboard(tmp_path).problems
-    assert problem.startswith(f"{done.folder} and {file.parent} are the same run with other answers")
+    assert problem.startswith(f"{file.parent} and {done.folder} are the same run with other answers; the second is")
 
 
 def test_a_published_run_that_is_not_what_its_evidence_attests_is_named(tmp_path):
@@ -213,6 +213,6 @@ def test_a_published_run_that_is_not_what_its_evidence_attests_is_named(tmp_path
     evidence["rounds"][1]["accuracy"] = 1.0
     (folder / "evidence.json").write_text(json.dumps(evidence))
     board = read_leaderboard(tmp_path / "published")
-    assert [row.verified for row in board.rows] == [False]
+    assert [row.published for row in board.rows] == [False]
     (problem,) = board.problems
     assert problem == f"{folder} is not what its evidence.json attests; `beliefbench verify {folder}` says why."

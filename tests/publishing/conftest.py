@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import beliefbench as bb
-from beliefbench.publishing.evidence import verified
+from beliefbench.publishing.evidence import is_unchanged
 from beliefbench.publishing.publish import publish
 
 from .tampering import AGENTS, attest
@@ -61,7 +61,7 @@ def forged(published, folder_of) -> Callable[..., Path]:
                 shutil.rmtree(published / "flights" / other)
         change(folder)
         folder = attest(folder)
-        assert verified(folder)
+        assert is_unchanged(folder)
         return folder
 
     return forge

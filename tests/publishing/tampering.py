@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import beliefbench as bb
+from beliefbench.publishing.declared import expected_choices
 from beliefbench.publishing.evidence import evidence_of
 from beliefbench.publishing.publish import exact_name
-from beliefbench.publishing.verify import Report
+from beliefbench.publishing.recompute import Recomputed
+from beliefbench.publishing.report import Report
 from beliefbench.running.packing import pack_exact, pack_rows, to_parquet
 from beliefbench.running.store import RunStore, run_folder, run_key
 
@@ -43,6 +45,16 @@ def with_value(rows: pa.Table, name: str, at: int, value: float) -> pa.Table:
 
 def flip_answer(folder: Path) -> None:
     change_rows(folder, lambda rows: with_value(rows, "choice", 7, (rows["choice"][7].as_py() + 1) % 3))
+
+
+def choose_again(folder: Path) -> None:
+    """Choose the likeliest options, ties broken as agents break them."""
+    store = RunStore(folder)
+    record, rows = store.record(), store.rows()
+    chosen = expected_choices(Recomputed(record, rows, bb.load_domain(record.identity.domain.name)))
+    at = rows.column_names.index("choice")
+    rows = rows.set_column(at, "choice", pa.array(chosen.ravel(), rows["choice"].type))
+    change_rows(folder, lambda _: pack_rows(rows, exact_name(record)))
 
 
 def drop_user(folder: Path) -> None:

@@ -16,7 +16,7 @@ import beliefbench as bb
 from beliefbench.errors import BeliefBenchError
 from beliefbench.leaderboard.ranking import read_leaderboard
 from beliefbench.publishing import publish as publishing
-from beliefbench.publishing.evidence import Evidence, verified
+from beliefbench.publishing.evidence import Evidence, is_unchanged
 from beliefbench.publishing.publish import publish
 from beliefbench.running.files import DamagedFileError
 from beliefbench.running.packing import to_parquet
@@ -88,9 +88,9 @@ def test_evidence_that_was_lost_or_is_wrong_is_made_anew(local, folder_of, tmp_p
         (folder / "evidence.json").unlink()
         if content is not None:
             (folder / "evidence.json").write_text(content)
-        assert not verified(folder)
+        assert not is_unchanged(folder)
         assert publish(folder_of(local, "random"), tmp_path).anew
-        assert verified(folder)
+        assert is_unchanged(folder)
 
 
 @pytest.mark.parametrize("change", ["run.json", "rows.parquet", "truncated"])

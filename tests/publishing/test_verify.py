@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import beliefbench as bb
-from beliefbench.publishing.evidence import read_evidence, verified
+from beliefbench.publishing.evidence import is_unchanged, read_evidence
 from beliefbench.publishing.publish import publish
-from beliefbench.publishing.verify import verify_all, verify_run
+from beliefbench.publishing.several import verify_all
+from beliefbench.publishing.verify import verify_run
 from beliefbench.running.store import RunStore
 
 from .tampering import AGENTS, edit_record, failed, flip_answer, said
@@ -25,14 +26,14 @@ def test_untouched_runs_pass_wherever_they_lie(published):
     for report in reports:
         assert report.passed, said(report)
         assert not report.left_out
-        assert verified(report.folder)
+        assert is_unchanged(report.folder)
 
 
 def test_a_run_that_is_not_published_passes_but_for_what_would_attest_it(local, folder_of):
     report = verify_run(folder_of(local, "bayesian"))
     assert report.passed, said(report)
     assert report.left_out == ["no evidence for its files: there is no evidence.json, because it is not published."]
-    assert not verified(report.folder)
+    assert not is_unchanged(report.folder)
 
 
 def test_a_run_of_another_machine_passes(local, folder_of, tmp_path):

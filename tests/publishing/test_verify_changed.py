@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beliefbench.publishing.evidence import verified
-from beliefbench.publishing.verify import verify_all, verify_run
+from beliefbench.publishing.evidence import is_unchanged
+from beliefbench.publishing.several import verify_all
+from beliefbench.publishing.verify import verify_run
 from beliefbench.running.packing import to_parquet
 
 from .tampering import change_rows, drop_user, edit_record, failed, flip_answer, other_seed, said, with_value
@@ -102,7 +103,7 @@ def test_what_was_changed_is_found(published, folder_of, change, checks):
     report = verify_run(folder)
     assert failed(report) >= checks, said(report)
     assert not report.passed
-    assert not verified(folder)
+    assert not is_unchanged(folder)
     assert not [result for result in report.findings if "raised" in result.detail], said(report)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from beliefbench.publishing.evidence import verified
+from beliefbench.publishing.evidence import is_unchanged
 from beliefbench.publishing.verify import verify_run
 from beliefbench.running.packing import pack_exact, to_parquet
 from beliefbench.running.store import RunStore, run_key
@@ -85,7 +85,7 @@ def test_evidence_has_to_name_every_file(published, folder_of):
         files = {one: digest for one, digest in evidence["files"].items() if one != name}
         (folder / "evidence.json").write_text(json.dumps({**evidence, "files": files}))
         assert failed(verify_run(folder)) == {"files"}
-        assert not verified(folder)
+        assert not is_unchanged(folder)
 
 
 def test_the_key_and_the_folder_follow_from_the_identity(published, folder_of):

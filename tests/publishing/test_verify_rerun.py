@@ -11,11 +11,12 @@ import pytest
 
 import beliefbench as bb
 from beliefbench.publishing.publish import exact_name
-from beliefbench.publishing.verify import verify_all, verify_run
+from beliefbench.publishing.several import verify_all
+from beliefbench.publishing.verify import verify_run
 from beliefbench.running.packing import pack_rows
 from beliefbench.running.store import RunStore
 
-from .tampering import change_rows, edit_record, failed, said
+from .tampering import change_rows, choose_again, edit_record, failed, said
 
 
 def test_honest_runs_pass_when_asked_again(published):
@@ -41,6 +42,8 @@ def test_copied_answers_are_found_by_asking_again(forged, local, folder_of, agen
             for name in ("prob_0", "prob_1", "prob_2"):
                 rows = rows.set_column(rows.column_names.index(name), name, pa.nulls(rows.num_rows, pa.float64()))
         change_rows(folder, lambda _: pack_rows(rows, exact_name(RunStore(folder).record())))
+        if agent != "bayesian-mean":
+            choose_again(folder)
 
     folder = forged(agent, copy)
     assert verify_run(folder).passed
@@ -59,6 +62,7 @@ def test_probabilities_may_differ_as_those_of_machines_do(forged, off):
             name = f"prob_{option}"
             rows = rows.set_column(rows.column_names.index(name), name, pa.array(kept[option] + by))
         change_rows(folder, lambda _: pack_rows(rows, exact_name(RunStore(folder).record())))
+        choose_again(folder)
 
     report = verify_run(forged("bayesian", move), rerun=6)
     assert failed(report) == (set() if off < 0.005 else {"agent"}), said(report)
@@ -67,8 +71,8 @@ def test_probabilities_may_differ_as_those_of_machines_do(forged, off):
 def test_an_oracle_that_hides_what_it_was_told_is_found(tmp_path):
     done = bb.run("flights", "oracle", users=6, rounds=2, heldout=10, results=tmp_path)
     edit_record(done.folder, {"agent": {"privileged": False}})
-    assert verify_run(done.folder).passed
-    report = verify_run(done.folder, rerun=1)
+    report = verify_run(done.folder)
+    assert failed(report) == {"SPEC"}
     assert "run.json says that oracle has privileged = False, and it is True." in said(report)
 
 
@@ -93,7 +97,7 @@ class Lazy:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({}, r"the agent cannot be asked again here: there is no agent 'lazy'"),
+        ({}, r"the agent was not asked again, because it cannot be loaded here: there is no agent 'lazy'"),
         ({"name": "first", "version": "0"}, r"'first' is another agent here .*: its version differ"),
     ],
 )

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from beliefbench.cli.console import echo, report_errors
-from beliefbench.cli.options import RESULTS, Full, Plugins, Results, add_plugins
+from beliefbench.cli.options import RESULTS, Full, Plugins, Results, Trust, add_plugins
 from beliefbench.errors import UsageError, counted
 
 
@@ -75,6 +75,7 @@ def leaderboard(
     pictures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also draw the pictures as PNG and SVG files in this folder.")
     ] = None,
+    trust: Trust = None,
     plugins: Plugins = None,
 ) -> None:
     """Show the leaderboard of the finished runs in a folder. Every metric is recomputed from the recorded answers."""
@@ -85,6 +86,7 @@ def leaderboard(
     from beliefbench.leaderboard.forms.formats import writer
     from beliefbench.leaderboard.forms.terminal import to_terminal
     from beliefbench.leaderboard.ranking import read_leaderboard
+    from beliefbench.publishing.signatures import check_trusted
     from beliefbench.running.store import write_atomically
 
     add_plugins(plugins)
@@ -92,8 +94,8 @@ def leaderboard(
     write = writer(format.value, reference, full)
     console = Console(file=sys.stderr)
     with console.status("reading runs"):
-        board = read_leaderboard(results)
-    published = bool(board.rows) and all(row.verified for row in board.rows)
+        board = read_leaderboard(results, trusted=check_trusted(trust))
+    published = bool(board.rows) and all(row.published for row in board.rows)
     fit = format is Format.html or (format is not Format.table and published) if skill is None else skill
     doing = f"fitting the skill model to {counted(len(board.rows), 'run')}; the fit is kept" if fit else "reading runs"
     with console.status(doing):

@@ -22,6 +22,20 @@ Plugins = Annotated[
     ),
 ]
 
+Key = Annotated[
+    Path | None,
+    typer.Option("--key", metavar="FILE", show_default=False, help="Sign with this private SSH key."),
+]
+Trust = Annotated[
+    Path | None,
+    typer.Option(
+        "--trust",
+        metavar="FILE",
+        show_default=False,
+        help="The keys that you trust, a line 'NAME ssh-ed25519 KEY' each (OpenSSH's allowed_signers).",
+    ),
+]
+
 
 def add_plugins(folders: list[Path] | None) -> None:
     """Add folders of plugin files, and say what is wrong with files that could not be loaded."""

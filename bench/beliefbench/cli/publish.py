@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from beliefbench.cli.console import echo, report_errors
+from beliefbench.cli.options import Key
 
 PUBLISHED = Path("results/published")
 
@@ -16,6 +17,7 @@ PUBLISHED = Path("results/published")
 def publish(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run, or a folder that holds finished runs.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of published runs.")] = PUBLISHED,
+    key: Key = None,
 ) -> None:
     """Pack finished runs, and write the evidence that `verify` needs.
 
@@ -23,5 +25,5 @@ def publish(
     """
     from beliefbench.publishing.publish import publish_all
 
-    if not publish_all(run, out, echo):
+    if not publish_all(run, out, echo, key):
         raise typer.Exit(1)

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from beliefbench.cli.console import echo, report_errors, shown
-from beliefbench.cli.options import Plugins, add_plugins
-from beliefbench.errors import counted
+from beliefbench.cli.options import Key, Plugins, Trust, add_plugins
+from beliefbench.errors import UsageError, counted
 
 
 class Allow(StrEnum):
@@ -43,20 +43,46 @@ def verify(
             "of which it does not declare what they do). Repeat it for more. The default is nothing.",
         ),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help="Your name. Beside each published run whose agent gave the same answers (--rerun), write a record "
+            "that says so: reproduced-<n>.json, with your name, today's date and the differences.",
+        ),
+    ] = None,
+    key: Key = None,
+    trust: Trust = None,
     plugins: Plugins = None,
 ) -> None:
     """Check the files of runs: recompute what follows from their seeds, and report what is missing, edited or
     duplicated.
+
+    A published run that passes is intact: its files agree with each other, which anybody can make. With --rerun, a run
+    whose agent gives the same answers again is reproduced.
     """
     from beliefbench.plugins.reach import Reach
-    from beliefbench.publishing.verify import verify_all
+    from beliefbench.publishing.reproductions import check_name
+    from beliefbench.publishing.several import record_reproduction, verify_all
+    from beliefbench.publishing.signatures import check_trusted
 
     add_plugins(plugins)
-    wrong = runs = 0
-    for report in verify_all(folder, rerun, seed, [Reach(one) for one in allow or []]):
+    if by is not None:
+        if not rerun:
+            raise UsageError("--by records that you asked an agent again; add --rerun N, the number of users.")
+        by = check_name(by)
+    elif key is not None:
+        raise UsageError("--key signs the record of a reproduction; add --by with your name.")
+    wrong = runs = intact = reproduced = 0
+    for report in verify_all(folder, rerun, seed, [Reach(one) for one in allow or []], check_trusted(trust)):
         print(*map(shown, report.lines()), sep="\n", flush=True)
         runs, wrong = runs + 1, wrong + (not report.passed)
+        intact, reproduced = intact + report.intact, reproduced + (report.intact and report.asked_again is not None)
+        if by is not None:
+            echo(record_reproduction(report, by, key))
     passed = f"{runs - wrong} of {counted(runs, 'run')}"
     echo(f"{passed} passed every check that was made; -- marks checks that are not possible here.")
+    echo(f"{counted(intact, 'run')} intact; {counted(reproduced, 'run')} reproduced here.")
     if wrong:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beliefbench.leaderboard.row import Row
+from beliefbench.leaderboard.row import Row, Standing
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class AgentOverview:
     def folders(self) -> set[Path]:
         """The folders of its rows."""
         return {row.folder for row in self.rows}
+
+    @property
+    def standing(self) -> Standing:
+        """What all of its runs may be called."""
+        return min(row.standing for row in self.rows)
 
     def mean(self, value: Callable[[Row], Any]) -> float | None:
         """Return the mean over domains of a value of each row; a domain's own is the mean of its rows.

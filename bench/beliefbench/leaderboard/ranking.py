@@ -7,12 +7,12 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from beliefbench.errors import UsageError
+from beliefbench.leaderboard.copies import with_flags, without_copies
 from beliefbench.leaderboard.naming import agent_names, run_labels
 from beliefbench.leaderboard.reading import measured, read_row, row_of
 from beliefbench.leaderboard.row import (
@@ -23,7 +23,6 @@ from beliefbench.leaderboard.row import (
     SKILL_RUN_FIELDS,
     Row,
 )
-from beliefbench.publishing.evidence import FILE
 from beliefbench.running.derived import remove_least_used
 from beliefbench.running.store import find_runs
 from beliefbench.scoring.diagnostics import DIAGNOSTIC_FIELDS
@@ -49,7 +48,7 @@ class Leaderboard:
     problems: list[str]
 
     def groups(self) -> list[list[Row]]:
-        """Return the rows that can be compared with each other: the verified ones, then the others, best first."""
+        """Return the rows that can be compared with each other: the intact ones, then the others, best first."""
         groups: dict[tuple[Any, ...], list[Row]] = {}
         for row in self.rows:
             groups.setdefault(row.group, []).append(row)
@@ -74,12 +73,12 @@ class Leaderboard:
     def sorted_by(self, field: str) -> Leaderboard:
         """Return the rows, best first by a field of `BETTER` after the last round; rows without it come last.
 
-        The verified rows of a group stay before the others, and ranks stay as they are.
+        The intact rows of a group stay before the others, and ranks stay as they are.
         """
 
         def place(row: Row) -> tuple[Any, ...]:
             value = row.final[field]
-            return not row.verified, value is None, 0 if value is None else BETTER[field] * value
+            return not row.intact, value is None, 0 if value is None else BETTER[field] * value
 
         return replace(self, rows=[row for group in self.groups() for row in sorted(group, key=place)])
 
@@ -141,8 +140,9 @@ class Leaderboard:
 def leaderboard(results: str | Path = "results/local", *, skill: bool = False) -> pd.DataFrame:
     """Return the leaderboard of all finished runs below a folder, one line for each agent, domain and round.
 
-    It has about 50 columns: the fields of ``leaderboard --format json``, note, tokens, seconds and verified of the run,
-    the metrics of updating and calibration, of stated beliefs (`beliefbench.scoring.beliefs`), and of the skill model.
+    It has about 50 columns: the fields of ``leaderboard --format json``, note, tokens, seconds, intact and reproduced
+    of the run, the metrics of updating and calibration, of stated beliefs (`beliefbench.scoring.beliefs`), and of the
+    skill model.
     Shares are in [0, 1], log_score and kl_exact in nats per answer. NaN if an agent has none. The rank is <NA> if
     another agent was asked about more users. A run that cannot be read is left out, with a warning.
 
@@ -185,10 +185,13 @@ def metrics(run: Run) -> pd.DataFrame:
     return Leaderboard(_ranked([row]), []).as_frame()
 
 
-def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) -> Leaderboard:
-    """Return the leaderboard of the runs below a folder, or of ``only`` some run folders in it.
+def read_leaderboard(
+    results: str | Path, only: Sequence[Path] | None = None, trusted: Path | None = None
+) -> Leaderboard:
+    """Return the leaderboard of the runs below a folder, or of ``only`` some run folders in it; ``trusted`` is your
+    file of trusted keys (`publishing.signatures`).
 
-    If the same run is there several times, it counts once: as published, if one of them is.
+    If the same run is there several times, it counts once: as published if the copies are equal, as local otherwise.
     """
     root = Path(results)
     if root.exists() and not root.is_dir():
@@ -198,37 +201,16 @@ def read_leaderboard(results: str | Path, only: Sequence[Path] | None = None) ->
     rows, problems = [], []
     stores = [store for store in find_runs(root) if only is None or store.folder in only]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and Arrow compute without the interpreter's lock
-        for store, row in zip(stores, pool.map(read_row, stores), strict=True):
+        for row in pool.map(partial(read_row, trusted=trusted), stores):
             if isinstance(row, str):
                 problems.append(row)
                 continue
             rows.append(row)
-            if not row.verified and (store.folder / FILE).exists():
-                problems.append(
-                    f"{store.folder} is not what its {FILE} attests; `beliefbench verify {store.folder}` says why."
-                )
+            problems += row.warnings
     remove_least_used()
-    shown = _without_copies(rows)
-    return Leaderboard(_labelled(_ranked(_named(shown))), [*problems, *_contradictions(rows, shown)])
-
-
-def _contradictions(rows: list[Row], shown: list[Row]) -> list[str]:
-    """Return a sentence for each copy of a run that is not shown and has other answers than the one that is."""
-    by_key = {row.record.key: row for row in shown}
-    return [
-        f"{row.folder} and {other.folder} are the same run with other answers; the second is shown, and one is forged "
-        "or damaged."
-        for row in rows
-        if (other := by_key[row.record.key]) is not row and not np.array_equal(row.counts.right, other.counts.right)
-    ]
-
-
-def _without_copies(rows: list[Row]) -> list[Row]:
-    """Return rows, one a run: of the copies of a run, the verified one if there is one."""
-    first: dict[str, Row] = {}
-    for row in sorted(rows, key=lambda row: not row.verified):
-        first.setdefault(row.record.key, row)
-    return [row for row in rows if first[row.record.key] is row]
+    shown, differences = without_copies(rows)
+    shown = with_flags(shown)
+    return Leaderboard(_labelled(_ranked(_named(shown))), [*problems, *differences])
 
 
 def _named(rows: list[Row]) -> list[Row]:
@@ -244,7 +226,7 @@ def _labelled(rows: list[Row]) -> list[Row]:
 
 
 def _ranked(rows: list[Row]) -> list[Row]:
-    """Number each group's rows by the accuracy after the last round, equal ones alike, and sort the verified first.
+    """Number each group's rows by the accuracy after the last round, equal ones alike, and sort the intact first.
 
     Accuracies of different users cannot be compared: a row with fewer users than the largest of its group has no rank.
     """
@@ -261,6 +243,6 @@ def _ranked(rows: list[Row]) -> list[Row]:
         row.fields["rank"] = len(better) + 1
 
     def place(row: Row) -> tuple[Any, ...]:
-        return row.group, not row.verified, -row.fields["users"], -accuracy(row), row.fields["agent"]
+        return row.group, not row.intact, -row.fields["users"], -accuracy(row), row.fields["agent"]
 
     return sorted(rows, key=place)

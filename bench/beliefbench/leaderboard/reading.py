@@ -13,7 +13,10 @@ import pyarrow as pa
 from beliefbench.errors import BeliefBenchError, cut, in_short, printable
 from beliefbench.leaderboard.naming import agent_names
 from beliefbench.leaderboard.row import BOUNDED, Row
-from beliefbench.publishing.evidence import attested, metrics_of
+from beliefbench.publishing.evidence import FILE, attested, metrics_of, read_evidence
+from beliefbench.publishing.reproductions import read_attested
+from beliefbench.publishing.several import found_here
+from beliefbench.publishing.signatures import signature_of
 from beliefbench.running.derived import keep, key_of, recalled, run_digest
 from beliefbench.running.files import DamagedFileError, is_plain
 from beliefbench.running.store import RunRecord, RunStore, run_key
@@ -23,9 +26,11 @@ from beliefbench.scoring.metrics import AGREEMENT_RULE
 from beliefbench.scoring.scores import score, score_beliefs_of_run
 from beliefbench.skill.counts import Counts
 
+_VERIFY = "`beliefbench verify {}` says why."
 
-def read_row(store: RunStore) -> Row | str:
-    """Return the row of a run, or why there is none."""
+
+def read_row(store: RunStore, trusted: Path | None = None) -> Row | str:
+    """Return the row of a run, or why there is none; ``trusted`` is the reader's file of trusted keys."""
     try:
         digest = run_digest(store.folder)
         record = store.record()
@@ -41,13 +46,35 @@ def read_row(store: RunStore) -> Row | str:
                 keep(key, values)
         row = replace(row_of(record, store.folder, values), digest=digest)
         agent_names([record])
-        return row
+        return _marked(row, digest, trusted)
     except DamagedFileError as error:
         return f"{error} Its run is left out; run it again to mend it."
     except BeliefBenchError as error:
         return f"{error} Its run is left out."
     except Exception as error:  # nobody foresees all that a stranger's file can hold, and the other runs are shown
         return f"{store.folder} cannot be read ({in_short(error)}). Its run is left out."
+
+
+def _marked(row: Row, digest: str, trusted: Path | None) -> Row:
+    """Return a row with what is known of its files: whether they are intact, and who says that they are reproduced."""
+    folder = row.folder
+    if not (folder / FILE).exists():
+        return row
+    if not row.published:
+        return replace(row, warnings=(f"{folder} is not what its {FILE} attests; {_VERIFY.format(folder)}",))
+    evidence, found = read_evidence(folder), found_here(folder, digest)
+    said = read_attested(folder, row.record, evidence.files if evidence else None, trusted)
+    warnings = [f"{folder / name}: {why} It is not shown." for name, why in said.wrong.items()]
+    if found.get("intact") is False:
+        warnings.append(f"{folder} is not intact; {_VERIFY.format(folder)}")
+    intact = found.get("intact") if signature_of(folder / FILE).name not in said.wrong else False
+    known = {
+        "found_intact": intact,
+        "signer": said.signer,
+        "flags": tuple(found.get("flags", ())),
+        "probs": found.get("probs"),
+    }
+    return replace(row, claims=tuple(said.claims), warnings=tuple(warnings), **known)
 
 
 def measured(record: RunRecord, folder: Path, rows: pa.Table) -> dict[str, Any]:
@@ -67,7 +94,7 @@ def measured(record: RunRecord, folder: Path, rows: pa.Table) -> dict[str, Any]:
         "exact": counts.exact.tolist(),
         "tokens": pa.compute.sum(rows["tokens"]).as_py(),
         "bounded": pa.compute.mean(rows["bounded"]).as_py(),
-        "verified": attested(folder, rows.num_rows, metrics_of(rounds, beliefs)),
+        "published": attested(folder, rows.num_rows, metrics_of(rounds, beliefs)),
     }
 
 
@@ -105,7 +132,7 @@ def row_of(record: RunRecord, folder: Path, values: dict[str, Any]) -> Row:
         beliefs=values["beliefs"],
         diagnostics=values["diagnostics"],
         counts=Counts(users, np.array(values["right"]), identity.heldout, np.array(values["exact"])),
-        verified=values["verified"],
+        published=values["published"],
     )
 
 

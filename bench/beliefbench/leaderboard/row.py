@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from beliefbench.publishing.reproductions import Claim
+from beliefbench.publishing.signatures import Signer
 from beliefbench.running.store import RunRecord, RunStore
 from beliefbench.scoring.heldout import HeldOut, answers_of
 from beliefbench.skill.counts import Counts
@@ -30,7 +33,7 @@ ROW_FIELDS = (
     "rhat",
     "ess_bulk",
 )
-RUN_FIELDS = ("note", "tokens", "seconds", "verified")
+RUN_FIELDS = ("note", "tokens", "seconds", "intact", "reproduced", "flagged")
 BELIEF_FIELDS = {
     "distance": "belief_distance",
     "accuracy": "belief_accuracy",
@@ -39,7 +42,7 @@ BELIEF_FIELDS = {
 }
 SKILL_FIELDS = ("skill_accuracy", "skill_lo", "skill_hi")
 SKILL_RUN_FIELDS = ("rank_lo", "rank_hi", "best", "gain", "plateau", "ess_tail", "divergences", "problems")
-UNVERIFIED = "not verified"
+UNMARKED = "not known to be intact"
 BOUNDED = "of answers bounded"
 """In the note of a row, after a share: its server did not report the probability of every option."""
 BOUNDED_NOTE = (
@@ -48,6 +51,18 @@ BOUNDED_NOTE = (
 )
 
 Shown = TypeVar("Shown")
+
+
+class Standing(IntEnum):
+    """What a run may be called, by what is known of it here."""
+
+    unknown = 0
+    intact = 1
+    """Its files agree with each other: `Row.intact`."""
+    claimed = 2
+    """Intact, and a record says that somebody reproduced it; anybody can write such a record."""
+    reproduced = 3
+    """Intact, and such a record is signed with a key that the reader trusts."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,11 @@ class Row:
     rests on, where that does not go without saying; ``folder`` is the run's. ``tokens`` and ``seconds`` are what all
     answers took, None if tokens are not counted; ``beliefs``: `beliefbench.scoring.beliefs.score_beliefs` where it
     states any; ``diagnostics``: `scoring.diagnostics.diagnostic_metrics`; ``counts`` is what the skill model knows of
-    it, ``skill`` what it says; ``verified``: whether it is published and its files are those that its evidence attests;
+    it, ``skill`` what it says; ``published``: whether it has evidence that fits its files; ``found_intact``: what
+    `verify` found on this machine (`publishing.several.found_here`); ``claims``: the records of
+    reproductions that fit it; ``signer``: who signed it;
+    ``warnings``: what is to be said of it apart from the table;
+    ``flags`` and ``probs``: as in `publishing.report.Report`;
     ``digest``: `running.derived.run_digest` of its files, None if its rows were not read from them.
     """
 
@@ -80,7 +99,13 @@ class Row:
     beliefs: list[Mapping[str, Any]] | None
     diagnostics: list[dict[str, Any]]
     counts: Counts
-    verified: bool
+    published: bool
+    found_intact: bool | None = None
+    claims: tuple[Claim, ...] = ()
+    signer: Signer | None = None
+    warnings: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    probs: str | None = None
     digest: str | None = None
     skill: Skill | None = None
 
@@ -88,6 +113,35 @@ class Row:
     def memory(self) -> dict[str, Any]:
         """What was computed from its answers, by name, for whoever needs it again."""
         return {}
+
+    @property
+    def intact(self) -> bool:
+        """Whether it is published, and `verify` found its files intact on this machine."""
+        return self.published and self.found_intact is True
+
+    @property
+    def standing(self) -> Standing:
+        """What its run may be called."""
+        if not self.intact:
+            return Standing.unknown
+        if not self.claims:
+            return Standing.intact
+        return Standing.reproduced if any(claim.trusted for claim in self.claims) else Standing.claimed
+
+    @property
+    def marks(self) -> list[Any]:
+        """All that is said of it besides figures, as JSON values."""
+        return [self.standing, self.reproduced, self.note, self.signer and self.signer.words()]
+
+    @property
+    def reproduced(self) -> str:
+        """What the records of reproductions say, one sentence each; an empty text if the run is not intact."""
+        return " ".join(claim.sentence() for claim in self.claims if self.intact)
+
+    @property
+    def flagged(self) -> str:
+        """What is implausible in it, an empty text if nothing is."""
+        return "; ".join(self.flags)
 
     @property
     def final(self) -> dict[str, Any]:
@@ -116,19 +170,22 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         """Return the ROW of ``leaderboard --format json``."""
-        return {**{name: self.fields[name] for name in ROW_FIELDS}, "rounds": self.rounds}
+        said = {"intact": self.intact, "reproduced": [claim.as_json() for claim in self.claims if self.intact]}
+        said["flags"] = list(self.flags)
+        said["signed"] = self.signer and {"key": self.signer.key, "trusted_as": self.signer.name}
+        return {**{name: self.fields[name] for name in ROW_FIELDS}, **said, "rounds": self.rounds}
 
 
-def split_verified(
-    rows: Sequence[Shown], verified: Callable[[Shown], bool] = attrgetter("verified")
+def split_intact(
+    rows: Sequence[Shown], intact: Callable[[Shown], bool] = attrgetter("intact")
 ) -> list[tuple[str, list[Shown]]]:
-    """Return rows as they are shown: the verified ones, and apart from them, under a heading, the others.
+    """Return rows as they are shown: the intact ones, and apart from them, under a heading, the others.
 
     There is no heading where all are alike.
 
-    >>> split_verified([1, 2, 3], verified=lambda number: number > 1), split_verified([1, 2], verified=bool)
-    ([('', [2, 3]), ('not verified', [1])], [('', [1, 2])])
+    >>> split_intact([1, 2, 3], intact=lambda number: number > 1), split_intact([1, 2], intact=bool)
+    ([('', [2, 3]), ('not known to be intact', [1])], [('', [1, 2])])
     """
-    kinds = [[row for row in rows if verified(row)], [row for row in rows if not verified(row)]]
-    headings = ("", UNVERIFIED if all(kinds) else "")
+    kinds = [[row for row in rows if intact(row)], [row for row in rows if not intact(row)]]
+    headings = ("", UNMARKED if all(kinds) else "")
     return [(heading, kind) for heading, kind in zip(headings, kinds, strict=True) if kind]

@@ -20,7 +20,7 @@ from typing import Any
 
 from beliefbench.domain import Domain
 from beliefbench.plugins.settings import parse_spec
-from beliefbench.plugins.sources import Kind, able_sources, sources
+from beliefbench.plugins.sources import Kind, able_sources
 
 OWN = "beliefbench"
 SUFFIXES = {".py", ".so", ".pyd", ".json", ".csv", ".txt", ".toml", ".yaml", ".yml", ".html", ".css", ".js", ".jinja"}
@@ -51,7 +51,7 @@ def code_of_name(kind: Kind, spec: str) -> str | None:
     True
     """
     name = parse_spec(spec, kind)[0]
-    found = able_sources(name) if kind == "domain" else [one for one in sources(kind) if one.name == name]
+    found = able_sources(name, kind)
     files: set[Path] = set()
     for source in found:
         match source.code:

@@ -94,24 +94,25 @@ def source_of(kind: Kind, name: str) -> Source:
     return found[0]
 
 
-def is_builtin(name: str) -> bool:
-    """Return True if the domain of that name is one of this package, whatever else is installed. Loads nothing.
+def is_builtin(spec: str, kind: Kind = "domain") -> bool:
+    """Return True if the domain or agent of a SPEC is one of this package, whatever else is installed. Loads nothing.
 
-    >>> is_builtin("webshop-backpacks"), is_builtin("released/flights")
-    (True, False)
+    >>> is_builtin("webshop-backpacks"), is_builtin("released/flights"), is_builtin("lowest:price", "agent")
+    (True, False, True)
     """
-    able = able_sources(name)
+    able = able_sources(spec, kind)
     return bool(able) and all(one.origin.startswith(BUILTIN) for one in able)
 
 
-def able_sources(name: str) -> list[Source]:
-    """Return the sources that may provide the domain of a name. Loads nothing.
+def able_sources(spec: str, kind: Kind = "domain") -> list[Source]:
+    """Return the sources that may provide the domain or agent of a SPEC. Loads nothing.
 
     >>> [source.name for source in able_sources("flights-2,user_lapse=0.2")]
     ['flights', 'flights-2']
     """
-    # A suite's domains begin with its name, and a domain with settings with its own.
-    return [one for one in sources("domain") if name == one.name or name.startswith((f"{one.name}-", f"{one.name},"))]
+    # A suite's domains begin with its name.
+    after = ("-", ",") if kind == "domain" else (":", ",")
+    return [one for one in sources(kind) if spec == one.name or spec.startswith(tuple(one.name + end for end in after))]
 
 
 def add_plugin_folder(folder: Path) -> None:

@@ -75,13 +75,13 @@ def read_evidence(folder: Path) -> Evidence | None:
         raise DamagedFileError(f"{file} is not evidence that this version reads ({first_problem(error)}).") from error
 
 
-def verified(folder: Path) -> bool:
+def is_unchanged(folder: Path) -> bool:
     """Return True if a run is published, its files match its evidence, and so do the recomputed metrics.
 
-    This is cheap and needs no domain. It shows that nobody edited the run since its publication. It does not show that
-    the published answers are true: use `beliefbench.publishing.verify.verify_run`.
+    This is cheap and needs no domain. It shows that nobody edited the run since somebody made its evidence, which
+    anybody can do: use `beliefbench.publishing.verify.verify_run`.
 
-    >>> verified(Path("nowhere"))
+    >>> is_unchanged(Path("nowhere"))
     False
     """
     try:
@@ -95,7 +95,7 @@ def verified(folder: Path) -> bool:
 
 
 def attested(folder: Path, answers: int, rounds: Sequence[Mapping[str, Any]]) -> bool:
-    """Return True if a run is `verified`, given its number of rows and their metrics (`metrics_of`)."""
+    """Return True if a run `is_unchanged`, given its number of rows and their metrics (`metrics_of`)."""
     try:
         evidence = read_evidence(folder)
         if evidence is None:

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from beliefbench.checking.results import CheckFailedError
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.publishing.answers import check_answers
-from beliefbench.publishing.evidence import FILE, evidence_of, relative, verified
+from beliefbench.publishing.evidence import FILE, evidence_of, is_unchanged, relative
 from beliefbench.publishing.layout import Layout
+from beliefbench.publishing.signatures import sign
 from beliefbench.running.files import DamagedFileError, is_plain, read_bytes, read_parquet
 from beliefbench.running.packing import (
     EXACT,
@@ -52,9 +53,9 @@ class Published:
     anew: bool
 
 
-def publish_all(run: Path, out: Path, echo: Callable[[str], None]) -> bool:
-    """Publish the run in a folder, or all finished runs below it. ``say`` reports each. Return True if all were
-    published.
+def publish_all(run: Path, out: Path, echo: Callable[[str], None], key: Path | None = None) -> bool:
+    """Publish the run in a folder, or all finished runs below it. ``echo`` reports each, ``key`` is the SSH key that
+    signs their evidence. Return True if all were published.
 
     Raises
     ------
@@ -72,6 +73,8 @@ def publish_all(run: Path, out: Path, echo: Callable[[str], None]) -> bool:
                 echo(f"{store.folder} is not finished and left out; run it again to continue it.")
                 continue
             done = publish(store.folder, out)
+            if key is not None:
+                sign(done.folder / FILE, key)
         except BeliefBenchError as error:
             echo(f"error: {error}")
             failed = True
@@ -123,7 +126,7 @@ def publish(run: Path, out: Path) -> Published:
             )
     if any(is_plain(folder / name) for name in ("run.json", "rows.parquet", FILE)):
         _check_same(folder, files["run.json"], packed)
-        if verified(folder):
+        if is_unchanged(folder):
             return Published(folder, sum(file.stat().st_size for file in folder.iterdir()), anew=False)
     folder.mkdir(parents=True, exist_ok=True)
     if not exact.exists():

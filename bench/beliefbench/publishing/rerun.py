@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from beliefbench.checking.results import CheckFailedError
-from beliefbench.errors import BeliefBenchError, counted
-from beliefbench.plugins.names import load_agent
-from beliefbench.plugins.reach import DOES, Reach, reach_of_agent, reach_of_domain
-from beliefbench.publishing.evidence import spec_of
-from beliefbench.publishing.recompute import Recomputed, stopping_of
-from beliefbench.running.answering import Job, run_identity, shards_of
+from beliefbench.errors import counted
+from beliefbench.publishing.recompute import Recomputed
+from beliefbench.publishing.reproductions import CHANGED, FURTHEST
+from beliefbench.running.answering import Job, shards_of
 from beliefbench.running.executors.registry import open_executor
 from beliefbench.running.packing import PROBS
 
-FURTHEST = 5e-3
-"""The largest allowed difference of a probability: executors differ by 1e-3, 16-bit floats by half of that, GPUs by
-more."""
 MARGIN = 1e-2
 """If the probabilities of two options differ by at most this, the choice may differ."""
-CHANGED = 0.01
-"""The share of choices that may differ if the agent has no probabilities."""
-
-
-class CannotAskError(BeliefBenchError):
-    """The agent of the run cannot be asked here."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +26,10 @@ class RerunAnswers:
     probs: np.ndarray
 
 
-def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
-    """Ask a run's agent, ``job`` from `job_of`, again about ``number`` of its users; return a sentence on the
-    differences.
+def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> tuple[str, dict[str, float]]:
+    """Ask a run's agent, ``job`` from `declared.job_of`, again about ``number`` of its users; return a sentence on the
+    differences, and its figures: ``seed``, ``users``, ``answers``, ``choices_differ``, and ``probabilities_differ`` if
+    the agent has any.
 
     A conversation continues with the agent's own recommendations. If a recommendation differs because it was nearly a
     tie, the user's later questions differ too, and are not compared.
@@ -50,10 +39,6 @@ def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
     CheckFailedError
         If its answers differ by more than that.
     """
-    for flag in ("probabilistic", "privileged"):
-        said, here = getattr(run.record.agent, flag), getattr(job.agent, flag)
-        if said != here:
-            raise CheckFailedError(f"run.json says that {job.agent.name} has {flag} = {said}, and it is {here}.")
     at = np.sort(np.random.default_rng(seed).permutation(run.layout.users)[:number])
     again = _ask(run, job, run.places[at])
     layout = run.layout
@@ -71,64 +56,20 @@ def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> str:
     share = float(changed[compared].mean())
     unlike = compared & (np.isnan(again.probs).all(axis=-1) != np.isnan(probs).all(axis=-1))
     found = f"{counted(len(at), 'user')} asked again (--seed {seed}): {share:.2%} of {compared.sum():,} choices differ"
+    figures: dict[str, float] = {
+        "seed": seed,
+        "users": len(at),
+        "answers": int(compared.sum()),
+        "choices_differ": share,
+    }
     others = share > CHANGED
     if job.agent.probabilistic:
+        figures["probabilities_differ"] = furthest
         found = f"{found}, and probabilities by {furthest:.1e} at most"
         others = furthest > FURTHEST or bool(clear.any() or unlike.any())
     if others:
         raise CheckFailedError(f"{found}; these are not the answers of {job.agent.name}.")
-    return f"{found}."
-
-
-def job_of(run: Recomputed, allow: Collection[Reach]) -> Job:
-    """Return the job that asks a run's agent again. Its SPEC may reach for what is in ``allow`` only.
-
-    Raises
-    ------
-    CannotAskError
-        If the agent cannot be loaded here, reaches for anything else, uses a server, or has another identity than the
-        agent of the run.
-    """
-    record = run.record
-    spec = spec_of(record)
-    server = f"'{spec}' uses a server, and nobody can tell whether the server still has the same model."
-    try:
-        found = reach_of_agent(spec)
-        if Reach.server in found:
-            raise CannotAskError(server)
-        refuse_beyond(allow, found, f"the agent was not asked again: its SPEC in run.json, '{spec}',")
-        agent = load_agent(spec, run.domain)
-    except CannotAskError:
-        raise
-    except BeliefBenchError as error:
-        raise CannotAskError(f"the agent cannot be asked again here: {error}") from error
-    if getattr(agent, "cost", None) is not None:
-        raise CannotAskError(server)
-    job = Job(run.domain, agent, run.protocol, stopping=stopping_of(record.identity))
-    here, theirs = run_identity(job).agent, record.identity.agent
-    if here != theirs:
-        differ = ", ".join(sorted(name for name in {*here, *theirs} if here.get(name) != theirs.get(name)))
-        raise CannotAskError(f"'{spec}' is another agent here than the one that answered: its {differ} differ.")
-    return job
-
-
-def refuse_domain_beyond(allow: Collection[Reach], name: str) -> None:
-    """Raise `CannotAskError` if the SPEC of a run's domain reaches for what the verifier does not allow."""
-    refuse_beyond(allow, reach_of_domain(name), f"the domain in run.json, '{name}', was not loaded: it")
-
-
-def refuse_beyond(allow: Collection[Reach], found: Collection[Reach], what: str) -> None:
-    """Raise `CannotAskError` if ``what`` a run names reaches for (``found``) more than the verifier allows.
-
-    >>> refuse_beyond([], [Reach.path], "it")
-    Traceback (most recent call last):
-    ...
-    beliefbench.publishing.rerun.CannotAskError: it names a path on this machine; add --allow path if you trust it.
-    """
-    refused = [one for one in found if one not in allow]
-    if refused:
-        flags = " ".join(f"--allow {one}" for one in refused)
-        raise CannotAskError(f"{what} {' and '.join(DOES[one] for one in refused)}; add {flags} if you trust it.")
+    return f"{found}.", figures
 
 
 def _ask(run: Recomputed, job: Job, places: np.ndarray) -> RerunAnswers:

@@ -1,27 +1,20 @@
-"""``beliefbench verify``: checks a run by recomputing its contents, and lists the checks that are not possible here."""
+"""Checking one run by recomputing its contents, and listing the checks that are not possible here."""
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from functools import partial
-from itertools import groupby
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from beliefbench.checking.results import CheckFailedError, CheckResult, run_check
+from beliefbench.checking.results import CheckFailedError, CheckResult
 from beliefbench.domain import Domain
-from beliefbench.errors import BeliefBenchError, UsageError, printable
-from beliefbench.plugins.code import code_of_name
+from beliefbench.errors import BeliefBenchError
 from beliefbench.plugins.names import load_domain
 from beliefbench.plugins.reach import Reach
-from beliefbench.plugins.sources import add_plugin_folder, plugin_folders
 from beliefbench.publishing.answers import check_answers
 from beliefbench.publishing.evidence import (
     FILE,
@@ -31,148 +24,29 @@ from beliefbench.publishing.evidence import (
     command_of,
     read_evidence,
     recomputed,
+    spec_of,
 )
 from beliefbench.publishing.layout import Layout
+from beliefbench.publishing.plausibility import accuracy_flag, digest_of_probs, equals_exact, time_flag
 from beliefbench.publishing.publish import exact_name
-from beliefbench.running.derived import keep, key_of, recalled, run_digest
+from beliefbench.publishing.report import ASKED_AGAIN, Report
+from beliefbench.publishing.reproductions import read_attested
 from beliefbench.running.files import is_plain, read_schema
 from beliefbench.running.packing import exact_file_of
 from beliefbench.running.store import RunRecord, RunStore, run_folder, run_key
+from beliefbench.scoring.heldout import answers_of
 
-Made = TypeVar("Made")
-FILES = ("run.json", "rows.parquet", FILE)
-FEW = 4  # domains that are verified sooner than other processes have started
-MOST_WORKERS = 4  # a process may hold a GiB
-
-
-@dataclass
-class Report:
-    """The report on the run in a folder.
-
-    ``left_out``: checks that were not possible, a sentence each; these are no failures.
-    """
-
-    folder: Path
-    findings: list[CheckResult] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    key: str | None = None
-    domain: str | None = None
-    """The name of the domain that its contents were recomputed with; None if they were not."""
-
-    @property
-    def passed(self) -> bool:
-        """True if no check failed."""
-        return all(result.passed for result in self.findings)
-
-    def lines(self) -> list[str]:
-        """Return the report, a line a finding."""
-        lines = [str(self.folder)]
-        lines += [f"  {result.line()}" for result in self.findings]
-        lines += [f"  --    {one}" for one in self.left_out]
-        return [printable(line) for line in lines]  # a line break in a name would begin a line of its own
-
-    def holds(self, check: str, attempt: Callable[[], str]) -> bool:
-        """Run a check, record its finding, and return True if it passed."""
-        self.findings.append(run_check(check, attempt))
-        return self.findings[-1].passed
-
-    def read(self, check: str, attempt: Callable[[], Made | None]) -> Made | None:
-        """Return what ``read`` returns. If it cannot be read, record a finding and return None. If there is nothing to
-        read, return None."""
-        got: list[Made | None] = []
-
-        def keep() -> str:
-            got.append(attempt())
-            return ""
-
-        result = run_check(check, keep)
-        if not result.passed:
-            self.findings.append(result)
-        return got[0] if got else None
+if TYPE_CHECKING:
+    from beliefbench.publishing.recompute import Recomputed
 
 
-def verify_all(root: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Iterator[Report]:
-    """Yield the report of each run below a folder, or in it; parameters as in `verify_run`.
-
-    Raises
-    ------
-    UsageError
-        If there is no run.
-    """
-    folders = sorted({file.parent for name in FILES for file in root.rglob(name)})
-    if not folders:
-        raise UsageError(f"there is no run in '{root}'; name a folder that holds published or local runs.")
-    met: dict[str, Path] = {}
-    each = (verify_run(folder, rerun, seed, allow) for folder in folders) if rerun or allow else _each_once(folders)
-    for report in each:
-        if report.key is not None and (first := met.setdefault(report.key, report.folder)) != report.folder:
-            report.findings.append(CheckResult("duplicate", False, f"the same run is in {first}."))
-        yield report
-
-
-def _each_once(folders: Sequence[Path]) -> Iterator[Report]:
-    """Yield the report on the run in each folder, in their order; the runs of several domains at the same time."""
-    by_domain = {domain: list(some) for domain, some in groupby(folders, lambda folder: folder.parent.parent)}
-    waiting = [domain for domain, some in by_domain.items() if any(_kept(folder) is None for folder in some)]
-    workers = min(os.cpu_count() or 1, MOST_WORKERS, len(waiting))
-    if len(waiting) < FEW or workers == 1:
-        yield from map(_verify_once, folders)
-        return
-    # Processes, since most of the time JAX traces in Python; not forked, since its threads would be lost.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_add_plugins, initargs=(plugin_folders(),))
-    try:
-        verified = {domain: pool.submit(_verify_several, by_domain[domain]) for domain in waiting}
-        for domain, some in by_domain.items():
-            yield from verified[domain].result() if domain in verified else map(_verify_once, some)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _add_plugins(folders: Sequence[Path]) -> None:
-    for folder in folders:
-        add_plugin_folder(folder)
-
-
-def _verify_several(folders: Sequence[Path]) -> list[Report]:
-    return [_verify_once(folder) for folder in folders]
-
-
-def _verify_once(folder: Path) -> Report:
-    """Return the report on the run in a folder: as it is kept, if every check passed before on the same files."""
-    kept = _kept(folder)
-    if kept is not None:
-        return kept
-    digest = run_digest(folder)
-    report = verify_run(folder)
-    code = code_of_name("domain", report.domain) if report.passed and report.domain else None
-    if code and run_digest(folder) == digest:
-        passed = [[result.check, result.detail] for result in report.findings]
-        said = {
-            "findings": passed,
-            "left_out": report.left_out,
-            "key": report.key,
-            "domain": report.domain,
-            "code": code,
-        }
-        keep(_report_key(folder, digest), said)
-    return report
-
-
-def _kept(folder: Path) -> Report | None:
-    """Return the report that is kept on a run; None if there is none, or if the files of the run, or the code of its
-    domain, have changed."""
-    kept = recalled(_report_key(folder, run_digest(folder)))
-    if kept is None or kept["code"] != code_of_name("domain", kept["domain"]):
-        return None
-    findings = [CheckResult(check, True, detail) for check, detail in kept["findings"]]
-    return Report(folder, findings, kept["left_out"], kept["key"], kept["domain"])
-
-
-def _report_key(folder: Path, digest: str) -> str:
-    return key_of("report", folder=[str(folder), str(folder.resolve())], run=digest)
-
-
-def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Report:
+def verify_run(
+    folder: Path,
+    rerun: int = 0,
+    seed: int | None = None,
+    allow: Collection[Reach] = (),
+    trusted: Path | None = None,
+) -> Report:
     """Return the report on the run in a folder.
 
     Parameters
@@ -183,6 +57,8 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Col
         The seed for the choice of these users; None: a random seed that nobody can predict.
     allow
         What the SPECs in the run may reach for. By default nothing: no path, no download, no code of a model.
+    trusted
+        Your file of trusted keys (`publishing.signatures`); None: all keys are unknown.
 
     >>> import beliefbench as bb, tempfile
     >>> done = bb.run("flights", "random", users=3, rounds=1, heldout=4, results=tempfile.mkdtemp())
@@ -190,12 +66,30 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Col
     >>> report.passed, report.left_out
     (True, ['no evidence for its files: there is no evidence.json, because it is not published.'])
     """
+    report = check_run(folder, rerun, seed, allow)
+    add_attested(report, trusted)
+    return report
+
+
+def add_attested(report: Report, trusted: Path | None) -> None:
+    """Add to a report who signed its run, and who says that they reproduced it. A wrong signature is a failed check,
+    and so is a record that does not fit the run."""
+    record = RunStore(report.folder).record() if report.key else None
+    if record is None:
+        return
+    report.signer, report.claims, wrong = read_attested(report.folder, record, report.files, trusted)
+    report.findings += [CheckResult(name, False, said) for name, said in wrong.items()]
+
+
+def check_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Report:
+    """Return the report on the run in a folder without the records of reproductions; parameters as in `verify_run`."""
     report = Report(folder)
     store = RunStore(folder)
     record = report.read("run.json", partial(_record, store))
     evidence = report.read(FILE, partial(read_evidence, folder))
     if evidence is not None:
-        report.holds("files", partial(check_files, folder, evidence))
+        if report.holds("files", partial(check_files, folder, evidence)):
+            report.files = evidence.files
     elif not (folder / FILE).exists():
         packed = report.read("rows.parquet", partial(_packed, store))
         if packed:
@@ -206,7 +100,7 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Col
             report.left_out.append(f"no evidence for its files: there is no {FILE}, because it is not published.")
     if record is None:
         return report
-    report.key = record.key
+    report.key, report.agent = record.key, spec_of(record)
     report.holds("key", partial(_check_key, folder, record))
     rows = report.read("rows.parquet", store.rows)
     if rows is None or not report.holds("rows", partial(_check_rows, record, rows)):
@@ -215,6 +109,8 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Col
     report.holds("answers", partial(check_answers, record, rows))
     if evidence is not None:
         report.holds("metrics", partial(_check_evidence, folder, evidence, record, rows))
+    if flag := time_flag(record, rows.num_rows, pa.compute.sum(rows["tokens"]).as_py()):
+        report.flags.append(flag)
     _recompute(report, record, rows, rerun, secrets.randbelow(2**32) if seed is None else seed, allow)
     return report
 
@@ -222,8 +118,15 @@ def verify_run(folder: Path, rerun: int = 0, seed: int | None = None, allow: Col
 def _recompute(
     report: Report, record: RunRecord, rows: pa.Table, rerun: int, seed: int, allow: Collection[Reach]
 ) -> None:
+    from beliefbench.publishing.declared import (
+        CannotAskError,
+        check_choices,
+        check_declared,
+        job_of,
+        refuse_domain_beyond,
+    )
     from beliefbench.publishing.recompute import Recomputed  # loads JAX
-    from beliefbench.publishing.rerun import CannotAskError, check_rerun, job_of, refuse_domain_beyond
+    from beliefbench.publishing.rerun import check_rerun
 
     name = record.identity.domain.name
     try:
@@ -243,6 +146,9 @@ def _recompute(
     report.holds("truth", run.check_truth)
     report.holds("exact answers", run.check_exact)
     report.holds("stopping", run.check_stopping)
+    for check, attempt in (("SPEC", partial(check_declared, run, allow)), ("choices", partial(check_choices, run))):
+        report.holds_if_possible(check, attempt, CannotAskError)
+    _add_flags(report, run, allow)
     if not rerun:
         return
     try:
@@ -250,7 +156,27 @@ def _recompute(
     except CannotAskError as error:
         report.left_out.append(str(error))
         return
-    report.holds("agent", partial(check_rerun, run, job, rerun, seed))
+    report.holds(ASKED_AGAIN, partial(check_rerun, run, job, rerun, seed))
+
+
+def _add_flags(report: Report, run: Recomputed, allow: Collection[Reach]) -> None:
+    """Add to a report what is implausible in the answers of its run."""
+    from beliefbench.publishing.declared import CannotAskError, job_of
+
+    answers = answers_of(run.record, run.rows)
+    report.probs = digest_of_probs(answers)
+    as_model = run.domain.user_model is run.domain.model and run.domain.recorded is None
+    if as_model and not run.record.agent.privileged and (flag := accuracy_flag(answers)):
+        report.flags.append(flag)
+    if equals_exact(answers):
+        try:
+            exact = getattr(job_of(run, allow).agent, "exact", False)
+        except CannotAskError:
+            exact = False
+        if exact:
+            report.probs = None  # all agents that compute the exact answer have the same
+        else:
+            report.flags.append("its probabilities equal the exact ones to the last digit")
 
 
 def _record(store: RunStore) -> RunRecord:

@@ -45,7 +45,7 @@ AGENTS: dict[str, dict[str, Any]] = {
 }
 
 
-UNVERIFIED = ("sure", "chooses", HOSTILE)
+UNMARKED = ("sure", "chooses", HOSTILE)
 
 
 def simulated(
@@ -165,7 +165,7 @@ def small(tmp_path_factory) -> Leaderboard:
 
 @pytest.fixture(scope="session")
 def large_page(tmp_path_factory) -> Path:
-    """The page of 10 agents on 8 domains, three of them not verified."""
+    """The page of 10 agents on 8 domains, three of them not intact."""
     from beliefbench.leaderboard.page.page import to_html
 
     results = tmp_path_factory.mktemp("large")
@@ -174,7 +174,7 @@ def large_page(tmp_path_factory) -> Path:
             simulated(results, domain, agent, **how)
     file = results / "page.html"
     board = with_made_up_skill(read_leaderboard(results))
-    rows = [replace(row, verified=row.fields["agent"] not in UNVERIFIED) for row in board.rows]
+    rows = [replace(row, published=True, found_intact=row.fields["agent"] not in UNMARKED) for row in board.rows]
     file.write_text(to_html(Leaderboard(rows, board.problems)), "utf-8")
     return file
 

@@ -72,7 +72,7 @@ def test_tabs_are_chosen_by_arrow_keys(opened):
         assert shown.get_attribute("id") == tabs.nth(place).get_attribute("aria-controls")
 
 
-def test_columns_are_sorted_by_keyboard_the_verified_apart(opened):
+def test_columns_are_sorted_by_keyboard_the_intact_apart(opened):
     page = opened("#domain-flights-2")
     table = page.locator("#domain-flights-2-table")
 
@@ -81,28 +81,28 @@ def test_columns_are_sorted_by_keyboard_the_verified_apart(opened):
         page.keyboard.press("Enter")
         heads = table.locator("thead tr").last.locator("th")
         place = [head.strip() for head in heads.all_text_contents()].index(name)
-        verified, heading, others = table.locator("tbody").all()
-        assert heading.text_content().strip() == "not verified"
+        intact, heading, others = table.locator("tbody").all()
+        assert heading.text_content().strip() == "not known to be intact"
         values = [
             block.locator(f"tr > :nth-child({place + 1})").evaluate_all(
                 "(cells) => cells.map((cell) => cell.firstChild.textContent)"
             )
-            for block in (verified, others)
+            for block in (intact, others)
         ]
         assert list(map(len, values)) == [7, 3]
         assert table.locator("[aria-sort]").count() == 1
         return values, heads.nth(place).get_attribute("aria-sort")
 
-    split_verified, order = sort("5")
+    split_intact, order = sort("5")
     assert order == "descending"
-    for values in split_verified:
+    for values in split_intact:
         assert [float(value) for value in values] == sorted(map(float, values), reverse=True)
-    split_verified, order = sort("5")
+    split_intact, order = sort("5")
     assert order == "ascending"
-    for values in split_verified:
+    for values in split_intact:
         assert [float(value) for value in values] == sorted(map(float, values))
-    split_verified, order = sort("KL exact")
-    for values in split_verified:
+    split_intact, order = sort("KL exact")
+    for values in split_intact:
         known = [float(value) for value in values if value != "\u2013"]
         assert (order, known) == ("ascending", sorted(known))
         assert values[len(known) :] == ["\u2013"]  # what only chooses stands below

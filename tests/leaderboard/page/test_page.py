@@ -14,6 +14,7 @@ from beliefbench.leaderboard.page.page import to_html
 from beliefbench.leaderboard.ranking import Leaderboard, read_leaderboard
 from beliefbench.publishing.evidence import command_of
 from beliefbench.publishing.publish import publish_all
+from beliefbench.publishing.several import verify_all
 
 
 class Tables(HTMLParser):
@@ -156,13 +157,16 @@ def test_a_domain_that_is_not_installed_is_said_to_be_missing(page):
     assert page.count("The conversations on made-up cannot be shown: ") == 5  # once an agent
 
 
-def test_a_published_run_is_marked_as_verified_until_it_is_edited(tmp_path):
+def test_a_published_run_is_called_intact_once_it_is_verified_here_and_until_it_is_edited(tmp_path):
     bb.run("flights-2", "first", users=4, rounds=1, heldout=3, results=tmp_path / "local")
     assert publish_all(tmp_path / "local", tmp_path / "out", print)
-    assert to_html(read_leaderboard(tmp_path / "out")).count('<span class="badge">verified</span>') == 3
+    badge = '<span class="badge plain">intact</span>'
+    assert badge not in to_html(read_leaderboard(tmp_path / "out"))
+    assert all(report.intact for report in verify_all(tmp_path / "out"))
+    assert to_html(read_leaderboard(tmp_path / "out")).count(badge) == 3
     (record,) = (tmp_path / "out").rglob("run.json")
     record.write_text(record.read_text() + " ")
-    assert '<span class="badge">verified</span>' not in to_html(read_leaderboard(tmp_path / "out"))
+    assert badge not in to_html(read_leaderboard(tmp_path / "out"))
 
 
 def test_without_a_fit_there_are_no_columns_of_the_skill_model(tmp_path, simulate):

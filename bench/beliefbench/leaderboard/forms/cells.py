@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from beliefbench.leaderboard.forms.columns import (
@@ -17,9 +17,11 @@ from beliefbench.leaderboard.forms.columns import (
     percent,
 )
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE
-from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, UNVERIFIED, Row, split_verified
+from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, UNMARKED, Row, Standing, split_intact
 
-PRIVILEGED_MARK, VERIFIED_MARK = "*", " ✓"
+PRIVILEGED_MARK = "*"
+MARKS = {Standing.unknown: "", Standing.intact: " ○", Standing.claimed: " ◐", Standing.reproduced: " ●"}
+"""The mark behind the name of a run; they have the same width."""
 SAMPLE_NOTE = (
     "N of M users: the agent was asked about a random sample of the users. Accuracies of different users have no "
     "order, so a row with fewer users than others has no rank."
@@ -27,6 +29,27 @@ SAMPLE_NOTE = (
 REFERENCE_HEADERS = ("model", "taught", "acc 1", "acc last")
 REFERENCE_NOTE = f"Published, %: {SOURCE}; {CAVEAT}."
 SCORE_HEADERS = ("agree, %", "log score", "Brier", "KL exact", "coverage, %")
+
+
+STANDINGS = {
+    Standing.intact: "intact: the run is published, and `beliefbench verify` found here that its files, metrics and "
+    "seed agree with each other. Anybody can make such files with any answers.",
+    Standing.claimed: "intact, and said to be reproduced: a person says, below, that they asked the same agent again. "
+    "Anybody can write this.",
+    Standing.reproduced: "intact and reproduced: a person, named below, whose key is trusted here, asked the same "
+    "agent again.",
+}
+
+
+def standings(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    """Return the marks of rows, each with what it means."""
+    found = {row.standing for row in rows}
+    return [(MARKS[one].strip(), meaning) for one, meaning in STANDINGS.items() if one in found]
+
+
+def reproductions(group: Sequence[Row]) -> list[str]:
+    """Return what the records beside the runs of a group say of asking their agents again, a sentence each."""
+    return [f"{row.label} is {claim.sentence()}" for row in group if row.intact for claim in row.claims]
 
 
 def title_of(group: list[Row]) -> str:
@@ -143,11 +166,9 @@ def footnotes(group: list[Row]) -> list[str]:
         notes.append(f"The exact answer: {group[0].exact_answer}.")
     if any(row.fields["privileged"] for row in group):
         notes.append(f"{PRIVILEGED_MARK}: the agent sees the users' true preferences.")
-    if any(row.verified for row in group):
-        mark = VERIFIED_MARK.strip()
-        notes.append(f"{mark}: the run is published, and its files are unchanged since then (`beliefbench verify`).")
-    if len(split_verified(group)) > 1:
-        notes.append(f"Ranks count all rows, also those that are {UNVERIFIED}.")
+    notes += [f"{mark}: {meaning}" for mark, meaning in standings(group)]
+    if len(split_intact(group)) > 1:
+        notes.append(f"Ranks count all rows, also those that are {UNMARKED}.")
     if not all(row.fields["probabilistic"] for row in group) or diagnostic_columns(group):
         notes.append(f"{NONE}: not available. An agent that only chooses has no probabilities.")
     if any(one["coverage"] < 1 for row in group for one in row.rounds):

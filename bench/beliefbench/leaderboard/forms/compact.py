@@ -16,17 +16,22 @@ from rich.table import Table
 from rich.text import Text
 
 from beliefbench.errors import counted
-from beliefbench.leaderboard.forms.cells import PRIVILEGED_MARK, VERIFIED_MARK, rank_of, title_of
+from beliefbench.leaderboard.forms.cells import MARKS, PRIVILEGED_MARK, rank_of, reproductions, title_of
 from beliefbench.leaderboard.forms.columns import NONE, number, percent
 from beliefbench.leaderboard.naming import shortened
 from beliefbench.leaderboard.overview import AgentOverview, overview_of
 from beliefbench.leaderboard.ranking import Leaderboard
-from beliefbench.leaderboard.row import Row, split_verified
+from beliefbench.leaderboard.row import Row, Standing, split_intact
 
 LINES, WIDTH = 25, 80
 NAME = 26  # a longer name is cut
 ROUND = 5  # the columns that the accuracy after a round takes, with the space before it
 OTHERS = 24  # those of rank, interval, ECE and KL
+SHORT_STANDINGS = {
+    Standing.intact: "intact",
+    Standing.claimed: "intact, said to be reproduced",
+    Standing.reproduced: "intact, reproduced",
+}
 FEW_USERS = 100  # below, the numbers change so much from user to user that the table says so
 
 
@@ -76,10 +81,10 @@ def _answers(group: list[Row]) -> int:
 
 
 def _of_one(group: list[Row], width: int, hidden: int) -> RenderableType:
-    names = _names([(row.label, row.fields["privileged"], row.verified) for row in group])
+    names = _names([(row.label, row.fields["privileged"], row.standing) for row in group])
     stages = _fitting(len(group[0].rounds) - 1, list(names.values()), width)
     lines: list[Line] = []
-    for heading, rows in split_verified([row for row in group if row.fields["rank"] is not None]):
+    for heading, rows in split_intact([row for row in group if row.fields["rank"] is not None]):
         lines += [Line("", heading)] if heading else []
         lines += [_line(row, names[row.label], stages) for row in rows]
     unranked = sorted((row for row in group if row.fields["rank"] is None), key=_users, reverse=True)
@@ -88,6 +93,7 @@ def _of_one(group: list[Row], width: int, hidden: int) -> RenderableType:
         lines += [_line(row, names[row.label], stages) for row in some]
     last = str(group[0].final["round"])
     about = wrap(f"The exact answer: {group[0].exact_answer}.", width) if group[0].exact_answer else []
+    about += reproductions(group)
     about += [f"{row.label}: {row.note}" for row in group if row.note]
     notes = [
         f"Columns 0 to {last}: accuracy (%) after that round. 95%: its interval after round {last}.",
@@ -180,13 +186,13 @@ def _fitting(last: int, names: Sequence[str], width: int) -> list[int]:
     return stages if len(stages) <= fitting else [0, *stages[last - fitting + 1 :]][:fitting]
 
 
-def _marks_of(agent: AgentOverview) -> tuple[str, bool, bool]:
-    return agent.agent, agent.rows[0].fields["privileged"], all(row.verified for row in agent.rows)
+def _marks_of(agent: AgentOverview) -> tuple[str, bool, Standing]:
+    return agent.agent, agent.rows[0].fields["privileged"], agent.standing
 
 
-def _names(labels: Sequence[tuple[str, bool, bool]]) -> dict[str, str]:
-    """Return labels in `NAME` columns, no two alike, with the marks of privileged and of verified agents."""
-    marks = {label: PRIVILEGED_MARK * privileged + VERIFIED_MARK * verified for label, privileged, verified in labels}
+def _names(labels: Sequence[tuple[str, bool, Standing]]) -> dict[str, str]:
+    """Return labels in `NAME` columns, no two alike, with the marks of privileged agents and of `Standing`."""
+    marks = {label: PRIVILEGED_MARK * privileged + MARKS[standing] for label, privileged, standing in labels}
     room = max((len(mark) for label, mark in marks.items() if cell_len(label + mark) > NAME), default=0)
     short = shortened(list(marks), NAME - room)
     return {label: short[label] + mark for label, mark in marks.items()}
@@ -207,8 +213,8 @@ def _marks(rows: Sequence[Row], hidden: int) -> list[str]:
     marks = []
     if any(row.fields["privileged"] for row in rows):
         marks.append(f"{PRIVILEGED_MARK}: sees the users' true preferences.")
-    if any(row.verified for row in rows):
-        marks.append(f"{VERIFIED_MARK.strip()}: published, unchanged.")
+    found = {row.standing for row in rows}
+    marks += [f"{MARKS[one].strip()}: {said}." for one, said in SHORT_STANDINGS.items() if one in found]
     if not all(row.fields["probabilistic"] for row in rows):
         marks.append(f"{NONE}: only chooses.")
     more = "--full shows all metrics"

@@ -34,7 +34,7 @@ def _key_of_page(board: Leaderboard, reference: bool) -> str | None:
     if not all(row.digest and is_builtin(row.record.identity.domain.name) for row in board.rows):
         return None
     rows = [
-        [row.digest, row.folder.parts[-3:], row.skill and asdict(row.skill), row.fields["rank"], row.label]
+        [row.digest, row.folder.parts[-3:], row.skill and asdict(row.skill), row.fields["rank"], row.label, row.marks]
         for row in board.rows
     ]
     return key_of("page", rows=rows, problems=board.problems, reference=reference)

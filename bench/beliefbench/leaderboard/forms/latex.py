@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from beliefbench.leaderboard.forms.cells import PRIVILEGED_MARK, accuracy_interval, agent_of, title_of
+from beliefbench.leaderboard.forms.cells import PRIVILEGED_MARK, accuracy_interval, agent_of, reproductions, title_of
 from beliefbench.leaderboard.forms.columns import SKILL, number, percent
 from beliefbench.leaderboard.naming import group_names, slugs_of
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, Published, published
-from beliefbench.leaderboard.row import UNVERIFIED, Row, split_verified
+from beliefbench.leaderboard.row import UNMARKED, Row, split_intact
 
 ESCAPES = {one: f"\\{one}" for one in "&%$#_{}"}
 ESCAPES |= {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
@@ -45,10 +45,11 @@ def _table(group: list[Row], label: str) -> str:
     )
     if any(row.fields["privileged"] for row in group):
         caption += f" {PRIVILEGED_MARK}: sees the users' true preferences."
-    if len(split_verified(group)) > 1:
-        caption += f" Above ``{UNVERIFIED}'': published, and its files are unchanged since; ranks count all rows."
+    if len(split_intact(group)) > 1:
+        caption += f" Above ``{UNMARKED}'': intact (files, metrics and seed agree); ranks count all rows."
+    caption += "".join(f" {_escaped(said)}" for said in reproductions(group))
     lines = []
-    for heading, rows in split_verified(group):
+    for heading, rows in split_intact(group):
         lines += [[f"{heading}:", *[""] * (len(headers) - 1)]] if heading else []
         lines += [_line(row) for row in rows]
     return _environment(headers, lines, 1, caption, label)

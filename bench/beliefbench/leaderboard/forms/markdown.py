@@ -10,11 +10,11 @@ from tabulate import tabulate
 
 from beliefbench.leaderboard.forms.cells import (
     BELIEF_TABLES,
+    MARKS,
     PRIVILEGED_MARK,
     REFERENCE_HEADERS,
     REFERENCE_NOTE,
     SCORE_HEADERS,
-    VERIFIED_MARK,
     accuracies,
     accuracy_interval,
     cells_of,
@@ -24,12 +24,13 @@ from beliefbench.leaderboard.forms.cells import (
     eces,
     footnotes,
     rank_of,
+    reproductions,
     scores,
     title_of,
 )
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import published
-from beliefbench.leaderboard.row import Row, split_verified
+from beliefbench.leaderboard.row import Row, split_intact
 
 Cells = Callable[[Row], Sequence[str]]
 
@@ -38,7 +39,8 @@ def to_markdown(board: Leaderboard, reference: bool = False) -> str:
     """Return the leaderboard as Markdown tables, one a group; ``reference``: with what was published on its domain."""
     parts = []
     for group in board.groups():
-        notes = "\n".join(f"- {_literal(note)}" for note in footnotes(group))
+        said = [*map(_literal, footnotes(group)), *map(_escaped, reproductions(group))]
+        notes = "\n".join(f"- {note}" for note in said)
         parts += [f"**{_escaped(title_of(group))}**", *_tables(group), notes]
         if reference and (known := published(group[0].fields["domain"])):
             parts += [
@@ -95,8 +97,8 @@ def _cells(costs_too: bool) -> Cells:
 
 
 def _marked(row: Row) -> str:
-    """Return a row's agent, marked where it is privileged and where it is verified."""
-    return _escaped(row.label) + PRIVILEGED_MARK * row.fields["privileged"] + VERIFIED_MARK * row.verified
+    """Return a row's agent, marked where it is privileged and by what its run may be called."""
+    return _escaped(row.label) + PRIVILEGED_MARK * row.fields["privileged"] + MARKS[row.standing]
 
 
 def _noted(row: Row) -> str:
@@ -105,7 +107,7 @@ def _noted(row: Row) -> str:
 
 def _table(group: list[Row], headers: Sequence[str], cells: Cells, name: Callable[[Row], str] = _marked) -> str:
     lines: list[list[str]] = []
-    for heading, rows in split_verified(group):
+    for heading, rows in split_intact(group):
         if heading:
             lines.append(["", f"*{heading}:*", *[""] * len(headers)])
         lines += [[rank_of(row), name(row), *cells(row)] for row in rows]

@@ -15,11 +15,11 @@ from rich.text import Text
 
 from beliefbench.leaderboard.forms.cells import (
     BELIEF_TABLES,
+    MARKS,
     PRIVILEGED_MARK,
     REFERENCE_HEADERS,
     REFERENCE_NOTE,
     SCORE_HEADERS,
-    VERIFIED_MARK,
     accuracies,
     accuracy_interval,
     agent_of,
@@ -30,6 +30,7 @@ from beliefbench.leaderboard.forms.cells import (
     eces,
     footnotes,
     rank_of,
+    reproductions,
     scores,
     title_of,
 )
@@ -37,7 +38,7 @@ from beliefbench.leaderboard.forms.columns import Column
 from beliefbench.leaderboard.naming import shortened
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import published
-from beliefbench.leaderboard.row import UNVERIFIED, Row, split_verified
+from beliefbench.leaderboard.row import UNMARKED, Row, split_intact
 
 CONTINUED = " (continued: this terminal is too narrow for one table)"
 
@@ -68,11 +69,11 @@ def to_full_text(board: Leaderboard, reference: bool = False) -> str:
 
 
 def _group(group: list[Row], width: int) -> RenderableType:
-    short = shortened([row.label for row in group], width // 2 - len(PRIVILEGED_MARK + VERIFIED_MARK))
+    short = shortened([row.label for row in group], width // 2 - len(PRIVILEGED_MARK) - max(map(len, MARKS.values())))
     about = [f"{row.label}: {row.note}" for row in group if row.note]
     about += [f"{short[row.label]}: {row.label}" for row in group if short[row.label] != row.label]
     group = [replace(row, label=short[row.label]) for row in group]
-    names = max(cell_len(name) for row in group for name in (_named(row)[1], UNVERIFIED))
+    names = max(cell_len(name) for row in group for name in (_named(row)[1], UNMARKED))
     fitting = max(1, (width - names - 20) // 6)  # a stage takes 6 columns; rank, interval and edges 20
     stages = [f"{one['round']}" for one in group[0].rounds]
     parts: list[RenderableType] = [Text(f"\n{title_of(group)}", style="bold")]
@@ -95,7 +96,7 @@ def _group(group: list[Row], width: int) -> RenderableType:
     if cost_headers(group):
         counted = [row for row in group if row.tokens is not None]
         parts.append(_table(counted, "Tokens and time of all answers", cost_headers(group), costs))
-    return Group(*parts, *[Text(note, style="dim") for note in (*about, *footnotes(group))])
+    return Group(*parts, *[Text(note, style="dim") for note in (*about, *footnotes(group), *reproductions(group))])
 
 
 def _score(at: int, row: Row) -> str:
@@ -129,7 +130,7 @@ def _table(group: list[Row], title: str, headers: Sequence[str], cells: Callable
     table.add_column("agent", no_wrap=True)
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
-    for heading, rows in split_verified(group):
+    for heading, rows in split_intact(group):
         if heading:
             table.add_row("", Text(heading, style="italic"))
         for row in rows:
@@ -139,4 +140,4 @@ def _table(group: list[Row], title: str, headers: Sequence[str], cells: Callable
 
 def _named(row: Row) -> list[str]:
     """Return the rank and the name of a row."""
-    return [rank_of(row), agent_of(row) + VERIFIED_MARK * row.verified]
+    return [rank_of(row), agent_of(row) + MARKS[row.standing]]

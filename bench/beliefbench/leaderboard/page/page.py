@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from beliefbench.errors import printable
-from beliefbench.leaderboard.forms.cells import BELIEF_TABLES, SAMPLE_NOTE
+from beliefbench.leaderboard.forms.cells import BELIEF_TABLES, SAMPLE_NOTE, STANDINGS, reproductions
 from beliefbench.leaderboard.naming import group_names, slugs_of
 from beliefbench.leaderboard.overview import gap_closed, overview_of
 from beliefbench.leaderboard.page.columns import Column, rank, sections
@@ -23,10 +23,16 @@ from beliefbench.leaderboard.page.samples import domains_of, samples_of
 from beliefbench.leaderboard.page.styles import number, percent, styles_of
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, published
-from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, Row, split_verified
+from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, Row, Standing, split_intact
 from beliefbench.publishing.evidence import command_of
 from beliefbench.skill.learning import Curve
 
+WORDS = {
+    Standing.unknown: "",
+    Standing.intact: "intact",
+    Standing.claimed: "said to be reproduced",
+    Standing.reproduced: "reproduced",
+}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -110,14 +116,15 @@ class _Page:
             "asked": _asked(group),
             "rounds": len(group[0].rounds) - 1,
             "sections": sections(group),
-            "blocks": [(heading, [self.line(row) for row in rows]) for heading, rows in split_verified(group)],
+            "blocks": [(heading, [self.line(row) for row in rows]) for heading, rows in split_intact(group)],
             "exact": self.exact[place],
             "exact_answer": group[0].exact_answer,
             "privileged": any(row.fields["privileged"] for row in group),
             "fitted": bool(known),
             "bounded": BOUNDED_NOTE if any(BOUNDED in (row.note or "") for row in group) else "",
             "partial": SAMPLE_NOTE if any(row.fields["users"] < row.population for row in group) else "",
-            "verified": any(row.verified for row in group),
+            "standings": _standings(group),
+            "reproductions": reproductions(group),
             "beats": [(label, skill.beats) for label, skill in known],
             "curves": [(label, _curves(skill.curves)) for label, skill in known if skill.curves],
             "beliefs": _beliefs(group),
@@ -134,7 +141,7 @@ class _Page:
             "anchor": self.anchors[row.fields["agent"]],
             "note": row.note,
             "privileged": row.fields["privileged"],
-            "verified": row.verified,
+            "standing": WORDS[row.standing],
             "colour": self.styles[row.label].number,
             "problems": row.skill.problems if row.skill else [],
         }
@@ -151,13 +158,13 @@ class _Page:
                 "domains": one.domains,
                 "everywhere": one.everywhere,
                 "privileged": any(row.fields["privileged"] for row in one.rows),
-                "verified": all(row.verified for row in one.rows),
+                "standing": WORDS[one.standing],
                 "problems": [],  # they belong to a domain
             }
             for one in agents
         ]
         blocks = []
-        for heading, some in split_verified(lines, itemgetter("verified")):
+        for heading, some in split_intact(lines, itemgetter("standing")):
             whole = [line for line in some if line["everywhere"]]
             partial = [line for line in some if not line["everywhere"]]
             blocks += [(heading, whole)] if whole or heading else []
@@ -166,7 +173,7 @@ class _Page:
             "domains": list(zip(self.titles, self.tabs, strict=True)),
             "exact": [curve[-1] for curve in self.exact],
             "privileged": any(line["privileged"] for line in lines),
-            "verified": any(line["verified"] for line in lines),
+            "standings": _standings(row for one in agents for row in one.rows),
             "whole": all(line["everywhere"] for line in lines),
             "blocks": blocks,
         }
@@ -179,7 +186,7 @@ class _Page:
                 "tab": tab,
                 "rank": rank(row),
                 "of": sum(other.fields["rank"] is not None for other in group),
-                "verified": row.verified,
+                "standing": WORDS[row.standing],
                 **_provenance(row),
             }
             for group, title, tab in zip(self.groups, self.titles, self.tabs, strict=True)
@@ -199,6 +206,12 @@ class _Page:
             "samples": samples,
             "problems": problems,
         }
+
+
+def _standings(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    """Return the words of runs, each with what it means."""
+    found = {row.standing for row in rows}
+    return [(WORDS[one], meaning) for one, meaning in STANDINGS.items() if one in found]
 
 
 def _asked(group: list[Row]) -> str:
@@ -238,6 +251,8 @@ def _provenance(row: Row) -> dict[str, Any]:
             ("key", record.key),
             ("started", record.started),
             ("finished", record.finished or ""),
+            *([("signed", f"with {row.signer.words()}")] if row.signer else []),
+            *(("reproduced", claim.sentence()) for claim in row.claims if row.intact),
             ("sessions", str(1 + len(record.resumed))),
             ("machine", ", ".join(f"{name} {value}" for name, value in record.machine.items())),
             ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),
