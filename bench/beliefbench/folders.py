@@ -1,4 +1,4 @@
-"""The user's own folders, for data and caches; names as they may stand in a path; files that may be opened."""
+"""The user's own folders; names as they may stand in a path; files that may be opened, and files written as a whole."""
 
 from __future__ import annotations
 
@@ -90,3 +90,23 @@ def regular(file: Path) -> Path:
     if file.exists() and not (file.is_file() or file.is_dir()):
         raise OSError(errno.EINVAL, "not a regular file", str(file))
     return file
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write and sync a temporary file, then rename it into place: a kill at any moment leaves the old file or the new
+    one.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "note"
+    >>> write_atomically(file, b"whole")
+    >>> file.read_bytes(), len(list(file.parent.iterdir()))
+    (b'whole', 1)
+    """
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+    draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    with draft.open("wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(file)

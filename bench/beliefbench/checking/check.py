@@ -16,12 +16,12 @@ from beliefbench.checking.domain_contract import check_domain_contract
 from beliefbench.checking.results import CheckResult, Evidence, evidence
 from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, in_short, unknown_name
-from beliefbench.folders import file_name
+from beliefbench.folders import file_name, write_atomically
 from beliefbench.plugins.names import is_domain, known_domains, load_agent, load_suite, names, spec_meant
 from beliefbench.plugins.settings import parse_spec
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol, population
-from beliefbench.running.store import prepare_results, write_atomically
+from beliefbench.running.store import prepare_results
 
 Report = Callable[[str], None]
 LONGEST = 200

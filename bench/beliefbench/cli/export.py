@@ -22,9 +22,9 @@ def export(
 
     The skill model is fitted if its posterior is not stored yet; this takes about 20 seconds.
     """
+    from beliefbench.folders import write_atomically
     from beliefbench.leaderboard.datatree import compressed, tree_of
     from beliefbench.leaderboard.ranking import read_leaderboard
-    from beliefbench.running.store import write_atomically
 
     board = read_leaderboard(results)
     for problem in board.problems:

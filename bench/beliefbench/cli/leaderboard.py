@@ -82,12 +82,12 @@ def leaderboard(
     os.environ.setdefault(
         "OPENBLAS_NUM_THREADS", "1"
     )  # runs are read in threads: more of them would wait for each other
+    from beliefbench.folders import write_atomically
     from beliefbench.leaderboard.forms.compact import to_compact
     from beliefbench.leaderboard.forms.formats import writer
     from beliefbench.leaderboard.forms.terminal import to_terminal
     from beliefbench.leaderboard.ranking import read_leaderboard
     from beliefbench.publishing.signatures import check_trusted
-    from beliefbench.running.store import write_atomically
 
     add_plugins(plugins)
     full = full or reference

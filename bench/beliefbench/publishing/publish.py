@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from beliefbench.checking.results import CheckFailedError
 from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.folders import write_atomically
 from beliefbench.publishing.answers import check_answers
 from beliefbench.publishing.evidence import FILE, evidence_of, is_unchanged, relative
 from beliefbench.publishing.layout import Layout
@@ -37,7 +38,6 @@ from beliefbench.running.store import (
     prepare_results,
     run_folder,
     run_key,
-    write_atomically,
 )
 
 LARGEST = 2_000_000

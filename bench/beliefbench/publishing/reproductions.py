@@ -17,10 +17,11 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from beliefbench.errors import BeliefBenchError, UsageError, counted, first_line, printable
+from beliefbench.folders import write_atomically
 from beliefbench.publishing.signatures import Signer, sign, signature_of, signer_of
 from beliefbench.running.files import DamagedFileError, read_bytes
 from beliefbench.running.provenance import now
-from beliefbench.running.store import RunRecord, write_atomically
+from beliefbench.running.store import RunRecord
 
 NAME = re.compile(r"reproduced-([1-9]\d{0,2})\.json")
 LARGEST = 2**16

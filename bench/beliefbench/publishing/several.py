@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from beliefbench.checking.results import CheckResult
-from beliefbench.errors import UsageError
+from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.plugins.code import code_of_name
 from beliefbench.plugins.reach import Reach
 from beliefbench.plugins.sources import add_plugin_folder, plugin_folders
@@ -103,7 +103,10 @@ def _code_of(report: Report) -> list[str] | None:
     """Return the digests of the code of a run's domain and agent; None if one is unknown, or a check failed."""
     if not report.passed or report.domain is None or report.agent is None:
         return None
-    found = [code_of_name("domain", report.domain), code_of_name("agent", report.agent)]
+    try:
+        found = [code_of_name("domain", report.domain), code_of_name("agent", report.agent)]
+    except BeliefBenchError:  # a SPEC that cannot be read
+        return None
     return None if None in found else [one for one in found if one]
 
 

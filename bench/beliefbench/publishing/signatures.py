@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beliefbench.errors import BeliefBenchError, UsageError, printable
+from beliefbench.folders import write_atomically
 from beliefbench.running.files import DamagedFileError, read_bytes
-from beliefbench.running.store import write_atomically
 
 NAMESPACE = "beliefbench"
 """What a signature is for: one that was made for something else, such as a commit, does not count."""

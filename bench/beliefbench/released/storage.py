@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from beliefbench.choice_models.catalogue import Catalogue, read_catalogue
 from beliefbench.domain import OPTIONS
 from beliefbench.errors import BeliefBenchError, UsageError
-from beliefbench.folders import data_folder, regular
+from beliefbench.folders import data_folder, regular, write_atomically
 from beliefbench.released.files import read_interactions, read_shopper_heldout
-from beliefbench.running.store import write_atomically
 
 USERS, PRODUCTS = "released", "products"
 INTERACTION, HELDOUT = "interaction.jsonl", "heldout.jsonl"

@@ -8,7 +8,6 @@ sessions.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -24,7 +23,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field
 
 from beliefbench.errors import BeliefBenchError, UsageError, first_line, first_problem
-from beliefbench.folders import file_name
+from beliefbench.folders import file_name, write_atomically
 from beliefbench.running.files import DamagedFileError, check_ranges, is_plain, read_bytes, read_parquet, read_schema
 from beliefbench.running.packing import all_different, unpack_from
 
@@ -300,23 +299,3 @@ def _write_table(file: Path, table: pa.Table) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     write_atomically(file, sink.getvalue().to_pybytes())
-
-
-def write_atomically(file: Path, content: bytes) -> None:
-    """Write and sync a temporary file, then rename it into place: a kill at any moment leaves the old file or the new
-    one.
-
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp()) / "note"
-    >>> write_atomically(file, b"whole")
-    >>> file.read_bytes(), len(list(file.parent.iterdir()))
-    (b'whole', 1)
-    """
-    if file.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
-    draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    with draft.open("wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(file)

@@ -29,9 +29,9 @@ from transformers import (
 )
 
 from beliefbench.errors import UsageError
+from beliefbench.folders import write_atomically
 from beliefbench.language.local.huggingface import computes_in_bfloat16
 from beliefbench.running.provenance import installed_versions, now
-from beliefbench.running.store import write_atomically
 from beliefbench.scoring import metrics
 from beliefbench.students.auxiliary_heads import Lesson, WithAuxiliaryHeads
 from beliefbench.students.card import card

@@ -11,8 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from beliefbench.errors import BeliefBenchError, UsageError
-from beliefbench.folders import regular
-from beliefbench.running.store import write_atomically
+from beliefbench.folders import regular, write_atomically
 
 TEACHING, LOCK = "teaching.json", ".lock"
 LONGEST = 40  # characters of a value that are shown; the digest of a file has 64

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from beliefbench.errors import UsageError
+from beliefbench.folders import write_atomically
 from beliefbench.language.questions import words
 from beliefbench.language.questions.conversations import Conversations, PromptStyle
 from beliefbench.language.questions.dialogue import Dialogue
 from beliefbench.running.provenance import installed_versions, now
-from beliefbench.running.store import write_atomically
 from beliefbench.teaching.interactions import Lesson, TeachingTask, lessons
 from beliefbench.teaching.reading import ABOUT
 

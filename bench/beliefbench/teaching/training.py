@@ -29,14 +29,13 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import SchedulerType
 
 from beliefbench.errors import UsageError, first_line
-from beliefbench.folders import regular
+from beliefbench.folders import regular, write_atomically
 from beliefbench.language.local.architectures import require_causal
 from beliefbench.language.local.checkpoints import ADAPTER_WEIGHTS, Weights
 from beliefbench.language.local.huggingface import computes_in_bfloat16
 from beliefbench.language.local.loading import read_model, read_tokenizer, speech_of
 from beliefbench.language.local.memory import rope_limit, within_context
 from beliefbench.running.provenance import installed_versions, now
-from beliefbench.running.store import write_atomically
 from beliefbench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
 from beliefbench.teaching.preferences import pairs, preference_trainer
 from beliefbench.teaching.reading import conversations

@@ -17,13 +17,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, PercentFormatter
 
 from beliefbench.domain import OPTIONS
+from beliefbench.folders import write_atomically
 from beliefbench.leaderboard.naming import group_names, slugs_of
 from beliefbench.leaderboard.page.panels import reliability, update_scatter
 from beliefbench.leaderboard.page.styles import INK, RULE, SHADE, Style, Styles, legend_labels, styles_of
 from beliefbench.leaderboard.page.svg import SETTINGS, as_png, as_svg
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.row import Row
-from beliefbench.running.store import write_atomically
 
 KL_TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 8, 13)
 NAME_WIDTH = 26

@@ -22,8 +22,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer
 
 from beliefbench.domain import OPTIONS
 from beliefbench.errors import UsageError
+from beliefbench.folders import write_atomically
 from beliefbench.running.provenance import installed_versions, now
-from beliefbench.running.store import write_atomically
 from beliefbench.students.optimizer import training_arguments
 from beliefbench.students.reader.card import card
 from beliefbench.students.reader.curriculum import GROUP, Curriculum, Groups, lessons_of
