@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from beliefbench.leaderboard.row import Row
+from beliefbench.publishing.evidence import FILE
 from beliefbench.publishing.several import SAME_PROBS
 from beliefbench.running.packing import pack_rows
 from beliefbench.running.store import RunStore
@@ -23,7 +24,8 @@ def without_copies(rows: list[Row]) -> tuple[list[Row], list[str]]:
     for some in copies.values():
         some.sort(key=lambda row: (not row.intact, not row.published))
         differ = {row.folder: said for row in some[1:] if (said := _difference(some[0], row))}
-        shown = next((row for row in some if row.folder in differ and not row.published), some[0])
+        # A run that is not what its evidence attests is not a local run, but a damaged or an edited one.
+        shown = next((row for row in some if row.folder in differ and not (row.folder / FILE).exists()), some[0])
         for row in some:
             if row is shown:
                 continue
