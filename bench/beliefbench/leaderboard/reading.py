@@ -68,15 +68,9 @@ def _marked(row: Row, digest: str, trusted: Path | None) -> Row:
     if found.get("intact") is False:
         warnings.append(f"{folder} is not intact; {_VERIFY.format(folder)}")
     intact = found.get("intact") if signature_of(folder / FILE).name not in said.wrong else False
-    return replace(
-        row,
-        claims=tuple(said.claims),
-        warnings=tuple(warnings),
-        found_intact=intact,
-        signer=said.signer,
-        flags=tuple(found.get("flags", ())),
-        probs=found.get("probs"),
-    )
+    flags, claims = tuple(found.get("flags", ())), tuple(said.claims)
+    row = replace(row, found_intact=intact, flags=flags, probs=found.get("probs"))
+    return replace(row, signer=said.signer, claims=claims, warnings=tuple(warnings))
 
 
 def measured(record: RunRecord, folder: Path, rows: pa.Table) -> dict[str, Any]:

@@ -44,6 +44,8 @@ def check_declared(run: Recomputed, allow: Collection[Reach]) -> str:
     if agent.name != record.agent.name:
         raise CheckFailedError(f"the SPEC '{record.spec}' loads {agent.name}; the run is one of {record.agent.name}.")
     _check_flags(run, agent)
+    if record.agent.note and not hasattr(agent, "note"):
+        raise CheckFailedError(f"run.json has the note '{record.agent.note}', and {agent.name} gives no notes.")
     here, theirs = run_identity(job_with(run, agent)).agent, record.identity.agent
     if differ := ", ".join(sorted(name for name in {*here, *theirs} if here.get(name) != theirs.get(name))):
         said = f"the SPEC '{record.spec}' loads another agent here than the one of the run: its {differ} differ."

@@ -68,7 +68,7 @@ class Report:
         if self.intact:
             lines.append(f"  {INTACT}")
             if again := self.asked_again:
-                lines.append(f"  reproduced: here and now, {again.detail}")
+                lines.append(f"  reproduced: here and now, {again.detail} This shows nothing of times and machines.")
             lines += [f"  {claim.sentence()}" for claim in self.claims]
             lines.append(f"  signed with {self.signer.words()}." if self.signer else "  not signed.")
         return [printable(line) for line in lines]  # a line break in a name would begin a line of its own

@@ -1,0 +1,5 @@
+"""A plugin file with one agent."""
+
+from beliefbench.agents.first import First
+
+AGENTS = {"one": First}
