@@ -252,7 +252,9 @@ def _item_word(key: str, options: tuple[Texts, ...], word: str | None) -> str | 
             try:
                 found, _ = split_option(text, number)
                 if found != (word or found):
-                    raise UsageError(f'option {number} is a "{found}"; expected a "{word}", as in the options before.')
+                    raise UsageError(
+                        f"option {number} is a {shown(found)}; expected a {shown(word)}, as in the options before."
+                    )
             except UsageError as error:
                 raise FaultError((key, at, number - 1), f"{Located(None, (key, at)).name}: {error}") from error
             word = found

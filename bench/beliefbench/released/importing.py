@@ -228,11 +228,13 @@ def _rounds(domain: Domain, user: Interaction) -> np.ndarray:
 def _set(domain: Domain, texts: Sequence[str], where: str) -> list[np.ndarray]:
     values = []
     for number, text in enumerate(texts, start=1):
-        shown = split_option(text, number)[1]
-        found = values_of(domain, shown)
+        inner = split_option(text, number)[1]
+        found = values_of(domain, inner)
         if found is None:
             example = domain.describe(np.array([feature.grid[0] for feature in domain.features]))
-            raise UsageError(f"{where}, option {number}: '{shown}' is no text of {domain.name}; one is '{example}'.")
+            raise UsageError(
+                f"{where}, option {number}: '{inner[:300]}' is no text of {domain.name}; one is '{example}'."
+            )
         values.append(found)
     return values
 

@@ -48,7 +48,7 @@ class Located:
         if self.where[:1] == ("rounds",) and len(self.where) > 1:
             number, inner = f"round {int(self.where[1]) + 1}", self.where[2:]
             return f"{number}: {Located(None, inner).name}" if inner else number
-        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.where)
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step[:60]}" for step in self.where)
         return f"`{''.join(steps).removeprefix('.')}`" if self.where else "the document"
 
     def expected_instead(self, expected: str) -> FaultError:

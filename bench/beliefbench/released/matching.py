@@ -14,6 +14,7 @@ from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.exact.latents import latent_space
 from beliefbench.plugins.names import load_suite, names
+from beliefbench.released.located import shown
 
 
 def domain_of(features: Sequence[str], item: str, where: str) -> Domain:
@@ -45,8 +46,12 @@ def domain_of(features: Sequence[str], item: str, where: str) -> Domain:
                 known.update(own)
     unknown = [name for name in features if name not in known]
     if unknown and known:
-        raise UsageError(f"{where}: unknown feature '{unknown[0]}'; a {item.lower()} has {', '.join(sorted(known))}.")
-    raise UsageError(f"{where}: no installed domain of a {item} has the features {', '.join(features)} in this order.")
+        raise UsageError(
+            f"{where}: unknown feature '{unknown[0][:60]}'; a {item.lower()} has {', '.join(sorted(known))}."
+        )
+    raise UsageError(
+        f"{where}: no installed domain of a {item[:60]} has the features {shown(list(features), 300)} in this order."
+    )
 
 
 def values_of(domain: Domain, text: str) -> np.ndarray | None:
@@ -60,8 +65,8 @@ def values_of(domain: Domain, text: str) -> np.ndarray | None:
     found = _pattern(domain).fullmatch(text)
     if found is None:
         return None
-    shown = zip(domain.features, found.groups(), strict=True)
-    values = np.array([feature.grid[[feature.show(v) for v in feature.grid].index(part)] for feature, part in shown])
+    given = zip(domain.features, found.groups(), strict=True)
+    values = np.array([feature.grid[[feature.show(v) for v in feature.grid].index(part)] for feature, part in given])
     return values if domain.describe(values) == text else None
 
 

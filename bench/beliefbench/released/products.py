@@ -123,7 +123,7 @@ def read_products(items: Path, attributes: Path) -> dict[str, Catalogue]:
             item = _item(asin, Located(value), mined.get(asin, ()))
         except FaultError as fault:
             named = value.get("asin") if isinstance(value, dict) else None
-            which = f" ({named})" if isinstance(named, str) and named.strip() else ""
+            which = f" ({named[:60]})" if isinstance(named, str) and named.strip() else ""
             raise UsageError(f"{items}, product {number}{which}: {fault}") from None
         sold.setdefault(item.category, []).append(item)
     found = {category: _catalogue(items, category, own) for category, own in sold.items() if len(own) >= OPTIONS}
@@ -155,7 +155,7 @@ def _read_attributes(path: Path) -> dict[str, tuple[str, ...]]:
             given = Located(value, (asin,)).optional("attributes")
             found[asin] = () if given is None else _tidy(one.text() for one in given.entries())
         except FaultError as fault:
-            raise UsageError(f"{path}, product {asin}: {fault}") from None
+            raise UsageError(f"{path}, product {asin[:60]}: {fault}") from None
     return found
 
 
@@ -234,4 +234,4 @@ def _catalogue(file: Path, category: str, items: list[_Item]) -> Catalogue:
             ),
         )
     except ValidationError as error:
-        raise UsageError(f"{file}, category '{category}': {error.errors()[0]['msg']}.") from error
+        raise UsageError(f"{file}, category '{category[:60]}': {error.errors()[0]['msg']}.") from error
