@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from beliefbench.domain import Domain
-from beliefbench.errors import UsageError
+from beliefbench.errors import UsageError, cut
 from beliefbench.exact.latents import latent_space
 from beliefbench.protocol.episodes import choice_probs
 from beliefbench.released.files import (
@@ -33,11 +33,13 @@ from beliefbench.released.shoppers import shopper_domain
 from beliefbench.released.storage import RecordedUsers, write_products, write_record, write_shoppers
 
 Report = Callable[[str], None]
+EVERY = 1000
+"""Users between two reports of progress."""
 PEOPLE = "people"
 HUMAN_FILE = re.compile(r"human", re.IGNORECASE)
 
 
-def import_path(path: Path, report: Report) -> list[str]:
+def import_path(path: Path, report: Report, progress: Report = lambda sentence: None) -> list[str]:
     """Import all released files below a folder, or one interaction file; return the names of their domains.
 
     Product files of WebShop (``items_shuffle*.json`` with ``items_ins_v2*.json``) are imported too.
@@ -46,6 +48,8 @@ def import_path(path: Path, report: Report) -> list[str]:
     ----------
     report
         Called with one sentence per domain.
+    progress
+        Called with what is done, each 1,000 users.
 
     Raises
     ------
@@ -58,11 +62,11 @@ def import_path(path: Path, report: Report) -> list[str]:
     heldouts = [read_heldout(file) for file in heldout_files if file.suffix == ".json"]
     done = []
     for file in interactions:
-        users = read_interactions(file)
+        users = read_interactions(file, _counting(progress, f"{file.name}: users read"))
         if users[0].goal_attrs is not None:
             done.append(_import_shoppers(file, users, heldout_files, report))
             continue
-        record = _record(file, users, heldouts, report)
+        record = _record(file, users, heldouts, report, _counting(progress, f"{file.name}: users compared"))
         write_record(record)
         done.append(f"released/{record.name}")
     for items, attributes in find_products(path) if path.is_dir() else []:
@@ -73,6 +77,14 @@ def import_path(path: Path, report: Report) -> list[str]:
             "of the released files."
         )
     return done
+
+
+def _counting(progress: Report, what: str) -> Callable[[int], None]:
+    def count(done: int) -> None:
+        if done % EVERY == 0:
+            progress(f"{what}: {done:,}")
+
+    return count
 
 
 def _files(path: Path) -> tuple[list[Path], list[Path]]:
@@ -115,11 +127,17 @@ def _plain(text: str) -> str:
     return re.sub(r"[\W_]+", "-", text.lower()).strip("-")
 
 
-def _record(file: Path, users: list[Interaction], heldouts: Sequence[Heldout], report: Report) -> RecordedUsers:
+def _record(
+    file: Path, users: list[Interaction], heldouts: Sequence[Heldout], report: Report, progress: Callable[[int], None]
+) -> RecordedUsers:
     item, _ = split_option(users[0].options[0][0], 1)
     features = users[0].features or ()
     domain = domain_of(features, item, f"{file}, line {users[0].line}")
-    options = np.stack([_rounds(domain, user) for user in users])
+    rounds = []
+    for user in users:
+        rounds.append(_rounds(domain, user))
+        progress(len(rounds))
+    options = np.stack(rounds)
     chosen = np.array([user.chosen for user in users])
     sources = {file.name: _sha256(file)}
     shared = {
@@ -195,7 +213,9 @@ def _set(domain: Domain, texts: Sequence[str], where: str) -> list[np.ndarray]:
         found = values_of(domain, shown)
         if found is None:
             example = domain.describe(np.array([feature.grid[0] for feature in domain.features]))
-            raise UsageError(f"{where}, option {number}: '{shown}' is no text of {domain.name}; one is '{example}'.")
+            raise UsageError(
+                f"{where}, option {number}: '{cut(shown)}' is no text of {domain.name}; one is '{example}'."
+            )
         values.append(found)
     return values
 
@@ -238,4 +258,5 @@ def _item(heldout: Heldout) -> str:
 
 
 def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from beliefbench.domain import OPTIONS
 from beliefbench.errors import UsageError
 
 Where: TypeAlias = tuple[str | int, ...]  # from the root of a document: ("user_idxs", 3, "idxs", 7)
+LARGEST = 2**31
+"""Bytes of the largest file that is read."""
 _AGAIN = "fix that line, or fetch the file again"
 
 
@@ -144,9 +147,15 @@ def shown(value: Any, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
-def read_text(path: Path) -> str:
-    """Return a file's text; raises `UsageError` if it cannot be read, is not UTF-8, or holds nothing."""
+def read_text(path: Path, largest: int = LARGEST) -> str:
+    """Return a file's text; raises `UsageError` if it cannot be read, has more than ``largest`` bytes, is not UTF-8, or
+    holds nothing."""
     try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # to read a pipe would wait for ever
+            raise UsageError(f"{path} is not a regular file; name another file.")
+        if about.st_size > largest:
+            raise UsageError(f"{path} has {about.st_size:,} bytes; expected {largest:,} at most: split it.")
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist; name another file.") from error
