@@ -16,7 +16,7 @@ EXPECTED = "expected JSON: text, True, False, None, a finite number, a list, or 
 
 
 def json_value(value: Any, what: str, depth: int = DEEPEST) -> Any:
-    r"""Return a value as it comes back from JSON: a tuple as a list, and text as UTF-8 can hold it.
+    """Return a value as it comes back from JSON: a tuple as a list, and text as UTF-8 can hold it.
 
     Raises
     ------
