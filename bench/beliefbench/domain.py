@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from beliefbench.json_values import json_value
+
 OPTIONS = 3  # options a set, throughout the benchmark
 
 
@@ -169,8 +171,9 @@ class Domain:
             object.__setattr__(self, "user_model", self.model)
 
     def identity(self) -> dict[str, Any]:
-        """Return what identifies this domain's numbers, as JSON values."""
-        return {"name": self.name, "version": self.version, "parameters": dict(self.parameters)}
+        """Return what identifies this domain's numbers, as JSON values; raise `BeliefBenchError` if its parameters are
+        none."""
+        return {"name": self.name, "version": self.version, "parameters": json_value(self.parameters, "parameters")}
 
 
 def describe_features(features: tuple[Feature, ...]) -> Callable[[np.ndarray], str]:

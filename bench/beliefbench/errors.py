@@ -78,16 +78,24 @@ def guarded(who: str) -> Iterator[None]:
     >>> with guarded("agent 'x' broke:"):
     ...     raise SystemExit(0)
     Traceback (most recent call last):
-    beliefbench.errors.BeliefBenchError: agent 'x' broke: SystemExit: 0.
+    beliefbench.errors.BeliefBenchError: agent 'x' broke: SystemExit: 0
     """
     try:
         yield
     except BeliefBenchError:
         raise
     except BaseException as error:
-        if type(error) is KeyboardInterrupt:
-            raise
-        raise BeliefBenchError(f"{who} {in_short(error)}.") from error
+        let_pass(error)
+        raise BeliefBenchError(f"{who} {in_short(error)}") from error
+
+
+def let_pass(error: BaseException) -> None:
+    """Raise an error again if it is the user's interrupt, and not what somebody else's code raised.
+
+    >>> let_pass(SystemExit(0))
+    """
+    if type(error) is KeyboardInterrupt:
+        raise error
 
 
 def first_line(error: BaseException) -> str:
@@ -98,7 +106,8 @@ def first_line(error: BaseException) -> str:
     """
     try:
         said = str(error).strip()
-    except Exception:  # an error of somebody else's code may break too
+    except BaseException as broken:  # an error of somebody else's code may break too
+        let_pass(broken)
         said = ""
     return cut((said or "no message").splitlines()[0].rstrip("."))
 

@@ -20,7 +20,8 @@ from beliefbench.errors import printable
 from beliefbench.leaderboard.forms.compact import to_compact
 from beliefbench.leaderboard.forms.formats import writer
 from beliefbench.leaderboard.forms.terminal import to_terminal
-from beliefbench.leaderboard.page.pictures import learning_curves
+from beliefbench.leaderboard.naming import group_names, slugs_of
+from beliefbench.leaderboard.page.pictures import draw_all, learning_curves
 from beliefbench.leaderboard.page.svg import as_svg
 from beliefbench.leaderboard.ranking import Leaderboard, read_leaderboard
 
@@ -43,9 +44,11 @@ NAMES = [
     "p:$a$ and $b_{$",
     'p:#0b62a8 id="x" url(#y)',
     "[bold]rich[/] :smile: [/]",
+    "*starred* https://x.org/a?b=c&d www.x.org",
     "x" * 200,
 ]
-DOMAIN = {"name": "a|b<i>\x1b[1m\\input{x}~^", "version": "1", "parameters": {}}
+HOSTILE = "[bold]a|b<i>\x1b[1m\\input{x}~^ www.x.org $c$ \u202e"
+DOMAIN = {"name": HOSTILE, "version": f"=1 {HOSTILE}", "parameters": {"exact_answer": f"rests on {HOSTILE}"}}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,8 @@ def test_markdown_shows_every_name_in_its_cell(board):
     first = [re.findall(r"<td.*?>(.*?)</td>", line, re.S) for line in tables[0]][1:]
     assert {unescape(line[1]) for line in first} == {f"{one} ({one})" for one in labels()}
     assert "<script" not in html
+    assert not re.search(r"://x|www\.x", writer("md")(board))  # GitHub makes links of such text
+    assert f"The exact answer: rests on {printable(HOSTILE)}." in unescape(re.sub("<.*?>", "", html))
 
 
 def test_latex_has_no_command_of_a_name(board):
@@ -82,6 +87,8 @@ def test_latex_has_no_command_of_a_name(board):
     body = text[text.index("\\midrule") : text.index("\\bottomrule")]
     lines = [line for line in body.splitlines() if line.rstrip().endswith("\\\\")]
     assert len(lines) == len(NAMES)
+    assert not [line for line in body.splitlines() if re.match(r"\s*[\[*]", line)]
+    assert re.findall(r"\\label\{(.*)\}", text) == [f"tab:{slugs_of([group_names(board.groups())[0]])[0]}"]
     assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(re.findall(r"(?<!\\)&", lines[0]))}
 
 
@@ -97,9 +104,12 @@ def test_latex_compiles_with_them(board, tmp_path):
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
 
 
-def test_csv_and_json_hold_names_unchanged_and_a_cell_each(board):
+def test_csv_and_json_hold_names_in_a_cell_each_and_no_formula(board):
+    """Failed at 5f2b401: a spreadsheet took names for formulas."""
     lines = list(csv.DictReader(io.StringIO(writer("csv")(board))))
-    assert {line["agent"] for line in lines} == labels()
+    assert {line["agent"].removeprefix("'") for line in lines} == labels()
+    assert not [cell for line in lines for cell in line.values() if cell.strip()[:1] in ("=", "+", "@")]
+    assert not [cell for line in lines for cell in line.values() if cell[:1] == "-" and not float(cell)]
     assert {None} not in [set(line) for line in lines]
     assert {row["agent"] for row in json.loads(writer("json")(board))["rows"]} == labels()
 
@@ -133,6 +143,17 @@ def test_the_page_and_its_pictures_hold_names_as_text(board):
     svg = as_svg(learning_curves(board.groups()[0]))
     texts = "".join(ElementTree.fromstring(svg).itertext())
     assert all(one in texts for one in ("p:$a$ and $b_{$", " _hidden", "p:a|b||c"))
+
+
+def test_files_of_pictures_have_short_plain_names(make_run, tmp_path):
+    """Failed at 5f2b401: a file system refuses a name of 8,000 letters."""
+    for number in range(2):
+        name = f"{'x' * 8000}/../{number}\0"
+        make_run(tmp_path / "results", "p", [[1, 2]], domain={"name": name, "version": "1", "parameters": {}})
+    files = draw_all(read_leaderboard(tmp_path / "results"), tmp_path / "pictures")
+    assert len({file.name for file in files}) == len(files) > 2
+    assert all(re.fullmatch(r"x{120}-[0-9a-f]{4}\.[a-z-]+\.(svg|png)", file.name) for file in files)
+    assert {file.parent for file in files} == {tmp_path / "pictures"}
 
 
 def test_folders_of_hostile_names_lie_below_the_results(board):

@@ -12,10 +12,11 @@ import numpy as np
 from beliefbench.agent import Agent, Brief, Prediction
 from beliefbench.checking.results import CheckFailedError, CheckResult, run_check
 from beliefbench.domain import Domain
+from beliefbench.errors import in_short, let_pass
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol, population
-from beliefbench.running.answering import check_answers, questions_at
-from beliefbench.running.store import run_key
+from beliefbench.running.answering import questions_at
+from beliefbench.running.contract import check_answers, identity_of
 
 USERS, ROUNDS, SETS = 5, 2, 3  # little, since language models are slow; unequal, so that no two axes can be mixed up
 CLOSE = 1e-3  # how far probabilities may be apart that ought to be the same: language models are not exact to the bit
@@ -40,8 +41,9 @@ def check_agent_contract(agent: Agent | Callable[[Domain], Agent], domain: Domai
     if isinstance(agent, type) or not hasattr(agent, "predict"):
         try:
             agent = cast(Callable[[Domain], Agent], agent)(domain)
-        except Exception as error:  # a plugin's factory may raise anything
-            return [CheckResult("made", False, f"making it for {domain.name} raised {type(error).__name__}: {error}.")]
+        except BaseException as error:  # a plugin's factory may raise anything
+            let_pass(error)
+            return [CheckResult("made", False, f"making it for {domain.name} raised {in_short(error)}.")]
     trial = _Trial(cast(Agent, agent), domain)
     findings: list[CheckResult] = []
     for checks in (
@@ -134,10 +136,7 @@ def _members(trial: _Trial) -> str:
 
 
 def _identity(trial: _Trial) -> str:
-    agent = trial.agent
-    identity = {"name": agent.name, "version": agent.version, **agent.identity()}
-    if run_key(identity) != run_key({"name": agent.name, "version": agent.version, **agent.identity()}):
-        raise CheckFailedError("identity() differs from one call to the next.")
+    identity_of(trial.agent)
     return "identity() is canonical JSON."
 
 

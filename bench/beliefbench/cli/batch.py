@@ -23,7 +23,6 @@ from beliefbench.protocol.stopping import UntilWidth
 from beliefbench.running.answering import Job, run_identity
 from beliefbench.running.executors.base import ExecutorError
 from beliefbench.running.executors.registry import open_executor
-from beliefbench.running.files import DamagedFileError
 from beliefbench.running.harness import Run, execute
 from beliefbench.running.store import RunStore, prepare_results, run_folder, run_key
 
@@ -72,11 +71,10 @@ def run_plan(
     ExecutorError
         If there is no executor to run it.
     """
-    work = planned(plan, echo)
+    work, failures = planned(plan, echo)
     prepare_results(plan.results)
     agents = Counter((job.domain.name, job.agent.name) for job in work)  # two checkpoints may have one name
     runs: list[Run] = []
-    failures: list[BeliefBenchError] = []
     with open_executor(plan.executor) as executor, _bars(console) as bars:
         shown = False
         for job in work:
@@ -107,11 +105,20 @@ def run_plan(
     return runs, failures
 
 
-def planned(plan: Plan, echo: Callable[[str], None]) -> list[Job]:
-    """Return the runs of a plan, or raise `UsageError` if any part of the call is wrong."""
+def planned(plan: Plan, echo: Callable[[str], None]) -> tuple[list[Job], list[BeliefBenchError]]:
+    """Return the runs of a plan, and why named domains and agents are broken, if others are left.
+
+    Raises
+    ------
+    UsageError
+        If any part of the call is wrong.
+    BeliefBenchError
+        If nothing is left to run.
+    """
     for spec in plan.agents or []:  # a misspelt name is an error before any domain is loaded
         agent_source(spec)
     work: list[Job] = []
+    failures: list[BeliefBenchError] = []
     domains: list[Domain] = []
     refused: dict[str, list[tuple[Domain, BeliefBenchError]]] = {}
     for name in dict.fromkeys(plan.domains or names("domain")):
@@ -121,15 +128,23 @@ def planned(plan: Plan, echo: Callable[[str], None]) -> list[Job]:
                     domains.append(domain)
                     work += sorted(_jobs(plan, name, domain, refused, echo), key=_is_model)
         except BeliefBenchError as error:
-            if plan.domains or isinstance(error, UsageError):
+            if isinstance(error, UsageError):
                 raise
-            echo(f"domain '{name}' is left out: {error}")
+            if plan.domains:
+                failures.append(error)
+            else:
+                echo(f"domain '{name}' is left out: {error}")
     for spec, refusals in refused.items():
         if all(job.specs and job.specs[1] != spec for job in work):
-            raise refusals[0][1]
+            if isinstance(refusals[0][1], UsageError):
+                raise refusals[0][1]
+            failures.append(refusals[0][1])
+            continue
         for domain, refusal in refusals:
             echo(f"agent '{spec}' is left out of {domain.name}: {refusal}")
-    return work
+    if failures and not work:
+        raise failures[0]
+    return work, failures
 
 
 def _jobs(
@@ -171,10 +186,10 @@ def _is_model(job: Job) -> bool:
 
 
 def _finished(job: Job, results: Path) -> bool:
-    key = run_key(run_identity(job).json_values())
     try:
+        key = run_key(run_identity(job).json_values())
         record = RunStore(run_folder(results, job.domain.name, job.agent.name, key)).record()
-    except DamagedFileError:  # it is set aside when the job is done
+    except BeliefBenchError:  # a damaged file is set aside when the job is done, and what else is wrong is said then
         return False
     return record is not None and record.finished is not None
 

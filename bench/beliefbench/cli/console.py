@@ -15,11 +15,10 @@ from typing import Any
 
 import typer
 
-from beliefbench.errors import BeliefBenchError, printable
+from beliefbench.errors import BeliefBenchError, in_short, printable
 
 RESUMABLE = ("run", "student", "reader", "curves")
 """Commands that continue where they stopped."""
-
 LONGEST = 2000
 """The most letters of a sentence on standard error; names of files and plugins may be of any length."""
 
@@ -51,24 +50,24 @@ def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except KeyboardInterrupt:
-            goes_on = command.__name__ in RESUMABLE and not kwargs.get("estimate")
-            echo("stopped; the same command continues the run." if goes_on else "stopped.")
-            sys.stderr.flush()
-            os._exit(130)  # an orderly exit waits for compilations under way, and can crash in them
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
         except (BeliefBenchError, OSError) as error:
             if "--debug" in sys.argv:
                 raise
             echo(f"error: {error}")
             raise typer.Exit(getattr(error, "exit_status", 1)) from error
-        except (typer.Exit, typer.Abort, typer.BadParameter):
-            raise
-        except Exception as error:
-            if "--debug" in sys.argv:
-                raise
-            what = " ".join(str(error).split()) or "no message"
-            echo(f"error: this is a bug or a broken plugin ({type(error).__name__}: {what}); --debug shows where.")
-            raise typer.Exit(1) from error
+        except BaseException as error:
+            if type(error) is not KeyboardInterrupt:  # one of a plugin's own kind is no wish of the user
+                if "--debug" in sys.argv:
+                    raise
+                what = in_short(error)
+                echo(f"error: this is a bug or a broken plugin ({what}); --debug shows where.")
+                raise typer.Exit(1) from error
+            goes_on = command.__name__ in RESUMABLE and not kwargs.get("estimate")
+            echo("stopped; the same command continues the run." if goes_on else "stopped.")
+            sys.stderr.flush()
+            os._exit(130)  # an orderly exit waits for compilations under way, and can crash in them
 
     # The help text: each paragraph on one line, so that the terminal's width alone wraps it.
     paragraphs = cleandoc(command.__doc__ or "").split("\n\n")

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from beliefbench.cli.console import echo, report_errors
+from beliefbench.errors import printable
 
 
 @report_errors
@@ -20,5 +22,8 @@ def import_(
     """
     from beliefbench.released.importing import import_path
 
-    for name in import_path(path, report=print):
+    console = Console(stderr=True)
+    with console.status("reading") as status:
+        names = import_path(path, report=print, progress=lambda sentence: status.update(printable(sentence)))
+    for name in names:
         echo(f"`beliefbench run --domain {name}` runs agents on it.")

@@ -127,7 +127,12 @@ def run(
         from beliefbench.cli.estimate import Prices, estimates, print_estimates
 
         prices = None if price_in is None and price_out is None else Prices(price_in or 0.0, price_out or 0.0)
-        print_estimates(estimates(planned(plan, echo), results, echo), Console(), prices)
+        work, broken = planned(plan, echo)
+        print_estimates(estimates(work, results, echo), Console(), prices)
+        for failure in broken:
+            echo(f"error: {failure}")
+        if broken:
+            raise typer.Exit(1)
         return
     runs, failures = run_plan(plan, progress, echo, show_first)
     board = read_leaderboard(results, only=[done.folder for done in runs])

@@ -19,7 +19,7 @@ from numpyro.distributions import constraints
 from numpyro.infer.util import log_density
 
 from beliefbench.domain import OPTIONS, Domain
-from beliefbench.errors import BeliefBenchError, first_line
+from beliefbench.errors import BeliefBenchError, first_line, let_pass
 from beliefbench.exact.hypothesis import log_prior_of, terms_of_batch
 
 HYPOTHESES, LEAST = 512, 64
@@ -50,7 +50,8 @@ def hold(domain: Domain, model: Callable[..., Any], space: Any) -> None:
             _hold_density(domain.name, program, latents, options, choices)
         except BeliefBenchError:
             raise
-        except Exception as error:  # a plugin's model may raise anything
+        except BaseException as error:  # a plugin's model may raise anything
+            let_pass(error)
             raise BeliefBenchError(
                 f"{domain.name}: its model raised {type(error).__name__}: {first_line(error)}"
             ) from error

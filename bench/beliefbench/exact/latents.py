@@ -13,7 +13,7 @@ import numpy as np
 from numpyro import handlers
 
 from beliefbench.domain import OPTIONS, Domain
-from beliefbench.errors import BeliefBenchError, TooLargeError
+from beliefbench.errors import BeliefBenchError, TooLargeError, in_short, let_pass
 from beliefbench.exact.contract import hold
 
 MEMORY_BUDGET = 4 * 2**30  # bytes that a call may hold at once
@@ -133,8 +133,9 @@ def _traced_space(domain: Domain) -> LatentSpace:
             traced = handlers.trace(model).get_trace(*one_round)
         except (NotImplementedError, jax.errors.ConcretizationTypeError):  # bounds that only a plain trace knows
             raise
-        except Exception as error:  # a plugin's model may raise anything
-            raise BeliefBenchError(f"{domain.name}: its model raised {type(error).__name__}: {error}") from error
+        except BaseException as error:  # a plugin's model may raise anything
+            let_pass(error)
+            raise BeliefBenchError(f"{domain.name}: its model raised {in_short(error)}") from error
         found.clear()
         values, size = [], 1
         for name, site in traced.items():

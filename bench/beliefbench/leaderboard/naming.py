@@ -28,6 +28,8 @@ LONGEST = 32
 """Characters of a value in a name; a longer one is cut where this leaves it another than the rest."""
 WHOLE = 200
 """Characters of the longest value that stands in a name without a cut."""
+LONGEST_SLUG = 120
+"""Characters of the longest name in an address, a label or a file's name; file systems take 255."""
 MOST = 1000
 """Properties of an identity that can stand in a name; identities that differ in others are told apart by digests."""
 
@@ -110,7 +112,8 @@ def slugs_of(names: Sequence[str]) -> list[str]:
     >>> slugs_of(["webshop-hats", "prompted:A/b", "prompted:a-b", "<>"])
     ['webshop-hats', 'prompted-a-b-ddc1', 'prompted-a-b-6c54', 'x']
     """
-    return told_apart(names, [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "x" for name in names])
+    plain = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "x" for name in names]
+    return told_apart(names, [slug[:LONGEST_SLUG].strip("-") for slug in plain])
 
 
 def told_apart(names: Sequence[str], plain: Sequence[str], taken: Iterable[str] = ()) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -10,8 +10,9 @@ from inspect import Parameter, getdoc, signature
 from typing import Any, cast
 
 from beliefbench.agent import Agent
-from beliefbench.domain import Domain, Feature
-from beliefbench.errors import BeliefBenchError, UsageError, first_line, in_short, unknown_name
+from beliefbench.domain import Domain
+from beliefbench.errors import BeliefBenchError, UsageError, first_line, guarded, in_short, let_pass, unknown_name
+from beliefbench.plugins.members import wrong_agent, wrong_domain
 from beliefbench.plugins.settings import parse_spec, varied_suite
 from beliefbench.plugins.sources import Kind, Source, source_of, sources
 
@@ -132,21 +133,6 @@ def _suites(name: str) -> list[str]:
     return [one for one in names("domain") if name.startswith(f"{one}-")]
 
 
-def wrong_domain(domain: Domain) -> str:
-    """Return why a domain cannot be used at all, or nothing.
-
-    >>> from dataclasses import replace
-    >>> wrong_domain(replace(load_domain("flights"), version=1))
-    'its version is 1; expected some text'
-    """
-    if wrong := _wrong_members(domain, texts=("name", "version", "item"), functions=("model", "draw", "describe")):
-        return wrong
-    features = domain.features
-    if not (isinstance(features, tuple) and features and all(isinstance(one, Feature) for one in features)):
-        return f"its features are {features!r}; expected a tuple of one beliefbench.Feature or more"
-    return ""
-
-
 def _wrong_domains(domains: tuple[Domain, ...], name: str) -> str:
     """Return the fault that makes domains unusable, or nothing; `checking.domain_contract` checks the rest."""
     known, seen = sources("domain"), set()
@@ -164,35 +150,11 @@ def _wrong_domains(domains: tuple[Domain, ...], name: str) -> str:
 
 def _wrong_agent(agent: Any, name: str) -> str:
     """Return the fault that makes an agent unusable, or nothing; `checking.agent_contract` checks the rest."""
-    functions, flags = ("identity", "begin", "predict", "observe"), ("probabilistic", "privileged")
-    if wrong := _wrong_members(agent, texts=("name", "version"), flags=flags, functions=functions):
-        return f"{wrong} (it is of type {type(agent).__name__})"
-    note, users = getattr(agent, "note", None), getattr(agent, "users_per_call", 1)
-    if not (note is None or isinstance(note, str)) or not (isinstance(users, int) and users >= 1):
-        return f"its note is {note!r} and its users_per_call {users!r}; expected some text or None, and 1 or more"
-    quick = getattr(agent, "quick_users", None)
-    if not (quick is None or (isinstance(quick, int) and quick >= 1)):
-        return f"its quick_users is {quick!r}; expected None, or a whole number of 1 or more"
+    if wrong := wrong_agent(agent):
+        return wrong
     plain = agent.name.partition(":")[0]
     others = [source for source in sources("agent") if source.name == plain != name]
     return _taken(others[0]) if others else ""
-
-
-def _wrong_members(
-    thing: Any, *, texts: Sequence[str], flags: Sequence[str] = (), functions: Sequence[str] = ()
-) -> str:
-    for member in texts:
-        value = getattr(thing, member, None)
-        if not (isinstance(value, str) and value.strip()):
-            return f"its {member} is {value!r}; expected some text"
-    for member in flags:
-        value = getattr(thing, member, None)
-        if not isinstance(value, bool):
-            return f"its {member} is {value!r}; expected True or False"
-    for member in functions:
-        if not callable(getattr(thing, member, None)):
-            return f"it has no function {member}"
-    return ""
 
 
 def _taken(other: Source) -> str:
@@ -233,9 +195,12 @@ def load_agent(spec: str, domain: Domain) -> Agent:
         raise UsageError(f"agent '{spec}' cannot be made: {first_line(error)}.") from error
     except BeliefBenchError:
         raise
-    except (Exception, SystemExit) as error:  # a plugin's factory may raise anything
+    except BaseException as error:  # a plugin's factory may raise anything
+        let_pass(error)
         raise BeliefBenchError(f"agent '{spec}' cannot be made: {in_short(error)}.") from error
-    if wrong := _wrong_agent(agent, name):
+    with guarded(f"agent '{spec}' ({source.origin}) cannot be used: asking what it is raised"):
+        wrong = _wrong_agent(agent, name)
+    if wrong:
         raise BeliefBenchError(f"agent '{spec}' ({source.origin}) cannot be used: {wrong}.")
     return cast(Agent, agent)
 
@@ -270,7 +235,8 @@ def spec_meant(name: str, model: str | None, options: Mapping[str, str]) -> Usag
     for point in entry_points(group=MEANT):
         try:
             error: UsageError | None = point.load()(name, model, options)
-        except Exception:  # a hint of a plugin that breaks is no hint  # nosec B112
+        except BaseException as broken:  # a hint of a plugin that breaks is no hint
+            let_pass(broken)
             continue
         if error is not None:
             return error

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 
 from beliefbench.domain import Domain
-from beliefbench.errors import BeliefBenchError, UsageError, first_line, in_short
+from beliefbench.errors import BeliefBenchError, UsageError, first_line, in_short, let_pass
 from beliefbench.plugins.sources import Kind
 
 QUOTED = re.compile(r'"((?:[^"]|"")*+)"')
@@ -124,6 +124,7 @@ def _varied(spec: str, domain: Domain, settings: dict[str, str]) -> Domain:
         raise UsageError(f"domain '{spec}' cannot be made: {first_line(error)}.") from error
     except BeliefBenchError:
         raise
-    except Exception as error:  # a plugin's vary may raise anything
+    except BaseException as error:  # a plugin's vary may raise anything
+        let_pass(error)
         raise BeliefBenchError(f"domain '{spec}' cannot be made: {in_short(error)}.") from error
     return replace(varied, name=format_spec(domain.name, None, dict(sorted(settings.items()))))

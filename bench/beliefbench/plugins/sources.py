@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from beliefbench.errors import BeliefBenchError, UsageError, in_short, unknown_name
+from beliefbench.errors import BeliefBenchError, UsageError, cut, in_short, let_pass, unknown_name
 from beliefbench.folders import regular
 
 Kind = Literal["domain", "agent"]
@@ -45,7 +45,8 @@ class Source:
         """Return the object, or raise `BeliefBenchError` if it cannot be loaded."""
         try:
             return self.load()
-        except (Exception, SystemExit) as error:  # a plugin's module may raise anything, or be a script that ends
+        except BaseException as error:  # a plugin's module may raise anything, or be a script that ends
+            let_pass(error)
             raise BeliefBenchError(
                 f"{self.kind} '{self.name}' ({self.origin}) cannot be loaded: {in_short(error)}."
             ) from error
@@ -162,7 +163,8 @@ def _further_sources() -> tuple[list[Source], list[BeliefBenchError]]:
                     f"it returned {wrong[0]!r}; expected a list of beliefbench.plugins.sources.Source"
                 )
             found += brought
-        except (Exception, SystemExit) as error:  # a plugin's function may raise anything
+        except BaseException as error:  # a plugin's function may raise anything
+            let_pass(error)
             broken.append(
                 BeliefBenchError(f"source '{point.name}' ({point.value}) provides nothing: {in_short(error)}.")
             )
@@ -208,14 +210,15 @@ def _folder_sources(folder: Path) -> tuple[dict[Kind, list[Source]], list[Belief
                 raise BeliefBenchError('it has neither DOMAINS = {"name": domain} nor AGENTS = {"name": factory}')
         except BeliefBenchError as error:
             broken.append(BeliefBenchError(f"plugin file '{file}' provides nothing: {error}."))
-        except (Exception, SystemExit) as error:  # a plugin's file may raise anything, or be a script that ends
+        except BaseException as error:  # a plugin's file may raise anything, or be a script that ends
+            let_pass(error)
             broken.append(BeliefBenchError(f"plugin file '{file}' raised {in_short(error)}."))
     return found, broken
 
 
 def _listed(kind: Kind, file: Path, table: Any, name: str) -> list[Source]:
     if not isinstance(table, Mapping) or not all(isinstance(key, str) for key in table):
-        raise BeliefBenchError(f"{name} is {table!r}; expected a dict from names to objects")
+        raise BeliefBenchError(f"{name} is {cut(repr(table))}; expected a dict from names to objects")
     return [Source(key, str(file), partial(_same, value), f"{file}:{key}", kind, file) for key, value in table.items()]
 
 

@@ -17,7 +17,7 @@ from numpyro import handlers
 
 from beliefbench.domain import OPTIONS, Domain, Recorded
 from beliefbench.draws import in_chunks, key, keys_for, path_keys, permutation, quick_jit
-from beliefbench.errors import BeliefBenchError, UsageError
+from beliefbench.errors import BeliefBenchError, UsageError, cut, guarded
 from beliefbench.exact.contract import hold
 from beliefbench.exact.hypothesis import query_values
 from beliefbench.exact.inference import expected_information, predictives
@@ -56,16 +56,13 @@ class Episodes:
         protocol.check(domain)
         self.domain, self.protocol = domain, protocol
         if domain.recorded is not None:
+            check_recorded(domain, domain.recorded)
             self._take(domain.recorded)
             check_describe(domain, self.options if self.options.size else self.heldout)
             return
         check_draw(domain)
-        try:
+        with guarded(f"domain '{domain.name}' broke:"):
             self._simulate()
-        except BeliefBenchError:
-            raise
-        except Exception as error:  # a plugin's domain may raise anything
-            raise BeliefBenchError(f"domain '{domain.name}' broke: {type(error).__name__}: {error}") from error
 
     def _take(self, recorded: Recorded) -> None:
         rounds, heldout = self.protocol.rounds, self.protocol.heldout
@@ -168,13 +165,31 @@ def _choice_probs(domain: Domain, latents: Any, options: Any) -> Any:
     return jax.vmap(lambda values, sets: query_values(domain.user_model, values, sets))(latents, options)
 
 
+def check_recorded(domain: Domain, recorded: Recorded) -> None:
+    """Raise `BeliefBenchError` if what was recorded has not the shapes of `beliefbench.domain.Recorded`."""
+    users, a_set = len(recorded.chosen), (OPTIONS, len(domain.features))
+    sets = np.shape(recorded.heldout)
+    for name, expected in {
+        "chosen": (users, *np.shape(recorded.options)[1:2]),
+        "options": (*np.shape(recorded.chosen), *a_set),
+        "heldout": (*((users,) if len(sets) == 4 else ()), *sets[-3:-2], *a_set),
+        "truth": (users, *sets[-3:-2]),
+    }.items():
+        found = getattr(recorded, name)
+        if np.shape(found) != expected:
+            raise BeliefBenchError(
+                f"domain '{domain.name}': its recorded {name} have shape {list(np.shape(found))}; expected "
+                f"{list(expected)}."
+            )
+        if name in ("chosen", "truth") and not np.isin(found, range(OPTIONS)).all():
+            raise BeliefBenchError(f"domain '{domain.name}': its recorded {name} are not all 0, 1 or 2.")
+
+
 def check_draw(domain: Domain) -> None:
     """Raise `BeliefBenchError` if a domain draws sets of another shape than float[sets, 3, features]."""
     expected = (1, OPTIONS, len(domain.features))
-    try:
+    with guarded(f"domain '{domain.name}': draw raised"):
         shape = jax.eval_shape(lambda at: domain.draw(at, 1), key(0)).shape
-    except Exception as error:  # a plugin's draw may raise anything
-        raise BeliefBenchError(f"domain '{domain.name}': draw raised {type(error).__name__}: {error}") from error
     if shape != expected:
         raise BeliefBenchError(
             f"domain '{domain.name}': draw(key, 1) gave shape {list(shape)}; expected {list(expected)}, "
@@ -185,13 +200,11 @@ def check_draw(domain: Domain) -> None:
 def check_describe(domain: Domain, sets: np.ndarray) -> None:
     """Raise `BeliefBenchError` if ``describe`` gives no text of the first option in sets, float[..., 3, features]."""
     option = sets.reshape(-1, sets.shape[-1])[0]
-    try:
+    with guarded(f"domain '{domain.name}': describe raised"):
         text = domain.describe(option)
-    except Exception as error:  # a plugin's describe may raise anything
-        raise BeliefBenchError(f"domain '{domain.name}': describe raised {type(error).__name__}: {error}") from error
     if not isinstance(text, str) or not text.strip():
         raise BeliefBenchError(
-            f"domain '{domain.name}': describe({option.tolist()}) gave {text!r}; expected some text."
+            f"domain '{domain.name}': describe({option.tolist()}) gave {cut(repr(text))}; expected some text."
         )
 
 

@@ -7,11 +7,10 @@ import pyarrow as pa
 
 from beliefbench.checking.results import CheckFailedError
 from beliefbench.domain import OPTIONS
+from beliefbench.running.contract import SUMS_TO
 from beliefbench.running.packing import PROBS
 from beliefbench.running.store import RunRecord
 from beliefbench.scoring.metrics import largest, total
-
-SUMS_TO = 1e-6  # of 1, as the agent contract has it
 
 
 def check_answers(record: RunRecord, rows: pa.Table) -> str:

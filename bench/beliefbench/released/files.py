@@ -7,6 +7,7 @@ a `UsageError` that names the file and the line.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -110,8 +111,10 @@ def split_option(text: str, number: int) -> tuple[str, str]:
     return match[1], match[3]
 
 
-def read_interactions(path: Path) -> list[Interaction]:
+def read_interactions(path: Path, progress: Callable[[int], None] = lambda done: None) -> list[Interaction]:
     """Read an interaction file: JSONL, one user per line, all with the same number of rounds and the same features.
+
+    ``progress`` is called with the number of users after each.
 
     The first line decides the kind of the file: web shopping has ``goal_attrs``, ``goal_options`` and a ``score`` per
     round; the others have ``reward_fn`` and ``features``. Raises `UsageError` that names the file, the line and the
@@ -133,6 +136,7 @@ def read_interactions(path: Path) -> list[Interaction]:
             users.append(_interaction(path, line, user))
             _expect_alike(users)
             word = _item_word("rounds", users[-1].options, word)
+            progress(len(users))
         except FaultError as fault:
             raise fault.at(path, line) from None
     return users

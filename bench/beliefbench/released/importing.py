@@ -18,7 +18,7 @@ import numpy as np
 
 from beliefbench.choice_models.catalogue import Catalogue
 from beliefbench.domain import Domain
-from beliefbench.errors import UsageError
+from beliefbench.errors import UsageError, cut
 from beliefbench.exact.latents import latent_space
 from beliefbench.protocol.episodes import choice_probs
 from beliefbench.released.files import (
@@ -36,11 +36,13 @@ from beliefbench.released.shoppers import shopper_domain
 from beliefbench.released.storage import RecordedUsers, write_products, write_record, write_shoppers
 
 Report = Callable[[str], None]
+EVERY = 1000
+"""Users between two reports of progress."""
 PEOPLE = "people"
 HUMAN_FILE = re.compile(r"human", re.IGNORECASE)
 
 
-def import_path(path: Path, report: Report) -> list[str]:
+def import_path(path: Path, report: Report, progress: Report = lambda sentence: None) -> list[str]:
     """Import all released files below a folder, or one interaction file; return the names of their domains.
 
     Product files of WebShop (``items_shuffle*.json`` with ``items_ins_v2*.json``) are imported too.
@@ -49,6 +51,8 @@ def import_path(path: Path, report: Report) -> list[str]:
     ----------
     report
         Called with one sentence per domain.
+    progress
+        Called with what is done, each 1,000 users.
 
     Raises
     ------
@@ -62,11 +66,12 @@ def import_path(path: Path, report: Report) -> list[str]:
     heldouts = [read_heldout(file) for file in heldout_files if file.suffix == ".json"]
     done: list[str] = []
     for file in interactions:
-        users = read_interactions(file)
+        users = read_interactions(file, _counting(progress, f"{file.name}: users read"))
         if users[0].goal_attrs is not None:
             name, write = _shoppers(file, users, heldout_files, report)
         else:
-            name, write = _users(file, users, heldouts, report)
+            counting = _counting(progress, f"{file.name}: users compared")
+            name, write = _users(file, users, heldouts, report, counting)
         if name in done:
             raise UsageError(
                 f"{file} is of {name}, and so is another file in '{path}'; leave one of them in the folder."
@@ -81,6 +86,14 @@ def import_path(path: Path, report: Report) -> list[str]:
             "of the released files."
         )
     return done
+
+
+def _counting(progress: Report, what: str) -> Callable[[int], None]:
+    def count(done: int) -> None:
+        if done % EVERY == 0:
+            progress(f"{what}: {done:,}")
+
+    return count
 
 
 def _files(path: Path) -> tuple[list[Path], list[Path]]:
@@ -116,10 +129,10 @@ def _shoppers(
 
 
 def _users(
-    file: Path, users: list[Interaction], heldouts: Sequence[Heldout], report: Report
+    file: Path, users: list[Interaction], heldouts: Sequence[Heldout], report: Report, progress: Callable[[int], None]
 ) -> tuple[str, Callable[[], None]]:
     """Return the name of the domain of users, and a function that writes and reports them."""
-    record, said = _record(file, users, heldouts)
+    record, said = _record(file, users, heldouts, progress)
 
     def write() -> None:
         write_record(record, file)
@@ -147,12 +160,18 @@ def _plain(text: str) -> str:
     return re.sub(r"[\W_]+", "-", text.lower()).strip("-")
 
 
-def _record(file: Path, users: list[Interaction], heldouts: Sequence[Heldout]) -> tuple[RecordedUsers, str]:
+def _record(
+    file: Path, users: list[Interaction], heldouts: Sequence[Heldout], progress: Callable[[int], None]
+) -> tuple[RecordedUsers, str]:
     """Return the users in a file, and a sentence on them."""
     item, _ = split_option(users[0].options[0][0], 1)
     features = users[0].features or ()
     domain = domain_of(features, item, f"{file}, line {users[0].line}")
-    options = np.stack([_rounds(domain, user) for user in users])
+    rounds = []
+    for user in users:
+        rounds.append(_rounds(domain, user))
+        progress(len(rounds))
+    options = np.stack(rounds)
     chosen = np.array([user.chosen for user in users])
     sources = {file.name: _sha256(file)}
     shared = {
@@ -233,7 +252,7 @@ def _set(domain: Domain, texts: Sequence[str], where: str) -> list[np.ndarray]:
         if found is None:
             example = domain.describe(np.array([feature.grid[0] for feature in domain.features]))
             raise UsageError(
-                f"{where}, option {number}: '{inner[:300]}' is no text of {domain.name}; one is '{example}'."
+                f"{where}, option {number}: '{cut(inner)}' is no text of {domain.name}; one is '{example}'."
             )
         values.append(found)
     return values
@@ -293,4 +312,5 @@ def _item(heldout: Heldout) -> str:
 
 
 def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

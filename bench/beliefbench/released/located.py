@@ -14,6 +14,8 @@ from beliefbench.errors import UsageError
 from beliefbench.folders import regular
 
 Where: TypeAlias = tuple[str | int, ...]  # from the root of a document: ("user_idxs", 3, "idxs", 7)
+LARGEST = 2**31
+"""Bytes of the largest file that is read."""
 _AGAIN = "fix that line, or fetch the file again"
 
 
@@ -145,10 +147,14 @@ def shown(value: Any, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
-def read_text(path: Path) -> str:
-    """Return a file's text; raises `UsageError` if it cannot be read, is not UTF-8, or holds nothing."""
+def read_text(path: Path, largest: int = LARGEST) -> str:
+    """Return a file's text; raises `UsageError` if it cannot be read, has more than ``largest`` bytes, is not UTF-8, or
+    holds nothing."""
     try:
-        content = regular(path).read_bytes()
+        about = regular(path).stat()
+        if about.st_size > largest:
+            raise UsageError(f"{path} has {about.st_size:,} bytes; expected {largest:,} at most: split it.")
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist; name another file.") from error
     except OSError as error:

@@ -62,12 +62,18 @@ def values_of(domain: Domain, text: str) -> np.ndarray | None:
     >>> values_of(bb.load_domain("hotels"), text).tolist()
     [0.1, 0.0, 0.0, 0.5]
     """
+    values = _values_of(domain, text)
+    return None if values is None else np.array(values)
+
+
+@lru_cache(maxsize=2**16)  # many users see the same options
+def _values_of(domain: Domain, text: str) -> tuple[float, ...] | None:
     found = _pattern(domain).fullmatch(text)
     if found is None:
         return None
     given = zip(domain.features, found.groups(), strict=True)
-    values = np.array([feature.grid[[feature.show(v) for v in feature.grid].index(part)] for feature, part in given])
-    return values if domain.describe(values) == text else None
+    values = tuple(feature.grid[[feature.show(v) for v in feature.grid].index(part)] for feature, part in given)
+    return values if domain.describe(np.array(values)) == text else None
 
 
 @lru_cache(maxsize=16)

@@ -27,6 +27,8 @@ ITEMS, ATTRIBUTES = "items_shuffle", "items_ins_v2"
 ASSUMED_PRICE = 100.0  # dollars, of a product without a price, as WebShop has it
 LONGEST_ASIN = 10
 FEWEST_GOALS = 2
+LARGEST_PRODUCTS = 2**33
+"""Bytes of the largest product file; WebShop's own has 5 GB."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def read_products(items: Path, attributes: Path) -> dict[str, Catalogue]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path, LARGEST_PRODUCTS))
     except (ValueError, RecursionError) as error:
         why = error.msg if isinstance(error, json.JSONDecodeError) else "too deep, or too long a number"
         line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""

@@ -15,12 +15,14 @@ import pyarrow as pa
 
 from beliefbench.agent import Agent, Brief, Prediction, break_ties
 from beliefbench.domain import OPTIONS, Domain
-from beliefbench.errors import BeliefBenchError
+from beliefbench.errors import BeliefBenchError, cut, guarded
 from beliefbench.exact.questionnaire import choices_of_levels, level_marginals, usable_beliefs
 from beliefbench.folders import well_formed
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import QUICK, Protocol
 from beliefbench.protocol.stopping import SampleOf, StoppingRule, stopping_rule
+from beliefbench.running.contract import check_answers, identity_of, note_of
+from beliefbench.running.states import changed, held_by
 from beliefbench.running.store import ROWS, SCHEMA, DomainIdentity, RunIdentity
 
 USERS_PER_CALL = 1024
@@ -121,24 +123,14 @@ class Answers:
 
 
 def run_identity(job: Job) -> RunIdentity:
-    """Return everything that a run's rows depend on."""
-    agent = job.agent
+    """Return everything that a run's rows depend on; raise `BeliefBenchError` as `identity_of`."""
     return RunIdentity(
         schema=SCHEMA,
         domain=DomainIdentity(**job.domain.identity()),
-        agent=_well_formed({"name": agent.name, "version": agent.version, **agent.identity()}),
+        agent=identity_of(job.agent),
         stopping=job.stopping.identity() if job.stopping else None,
         **job.protocol.identity(),
     )
-
-
-def _well_formed(value: Any) -> Any:
-    """Return a JSON value with every text as UTF-8 can hold it: a path may have bytes that it cannot."""
-    if isinstance(value, Mapping):
-        return {_well_formed(key): _well_formed(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_well_formed(one) for one in value]
-    return well_formed(value) if isinstance(value, str) else value
 
 
 def shards_of(
@@ -178,32 +170,34 @@ def ask(job: Job, shard: Shard) -> Iterator[Answers]:
         If the agent breaks.
     """
     agent, users, stages = job.agent, np.arange(len(shard.users)), len(shard.answered)
-    try:
-        # Copies of all, since an agent may spoil what it is handed, and what came from another process is read-only.
+    who = f"agent '{agent.name}' broke on {job.domain.name}:"
+    # Copies of all, since an agent may spoil what it is handed, and what came from another process is read-only.
+    with guarded(who):
         truth = None if shard.truth is None else {name: value.copy() for name, value in shard.truth.items()}
         state = agent.begin(Brief.of(job.domain), jax.random.wrap_key_data(jnp.asarray(shard.keys)), truth)
-        for stage in range(stages):
-            recommended = shard.recommended[:, stage].copy()
-            if not shard.answered[stage]:
-                questions = questions_at(shard, users, stage)
-                shape = questions.shape[:2]
+    for stage in range(stages):
+        recommended = shard.recommended[:, stage].copy()
+        if not shard.answered[stage]:
+            questions = questions_at(shard, users, stage)
+            with guarded(who):
+                held = held_by(state)
                 started = time.perf_counter()
-                answers = agent.predict(state, questions)
+                answers = agent.predict(state, questions.copy())
                 seconds = time.perf_counter() - started
-                check_answers(answers, shape, agent)
+                check_answers(answers, questions.shape[:2], agent)
+                if where := changed(held, held_by(state)):
+                    raise BeliefBenchError(
+                        f"agent '{agent.name}' broke its contract: predict changed the state ({cut(where, 60)}); "
+                        "expected predict to leave it as it is, and observe to return the next one."
+                    )
                 recommended = answers.choice[:, -1].copy()
-                implied = _implied(job.domain, shard, stage, questions, answers.beliefs)
-                columns = pa.table({**_columns(answers), **implied}, schema=ANSWERS)
-                yield Answers(stage, columns, seconds, getattr(agent, "note", None), answers.counts)
-            if stage + 1 < stages:
-                options, chosen = shard.options[:, stage].copy(), shard.chosen[:, stage].copy()
+                columns, note = _columns(answers), note_of(agent)
+            implied = _implied(job.domain, shard, stage, questions, answers.beliefs)
+            yield Answers(stage, pa.table({**columns, **implied}, schema=ANSWERS), seconds, note, answers.counts)
+        if stage + 1 < stages:
+            options, chosen = shard.options[:, stage].copy(), shard.chosen[:, stage].copy()
+            with guarded(who):
                 state = agent.observe(state, options, recommended, chosen)
-    except BeliefBenchError:
-        raise
-    except Exception as error:
-        raise BeliefBenchError(
-            f"agent '{agent.name}' broke on {job.domain.name}: {type(error).__name__}: {error}"
-        ) from error
 
 
 def questions_at(met: Episodes | Shard, places: np.ndarray, stage: int) -> np.ndarray:
@@ -212,32 +206,6 @@ def questions_at(met: Episodes | Shard, places: np.ndarray, stage: int) -> np.nd
     sets = met.heldout[places] if met.heldout.ndim == 4 else met.heldout
     heldout = np.broadcast_to(sets, (len(places), *sets.shape[-3:]))
     return np.concatenate([heldout, met.options[places, stage : stage + 1]], axis=1)
-
-
-def check_answers(answers: Prediction, shape: tuple[int, ...], agent: Agent) -> None:
-    """Raise `BeliefBenchError` if answers for ``shape`` = (users, sets) break the agent contract."""
-    choice, probs = np.asarray(answers.choice), answers.probs
-    who = f"agent '{agent.name}' broke its contract:"
-    if choice.shape != shape or not np.issubdtype(choice.dtype, np.integer):
-        raise BeliefBenchError(f"{who} choice is {choice.dtype}{list(choice.shape)}; expected int{list(shape)}.")
-    if choice.min() < -1 or choice.max() >= OPTIONS:
-        raise BeliefBenchError(f"{who} choices are 0, 1, 2, or -1 for none; got {choice.min()} to {choice.max()}.")
-    if (probs is not None) != agent.probabilistic:
-        raise BeliefBenchError(f"{who} probabilistic is {agent.probabilistic}, but probs is {type(probs).__name__}.")
-    if answers.beliefs is not None:
-        beliefs = np.asarray(answers.beliefs)
-        if beliefs.ndim != 3 or len(beliefs) != shape[0]:
-            raise BeliefBenchError(f"{who} beliefs have shape {list(beliefs.shape)}; expected [users, scales, levels].")
-        usable = beliefs[~np.isnan(beliefs).any(axis=-1)]
-        if (usable < 0).any() or (abs(usable.sum(axis=-1) - 1) > 1e-6).any():
-            raise BeliefBenchError(f"{who} beliefs must be numbers of 0 or more that sum to 1 for each scale, or NaN.")
-    if probs is None:
-        return
-    if np.shape(probs) != (*shape, OPTIONS):
-        raise BeliefBenchError(f"{who} probs have shape {list(np.shape(probs))}; expected {[*shape, OPTIONS]}.")
-    given = np.asarray(probs, np.float64)[choice >= 0]
-    if not (np.isfinite(given).all() and (given >= 0).all() and (abs(given.sum(axis=-1) - 1) < 1e-6).all()):
-        raise BeliefBenchError(f"{who} probs must be numbers of 0 or more that sum to 1 for each set.")
 
 
 def _columns(answers: Prediction) -> dict[str, pa.Array]:
@@ -252,7 +220,9 @@ def _columns(answers: Prediction) -> dict[str, pa.Array]:
     }
     for name in ("tokens", "text", "seconds", "bounded"):
         value = getattr(answers, name)
-        columns[name] = none if value is None else np.ravel(value)
+        columns[name] = none if value is None else np.ravel(np.asarray(value, object if name == "text" else None))
+    if answers.text is not None:
+        columns["text"] = [None if one is None else well_formed(one) for one in columns["text"]]
     return {name: pa.array(value, type=ROWS.field(name).type, from_pandas=True) for name, value in columns.items()}
 
 

@@ -16,13 +16,15 @@ import pyarrow as pa
 
 from beliefbench.agent import Agent
 from beliefbench.domain import OPTIONS, Domain
-from beliefbench.errors import BeliefBenchError, UsageError, printable
-from beliefbench.plugins.names import load_agent, load_domain, wrong_domain
+from beliefbench.errors import BeliefBenchError, UsageError, guarded, printable
+from beliefbench.plugins.members import wrong_agent, wrong_domain
+from beliefbench.plugins.names import load_agent, load_domain
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import QUICK, Protocol
 from beliefbench.protocol.stopping import order_of_users
 from beliefbench.running.answering import Answers, Job, run_identity, shards_of
 from beliefbench.running.completeness import final_accuracy, is_whole, set_faulty_parts_aside
+from beliefbench.running.contract import as_note
 from beliefbench.running.executors.base import Executor
 from beliefbench.running.executors.base import Name as ExecutorName
 from beliefbench.running.executors.registry import open_executor
@@ -144,6 +146,8 @@ def run(
     if wrong := wrong_domain(domain):
         raise UsageError(f"domain '{domain.name}' cannot be used: {wrong}.")
     agent = load_agent(agent, domain) if isinstance(agent, str) else agent
+    if wrong := wrong_agent(agent):
+        raise UsageError(f"the agent cannot be used: {wrong}.")
     numbers = {"users": users, "rounds": rounds, "heldout": heldout, "sample": sample}
     job = Job.of(domain, agent, specs, preset=preset, seed=seed, until_width=until_width, **numbers)
     with open_executor(executor) as where:
@@ -244,7 +248,10 @@ def _counts_so_far(store: RunStore) -> Counter[str]:
 
 def _noted(agent: Any, counts: Mapping[str, int]) -> str | None:
     """Return the note of an agent whose note counts answers, after these; None if it counts none."""
-    return agent.noted(counts) if counts else None
+    if not counts:
+        return None
+    with guarded(f"agent '{agent.name}': noted() raised"):
+        return as_note(agent, agent.noted(counts))
 
 
 def _with_note(record: RunRecord, note: str | None) -> RunRecord:
@@ -291,9 +298,5 @@ def _rows(episodes: Episodes, places: np.ndarray, answers: Answers) -> pa.Table:
 
 
 def _exact(episodes: Episodes) -> np.ndarray:
-    try:
+    with guarded(f"domain '{episodes.domain.name}' broke:"):
         return episodes.exact
-    except BeliefBenchError:
-        raise
-    except Exception as error:  # a plugin's model may raise anything
-        raise BeliefBenchError(f"domain '{episodes.domain.name}' broke: {type(error).__name__}: {error}") from error

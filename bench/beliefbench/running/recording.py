@@ -9,6 +9,7 @@ from pathlib import Path
 from beliefbench.folders import well_formed
 from beliefbench.plugins.code import OWN, code_of
 from beliefbench.running.answering import Job
+from beliefbench.running.contract import note_of
 from beliefbench.running.executors.base import Executor
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.running.store import SCHEMA, AgentRecord, RunIdentity, RunRecord, Session, run_key
@@ -26,7 +27,7 @@ def new_record(identity: RunIdentity, job: Job, executor: Executor) -> RunRecord
             version=agent.version,
             probabilistic=agent.probabilistic,
             privileged=agent.privileged,
-            note=getattr(agent, "note", None),
+            note=note_of(agent),
         ),
         spec=well_formed(job.specs[1]) if job.specs else None,
         **_session(job, executor).model_dump(),

@@ -16,7 +16,7 @@ import numpy as np
 
 from beliefbench.domain import Domain
 from beliefbench.draws import key
-from beliefbench.errors import UsageError
+from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.exact.hypothesis import joint_terms, query_values
 from beliefbench.exact.latents import latent_space
 from beliefbench.exact.questionnaire import questionnaire_of
@@ -107,6 +107,13 @@ class Source:
         with jax.enable_x64(True):
             drawn = {name: np.asarray(part) for name, part in _draw(domain, at, users, self.rounds + 1).items()}
         right, guessed = np.eye(3)[drawn["chosen"]], np.eye(3)[drawn["guess"]]
+        for name in ("probs", "beliefs", "told"):
+            # So written, NaN is refused too.
+            if not ((drawn[name] >= 0).all() and (abs(drawn[name].sum(axis=-1) - 1) <= 1e-6).all()):
+                raise BeliefBenchError(
+                    f"{domain.name}: some exact probabilities are below 0, no numbers, or do not sum to 1, so nobody "
+                    "can be taught them; fix its model."
+                )
         answers = {"oracle": right, "bayesian": guessed, "posterior": drawn["probs"]}[self.teacher]
         form = questionnaire_of(domain)
         truth = np.broadcast_to(np.eye(form.levels)[drawn["truth"]][:, None], drawn["beliefs"].shape)

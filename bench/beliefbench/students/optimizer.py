@@ -40,6 +40,7 @@ def training_arguments(
         save_steps=max(1, math.ceil(steps / evaluations)),
         save_total_limit=1,
         logging_steps=10,
+        logging_nan_inf_filter=False,
         seed=seed,
         remove_unused_columns=False,
         label_names=[],

@@ -40,7 +40,7 @@ from beliefbench.students.optimizer import LEARNING_RATE, training_arguments
 from beliefbench.students.token_writer import Writer
 from beliefbench.students.vocabulary import END, PhraseVocabulary
 from beliefbench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
-from beliefbench.teaching.trainer import Progress, ProgressCallback
+from beliefbench.teaching.trainer import Progress, ProgressCallback, require_finite
 
 CHECKPOINTS, VALIDATIONS = "checkpoints", "validation.jsonl"
 SHAPE: dict[str, Any] = {
@@ -116,6 +116,7 @@ def teach_student(
     with claimed(out, about):
         latest = latest_checkpoint(out / CHECKPOINTS)
         seconds = trainer.train(resume_from_checkpoint=str(latest) if latest else None).metrics["train_runtime"]
+        require_finite(student, out)
         # Half precision holds 3 digits, more than steps of this size settle, in half the space.
         student.model.to(torch.float16).save_pretrained(out)
         tokenizer.save_pretrained(out)

@@ -6,17 +6,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
 from beliefbench.errors import UsageError, first_problem
-from beliefbench.folders import regular
 from beliefbench.language.questions.dialogue import Message
 from beliefbench.language.questions.words import answer
 
 OPTIONS = 3
+LARGEST_DATA, LARGEST_ABOUT = 2**31, 2**26
+"""Bytes of the largest file of teaching data, and of the file beside it."""
+LONGEST_LINE = 2**24
+"""Characters of the longest line of teaching data."""
 ABOUT = ".about.json"
 """The suffix of the file beside a data file that records how the data was made."""
 
@@ -29,7 +33,8 @@ class _Said(BaseModel):
 
     @model_validator(mode="after")
     def _is_a_distribution(self) -> _Said:
-        if self.probs is not None and (not min(self.probs) >= 0 or not abs(sum(self.probs) - 1) <= 1e-3):
+        # So written, NaN is refused too.
+        if self.probs is not None and not (min(self.probs) >= 0 and abs(sum(self.probs) - 1) <= 1e-3):
             raise ValueError("probs are 0 or more and sum to 1")
         return self
 
@@ -80,10 +85,16 @@ def conversations(file: Path, every_turn: bool | None = None) -> Iterator[Conver
         If the file cannot be read or a line has another format; the error names the line.
     """
     every = is_whole(file) if every_turn is None else every_turn
+    require_file(file)
     empty = True
     try:
-        with regular(file).open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(iter(partial(lines.readline, LONGEST_LINE + 1), ""), start=1):
+                if len(line) > LONGEST_LINE:
+                    raise UsageError(
+                        f"'{file}', line {number} has more than {LONGEST_LINE:,} characters; expected one conversation "
+                        "a line."
+                    )
                 try:
                     yield _conversation(line, every)
                 except (ValueError, RecursionError) as error:
@@ -98,6 +109,14 @@ def conversations(file: Path, every_turn: bool | None = None) -> Iterator[Conver
         raise UsageError(f"'{file}' is empty; name a file of teaching data, as `beliefbench teach data` writes them.")
 
 
+def require_file(file: Path, largest: int = LARGEST_DATA) -> None:
+    """Raise `UsageError` if a path is no regular file of ``largest`` bytes at most: a pipe would never end."""
+    if not file.is_file():
+        raise UsageError(f"'{file}' is not a file; name a file of teaching data.")
+    if (size := file.stat().st_size) > largest:
+        raise UsageError(f"'{file}' has {size:,} bytes; expected {largest:,} at most: split it.")
+
+
 def about(file: Path) -> dict[str, Any]:
     """Return the record beside a data file of how the data was made; empty if there is none.
 
@@ -107,8 +126,11 @@ def about(file: Path) -> dict[str, Any]:
         If it cannot be read.
     """
     beside = file.with_name(file.name + ABOUT)
+    if not beside.exists():
+        return {}
+    require_file(beside, LARGEST_ABOUT)
     try:
-        found = json.loads(regular(beside).read_text(encoding="utf-8")) if beside.exists() else {}
+        found = json.loads(beside.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
             raise ValueError("no object")
     except (OSError, ValueError, RecursionError) as error:

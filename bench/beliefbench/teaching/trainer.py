@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import signature
@@ -15,6 +16,7 @@ from accelerate.utils import extract_model_from_parallel
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback
 
+from beliefbench.errors import BeliefBenchError
 from beliefbench.teaching.targets import TokenizedConversation
 
 
@@ -28,6 +30,20 @@ class Progress:
     steps: int
     loss: float | None
     validation: dict[str, float] | None = None
+
+
+def require_finite(model: torch.nn.Module, out: Path) -> None:
+    """Raise `BeliefBenchError` if a weight of a taught model is not a number."""
+    if any(not bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+        raise not_finite("weights are", out)
+
+
+def not_finite(what: str, out: Path) -> BeliefBenchError:
+    """Return the error of a training that came to no numbers."""
+    return BeliefBenchError(
+        f"the training ended, because its {what} not finite numbers: the learning rate is too large, or the data hold "
+        f"such numbers; change that, and remove '{out}' to begin again."
+    )
 
 
 class WholeBatchLoss:
@@ -154,6 +170,8 @@ class ProgressCallback(TrainerCallback):
         self.file, self.measure, self.on_progress = file, measure, on_progress
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            raise not_finite(f"loss in step {state.global_step} and others are", self.file.parent)
         if state.is_world_process_zero and "loss" in (logs or {}):
             self.on_progress(Progress(state.global_step, state.max_steps, float(logs["loss"])))
 

@@ -29,7 +29,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import SchedulerType
 
 from beliefbench.errors import UsageError, first_line
-from beliefbench.folders import regular, write_atomically
+from beliefbench.folders import write_atomically
 from beliefbench.language.local.architectures import require_causal
 from beliefbench.language.local.checkpoints import ADAPTER_WEIGHTS, Weights
 from beliefbench.language.local.huggingface import computes_in_bfloat16
@@ -38,9 +38,9 @@ from beliefbench.language.local.memory import rope_limit, within_context
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
 from beliefbench.teaching.preferences import pairs, preference_trainer
-from beliefbench.teaching.reading import conversations
+from beliefbench.teaching.reading import conversations, require_file
 from beliefbench.teaching.targets import TokenizedConversation, tokenize_conversation
-from beliefbench.teaching.trainer import Progress, ProgressCallback, Rows, TargetTrainer, collate
+from beliefbench.teaching.trainer import Progress, ProgressCallback, Rows, TargetTrainer, collate, require_finite
 from beliefbench.teaching.validation import Validation
 
 CHECKPOINTS = "checkpoints"
@@ -109,7 +109,7 @@ def teach(
     """
     about = {
         "base": base.digest(),
-        "data": hashlib.sha256(_bytes_of(data)).hexdigest(),
+        "data": _digest_of(data),
         "every_turn": every_turn,
         "settings": asdict(settings),
     }
@@ -150,6 +150,7 @@ def teach(
     with claimed(out, about) if main else nullcontext():
         latest = latest_checkpoint(out / CHECKPOINTS)
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+        require_finite(model, out)
         trainer.save_model(str(out))
         if main:
             (out / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which is unsafe to load
@@ -206,6 +207,7 @@ def _arguments(examples: int, out: Path, settings: Settings) -> dict[str, Any]:
         "save_steps": max(1, math.ceil(steps / EVALUATIONS)),
         "save_total_limit": 2,
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,
         "seed": settings.seed,
         "data_seed": settings.seed,
         "report_to": "none",
@@ -245,8 +247,10 @@ def _halve(adapter: Path) -> None:
     write_atomically(adapter, save(weights, {"format": "pt"}))
 
 
-def _bytes_of(data: Path) -> bytes:
+def _digest_of(data: Path) -> str:
+    require_file(data)
     try:
-        return regular(data).read_bytes()
+        with data.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         raise UsageError(f"'{data}' cannot be read ({error.strerror}); name a file of teaching data.") from error

@@ -151,8 +151,8 @@ def cells_of(columns: Sequence[Column], row: Row) -> list[str]:
     return [column.cell(row) for column in columns]
 
 
-def footnotes(group: list[Row]) -> list[str]:
-    """Return the notes below the tables of a group."""
+def footnotes(group: list[Row], escaped: Callable[[str], str] = str) -> list[str]:
+    """Return the notes below the tables of a group; ``escaped``: how a form shows text of a domain."""
     notes = [
         "95%: confidence interval of the accuracy after the last round, clustered by user.",
         f"agree: share of answers that name the exact answer's option (rule: {group[0].fields['agreement_rule']}).",
@@ -163,7 +163,7 @@ def footnotes(group: list[Row]) -> list[str]:
     if diagnostic_columns(group):
         notes += [UPDATING_NOTE, SKILL_NOTE]
     if group[0].exact_answer:
-        notes.append(f"The exact answer: {group[0].exact_answer}.")
+        notes.append(f"The exact answer: {escaped(group[0].exact_answer)}.")
     if any(row.fields["privileged"] for row in group):
         notes.append(f"{PRIVILEGED_MARK}: the agent sees the users' true preferences.")
     notes += [f"{mark}: {meaning}" for mark, meaning in standings(group)]

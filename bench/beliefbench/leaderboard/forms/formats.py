@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 from beliefbench.errors import UsageError
 from beliefbench.leaderboard.forms.compact import to_text
@@ -14,6 +15,9 @@ from beliefbench.leaderboard.forms.terminal import to_full_text
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.plugins.sources import is_builtin
 from beliefbench.running.derived import keep, key_of, recalled
+
+FORMULA = ("=", "+", "-", "@")
+"""What formulas of spreadsheets begin with."""
 
 
 def to_html(board: Leaderboard, reference: bool = False) -> str:
@@ -41,8 +45,20 @@ def _key_of_page(board: Leaderboard, reference: bool) -> str | None:
 
 
 def to_csv(board: Leaderboard) -> str:
-    """Return one line for each row and round; the fields of JSON, an empty cell where an agent has none."""
-    return board.as_frame().to_csv(index=False)
+    """Return one line for each row and round; the fields of JSON, an empty cell where an agent has none.
+
+    Text that a spreadsheet would take for a formula begins with an apostrophe, which spreadsheets do not show.
+    """
+    return board.as_frame().map(_plain).to_csv(index=False)
+
+
+def _plain(cell: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula.
+
+    >>> _plain("=1+1"), _plain("p"), _plain(-1.0)
+    ("'=1+1", 'p', -1.0)
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip()[:1] in FORMULA else cell
 
 
 def to_json(board: Leaderboard) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tabulate import tabulate
 
 from beliefbench.leaderboard.forms.cells import PRIVILEGED_MARK, accuracy_interval, agent_of, reproductions, title_of
@@ -65,6 +67,7 @@ def _environment(headers: list[str], lines: list[list[str]], words: int, caption
     """Return a table environment; the first ``words`` columns are flush left, numbers flush right."""
     body = tabulate(lines, headers=headers, tablefmt="latex_booktabs", disable_numparse=True)
     columns = len(headers)
+    body = re.sub(r"^(\s*)(?=[\[*])", r"\1{}", body, flags=re.M)  # after a line's end, LaTeX takes them for its options
     body = body.replace("|", "\\textbar{}")  # in LaTeX's oldest encoding, which is its default, it is a dash
     body = body.replace("{" + "l" * columns + "}", "{" + "l" * words + "r" * (columns - words) + "}", 1)
     parts = ["\\begin{table}", "\\centering", "\\small", body, f"\\caption{{{caption}}}", f"\\label{{tab:{label}}}"]

@@ -39,7 +39,7 @@ def to_markdown(board: Leaderboard, reference: bool = False) -> str:
     """Return the leaderboard as Markdown tables, one a group; ``reference``: with what was published on its domain."""
     parts = []
     for group in board.groups():
-        said = [*map(_literal, footnotes(group)), *map(_escaped, reproductions(group))]
+        said = [*map(_literal, footnotes(group, _escaped)), *map(_escaped, reproductions(group))]
         notes = "\n".join(f"- {note}" for note in said)
         parts += [f"**{_escaped(title_of(group))}**", *_tables(group), notes]
         if reference and (known := published(group[0].fields["domain"])):
@@ -61,12 +61,13 @@ def _literal(note: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    r"""Return text as Markdown shows it, in a table too.
+    r"""Return text as Markdown shows it, in a table too, without a link.
 
-    >>> print(_escaped("a|b <i> __init__ $x$"))
-    a\|b &lt;i> \_\_init\_\_ \$x\$
+    >>> print(_escaped("a|b <i> __init__ $x$ http://c"))
+    a\|b &lt;i> \_\_init\_\_ \$x\$ http&#58;//c
     """
-    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("://", "&#58;//").replace("www.", "www&#46;")
+    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", text)
 
 
 def _tables(group: list[Row]) -> list[str]:

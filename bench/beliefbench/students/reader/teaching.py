@@ -32,7 +32,7 @@ from beliefbench.students.reader.heads import COMPARE, WORTH, NumberEmbedding, R
 from beliefbench.students.reader.tokenizer import SPACE, embedding_features
 from beliefbench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
 from beliefbench.teaching.interactions import Teacher
-from beliefbench.teaching.trainer import Progress, ProgressCallback
+from beliefbench.teaching.trainer import Progress, ProgressCallback, require_finite
 
 CHECKPOINTS, VALIDATIONS = "checkpoints", "validation.jsonl"
 SHAPE: dict[str, Any] = {
@@ -146,6 +146,7 @@ def teach_reader(
     with claimed(out, about):
         latest = latest_checkpoint(out / CHECKPOINTS)
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+        require_finite(reader, out)
         # Half precision holds 3 digits, more than steps of this size settle, in half the space.
         reader.language_model().to(torch.float16).save_pretrained(out)
         tokenizer.save_pretrained(out)
