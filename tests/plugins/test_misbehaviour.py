@@ -17,7 +17,7 @@ import pytest
 from beliefbench.cli import main as cli
 from beliefbench.plugins import sources
 from beliefbench.plugins.sources import forget_plugin_folders
-from beliefbench.publishing.verify import verify_all
+from beliefbench.publishing.several import verify_all
 
 FILE = Path(__file__).with_name("misbehaviour.py")
 PLUGINS = runpy.run_path(str(FILE))
