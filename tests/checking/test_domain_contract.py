@@ -80,7 +80,7 @@ BROKEN_DOMAINS = {
         "features",
         "the grid of shine is [1.0, 0.0, 0.5]; expected ascending numbers in [0, 1].",
     ),
-    "not a number in its identity": ({"parameters": {"hit": float("nan")}}, "identity", "Out of range float values"),
+    "not a number in its identity": ({"parameters": {"hit": float("nan")}}, "identity", "is nan; expected JSON"),
     "a dimension missing": (
         {"draw": lambda key, sets: jnp.zeros((sets, 3))},
         "draw",

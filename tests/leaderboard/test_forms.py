@@ -151,7 +151,7 @@ def test_intact_rows_stand_apart_whatever_others_claim(three_runs, form):
 def test_json_has_intact_rows_first_and_ranks_among_all(tmp_path, make_run, monkeypatch):
     make_run(tmp_path, "claims", [[3, 9], [5, 9]])
     shown = make_run(tmp_path, "shows", [[3, 8], [5, 6]])
-    marked = lambda row, digest: replace(row, published=True, found_intact=row.folder == shown)  # noqa: E731
+    marked = lambda row, *_: replace(row, published=True, found_intact=row.folder == shown)  # noqa: E731
     monkeypatch.setattr("beliefbench.leaderboard.reading._marked", marked)
     rows = json.loads(to_json(read_leaderboard(tmp_path)))["rows"]
     assert [(row["agent"], row["rank"]) for row in rows] == [("shows", 2), ("claims", 1)]

@@ -74,14 +74,14 @@ def test_the_domain_takes_less_than_60_lines():
 def test_installed_it_passes_its_check(site, tmp_path, name, last):
     done = beliefbench_in(site, tmp_path, "check", name)
     assert done.returncode == 0, done.stdout + done.stderr
-    passes(tmp_path / "results" / "checks" / f"{name}.json", last)
+    passes(tmp_path / "results" / "local" / "checks" / f"{name}.json", last)
 
 
 @pytest.mark.slow
 def test_the_agent_passes_its_check(call, from_files, tmp_path):
     status, out, err = call("check", "regular", *from_files)
     assert status == 0, out + err
-    passes(tmp_path / "results" / "checks" / "regular.json", "replay")
+    passes(tmp_path / "results" / "local" / "checks" / "regular.json", "replay")
 
 
 def passes(file: Path, last: str) -> None:

@@ -73,8 +73,12 @@ def test_a_table_marks_what_was_verified_here_and_says_who_reproduced_it(publish
     assert (row["intact"], claim["by"], claim["users"], claim["trusted"]) == (True, "Bob <b@example.org>", 2, False)
 
 
-def test_a_table_marks_nothing_that_was_not_verified_here(published):
+def test_a_table_marks_nothing_that_was_not_verified_here_and_says_what_gives_marks(call, published):
     assert set(standings(published).values()) == {Standing.unknown}
+    hint = f"3 published runs without a mark; `beliefbench verify {published}` gives marks."
+    assert hint in call("leaderboard", "--results", str(published))[2]
+    assert call("verify", str(published))[0] == 0
+    assert "without a mark" not in call("leaderboard", "--results", str(published))[2]
 
 
 def test_a_run_that_is_not_published_is_not_called_intact(local, folder_of):

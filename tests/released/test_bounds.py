@@ -23,8 +23,8 @@ def sparse(file: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (os.mkfifo, "is not a regular file; name another file"),
-        (Path.mkdir, "is not a regular file; name another file"),
+        (os.mkfifo, r"cannot be read \(not a regular file\); name another file"),
+        (Path.mkdir, r"cannot be read \(Is a directory\); name another file"),
         (sparse, r"has 2,147,483,649 bytes; expected 2,147,483,648 at most: split it"),
     ],
 )

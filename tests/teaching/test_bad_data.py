@@ -60,7 +60,7 @@ def sparse(file: Path) -> None:
         (pipe, "is not a file; name a file of teaching data"),
         (Path.mkdir, "is not a file; name a file of teaching data"),
         (sparse, r"has 2,147,483,649 bytes; expected 2,147,483,648 at most: split it"),
-        (lambda file: file.write_text("[" * 100_000), "line 1: not JSON"),
+        (lambda file: file.write_text("[" * 100_000), "line 1: too deep"),
         (lambda file: file.write_text('{"messages": ' + "9" * 5000 + "}"), "line 1: "),
         (lambda file: file.write_text(" " * 2000), "line 1 has more than 1,000 characters; expected one conversation"),
         (lambda file: file.write_bytes(b"\xff\n"), "cannot be read"),

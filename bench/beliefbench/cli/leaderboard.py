@@ -102,6 +102,8 @@ def leaderboard(
         board = board.with_skill(results, fit)
     for problem in board.problems:
         echo(f"warning: {problem}")
+    if unmarked := sum(row.published and row.found_intact is None for row in board.rows):
+        echo(f"{counted(unmarked, 'published run')} without a mark; `beliefbench verify {results}` gives marks.")
     if board.rows:
         board = board.only(domain or [], agent or [])
         board = board.sorted_by(sort.value) if sort else board

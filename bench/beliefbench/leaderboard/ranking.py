@@ -93,7 +93,7 @@ class Leaderboard:
         lines = []
         for row in self.rows:
             said, skill = row.named_skill()
-            run = {**row.fields, **{name: getattr(row, name) for name in RUN_FIELDS}, **said}
+            run = {**row.fields, **{name: getattr(row, name) for name in RUN_FIELDS}, "flags": row.flagged, **said}
             for parts in zip(row.rounds, row.named_beliefs(), row.diagnostics, skill, strict=True):
                 lines.append({**run, **{name: value for part in parts for name, value in part.items()}})
         rounds = (*ROUND_FIELDS, *BELIEF_FIELDS.values(), *DIAGNOSTIC_FIELDS, *SKILL_FIELDS)
@@ -140,11 +140,11 @@ class Leaderboard:
 def leaderboard(results: str | Path = "results/local", *, skill: bool = False) -> pd.DataFrame:
     """Return the leaderboard of all finished runs below a folder, one line for each agent, domain and round.
 
-    It has about 50 columns: the fields of ``leaderboard --format json``, note, tokens, seconds, intact and reproduced
-    of the run, the metrics of updating and calibration, of stated beliefs (`beliefbench.scoring.beliefs`), and of the
-    skill model.
-    Shares are in [0, 1], log_score and kl_exact in nats per answer. NaN if an agent has none. The rank is <NA> if
-    another agent was asked about more users. A run that cannot be read is left out, with a warning.
+    It has about 50 columns: the fields of ``leaderboard --format json``, note, tokens, seconds, intact, reproduced,
+    flags and signed of the run, the metrics of updating and calibration, of stated beliefs
+    (`beliefbench.scoring.beliefs`), and of the skill model. Shares are in [0, 1], log_score and kl_exact in nats
+    per answer. NaN if an agent has none. The rank is <NA> if another agent was asked about more users. A run that
+    cannot be read is left out, with a warning.
 
     Parameters
     ----------

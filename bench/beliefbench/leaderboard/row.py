@@ -33,7 +33,7 @@ ROW_FIELDS = (
     "rhat",
     "ess_bulk",
 )
-RUN_FIELDS = ("note", "tokens", "seconds", "intact", "reproduced", "flagged")
+RUN_FIELDS = ("note", "tokens", "seconds", "intact", "reproduced", "flags", "signed")
 BELIEF_FIELDS = {
     "distance": "belief_distance",
     "accuracy": "belief_accuracy",
@@ -131,12 +131,17 @@ class Row:
     @property
     def marks(self) -> list[Any]:
         """All that is said of it besides figures, as JSON values."""
-        return [self.standing, self.reproduced, self.note, self.signer and self.signer.words()]
+        return [self.standing, self.reproduced, self.note, self.signed]
 
     @property
     def reproduced(self) -> str:
         """What the records of reproductions say, one sentence each; an empty text if the run is not intact."""
         return " ".join(claim.sentence() for claim in self.claims if self.intact)
+
+    @property
+    def signed(self) -> str | None:
+        """Whose key signed it, in words; None if it is not signed."""
+        return self.signer and self.signer.words()
 
     @property
     def flagged(self) -> str:

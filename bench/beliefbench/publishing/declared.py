@@ -9,6 +9,7 @@ import numpy as np
 from beliefbench.agent import Agent, break_ties
 from beliefbench.checking.results import CheckFailedError
 from beliefbench.errors import BeliefBenchError, counted
+from beliefbench.folders import well_formed
 from beliefbench.plugins.names import load_agent
 from beliefbench.plugins.reach import DOES, Reach, reach_of_agent, reach_of_domain
 from beliefbench.plugins.settings import as_spec
@@ -41,7 +42,7 @@ def check_declared(run: Recomputed, allow: Collection[Reach]) -> str:
     if record.spec is None:
         raise CannotAskError("the SPEC was not checked: run.json has none, because the agent was given as an object.")
     agent = load_allowed(run, record.spec, allow, "the SPEC was not checked")
-    if agent.name != record.agent.name:
+    if well_formed(agent.name) != record.agent.name:
         raise CheckFailedError(f"the SPEC '{record.spec}' loads {agent.name}; the run is one of {record.agent.name}.")
     _check_flags(run, agent)
     if record.agent.note and not hasattr(agent, "note"):
