@@ -141,7 +141,7 @@ class Row:
     @property
     def signed(self) -> str | None:
         """Whose key signed it, in words; None if it is not signed."""
-        return self.signer and self.signer.words()
+        return self.signer.words() if self.signer else None
 
     @property
     def flagged(self) -> str:
