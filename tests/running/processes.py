@@ -19,6 +19,23 @@ def ours(*words: str) -> list[int]:
     return found
 
 
+def descendants(of: int, title: str) -> list[int]:
+    """The processes below a process whose command begins with a title."""
+    parents, titled = {}, []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            if (process / "cmdline").read_bytes().startswith(title.encode()):
+                titled.append(int(process.name))
+        except OSError:
+            continue
+
+    def below(one: int) -> bool:
+        return one in parents and (parents[one] == of or below(parents[one]))
+
+    return [one for one in titled if below(one)]
+
+
 def assert_none_left(mark: Path) -> None:
     """Ray's processes see that they are no longer needed within seconds."""
     until = time.monotonic() + 20

@@ -79,13 +79,17 @@ def every_unit(flights) -> set[tuple[int, int]]:
     return {(int(user), stage) for user in Episodes(flights, Protocol(**PROTOCOL)).users for stage in range(STAGES)}
 
 
-def sit_down(results: Path, notes: Path) -> subprocess.Popen[bytes]:
-    """Start the run in another process, with a pupil that takes a while over each answer."""
-    code = (
+def run_code(results: Path, notes: Path, pause: float) -> str:
+    """The code of a run in another process, with a pupil that takes a while over each answer."""
+    return (
         "import importlib.util as u, sys, beliefbench as bb\n"
         f"spec = u.spec_from_file_location('pupils', {__file__!r})\n"
         "made = u.module_from_spec(spec); sys.modules['pupils'] = made; spec.loader.exec_module(made)\n"
-        f"pupil = made.Pupil(made.Path({str(notes)!r}), pause=0.2)\n"
+        f"pupil = made.Pupil(made.Path({str(notes)!r}), pause={pause})\n"
         f"bb.run(bb.load_domain('flights'), pupil, results={str(results)!r}, **made.PROTOCOL)\n"
     )
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+
+
+def sit_down(results: Path, notes: Path) -> subprocess.Popen[bytes]:
+    """Start the run in another process."""
+    return subprocess.Popen([sys.executable, "-c", run_code(results, notes, 0.2)], stderr=subprocess.PIPE)

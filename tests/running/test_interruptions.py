@@ -1,6 +1,7 @@
 """A run goes on where it stopped, whatever stopped it: an agent that breaks, a kill, or damage to what it wrote."""
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -20,7 +21,7 @@ from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol
 from beliefbench.running.store import OWN_SET, RunStore
 
-from .pupil import PROTOCOL, Pupil, every_unit, sit_down
+from .pupil import PROTOCOL, Pupil, every_unit, run_code, sit_down
 
 # --- interruptions --------------------------------------------------------------------------------
 
@@ -92,6 +93,50 @@ def test_killed_at_any_moment_it_goes_on_where_it_stopped(flights, tmp_path, ask
     done = bb.run(flights, Pupil(tmp_path / "notes", users_per_call=3), results=results, **PROTOCOL)
     assert asked() == Counter(every_unit(flights) - finished)
     assert (done.folder / "rows.parquet").read_bytes() == uninterrupted
+
+
+@pytest.mark.reference
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("wanted", [40])
+def test_no_kill_at_a_random_moment_loses_an_answer(flights, tmp_path, uninterrupted, record_property, wanted):
+    """``kill -9`` at moments drawn from the time that a whole run takes; each run goes on until it ends."""
+    rng, found = random.Random(0), Counter[str]()
+    place = multiprocessing.get_context("forkserver")
+    place.set_forkserver_preload(["jax", "numpyro", "pandas", "pyarrow.parquet", "beliefbench.running.harness"])
+
+    def begin(results: Path) -> multiprocessing.Process:
+        process = place.Process(target=exec, args=(run_code(results, tmp_path / "notes", 0.05), {}))
+        process.start()
+        return process
+
+    def end_of(process: multiprocessing.Process, results: Path) -> None:
+        process.join()
+        assert process.exitcode == 0
+        (rows,) = results.rglob("rows.parquet")
+        assert rows.read_bytes() == uninterrupted
+        assert not [*results.rglob("*.damaged"), *results.rglob("parts")]
+        found["whole runs"] += 1
+
+    end_of(begin(tmp_path / "warm"), tmp_path / "warm")
+    begun = time.monotonic()
+    end_of(begin(tmp_path / "timed"), tmp_path / "timed")
+    whole, results, kept = time.monotonic() - begun, tmp_path / "2", set[tuple[int, int]]()
+    while found["kills"] < wanted:
+        process = begin(results)
+        process.join(rng.uniform(0, whole))
+        if process.exitcode is not None:  # it had ended
+            end_of(process, results)
+            results, kept = tmp_path / str(found["whole runs"]), set()
+            continue
+        process.kill()
+        process.join()
+        found["kills"] += 1
+        now = answered(next(results.rglob("run.json")).parent) if list(results.rglob("run.json")) else set()
+        assert now >= kept
+        found["kills after the first answer"] += bool(now)
+        kept = now
+    end_of(begin(results), results)
+    record_property("kills", dict(found))
 
 
 def test_a_kill_between_the_rows_and_the_record_asks_nobody_again(flights, tmp_path, make_pupil, asked, uninterrupted):

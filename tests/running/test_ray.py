@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,7 @@ from beliefbench.running.harness import Progress, execute
 from beliefbench.running.store import RunStore
 
 from .clerk import CLERK, PROTOCOL, Desk
-from .processes import assert_none_left, ours
+from .processes import assert_none_left, descendants, ours
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
@@ -152,6 +154,42 @@ def test_a_worker_that_is_killed_loses_nothing(workers, tmp_path, desk):
     assert {at for at, _ in again} == {stage}
     assert (seen[0], seen[-1]) == ((0, 30), (30, 30))
     assert seen == sorted(seen)
+
+
+@pytest.mark.reference
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("wanted", [10])
+def test_no_worker_killed_at_a_random_moment_loses_an_answer(workers, tmp_path, desk, record_property, wanted):
+    """A run may end because three workers died over one shard; the same command continues it."""
+    rng, found, killed = random.Random(0), Counter[str](), threading.Event()
+    expected = run(DOMAIN, desk.spec, tmp_path / "near", HERE)
+    executor = workers(2)
+    run(DOMAIN, desk.spec, tmp_path / "warm", executor)
+    begun = time.monotonic()
+    run(DOMAIN, desk.spec, tmp_path / "timed", executor)
+    whole = time.monotonic() - begun
+
+    def kill() -> None:
+        while not killed.wait(rng.uniform(0, 2 * whole)):
+            if found["kills"] < wanted and (able := descendants(os.getpid(), "ray::Worker")):
+                with suppress(ProcessLookupError):
+                    os.kill(rng.choice(able), signal.SIGKILL)
+                    found["kills"] += 1
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        while found["kills"] < wanted or not found["runs"]:
+            try:
+                assert run(DOMAIN, desk.spec, tmp_path / str(found["runs"]), executor) == expected
+                found["runs"] += 1
+            except bb.BeliefBenchError as error:
+                assert "Ray workers died" in str(error)  # noqa: PT017
+                found["ended"] += 1
+    finally:
+        killed.set()
+        killer.join()
+    record_property("kills", dict(found))
 
 
 @pytest.mark.slow
