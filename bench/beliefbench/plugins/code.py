@@ -54,13 +54,12 @@ def code_of_name(kind: Kind, spec: str) -> str | None:
     found = able_sources(name) if kind == "domain" else [one for one in sources(kind) if one.name == name]
     files: set[Path] = set()
     for source in found:
-        match source.code:
-            case None:
-                return None
-            case Path():
-                files |= set(_imported(source.code))
-            case EntryPoint():
-                files |= _files_of_module(source.code.module) | _distributed(source.code)
+        if source.code is None:
+            return None
+        if isinstance(source.code, Path):
+            files |= set(_imported(source.code))
+        else:
+            files |= _files_of_module(source.code.module) | _distributed(source.code)
     return _digest_of(files)
 
 
