@@ -13,7 +13,9 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 COPY = ROOT / "build" / "mutants"
@@ -31,7 +33,8 @@ def main() -> None:
     given = parser.parse_args()
     prepare_copy()
     every = [(folder, one) for folder in given.folder or config["tests"] for one in mutants(folder)]
-    some = random.Random(config["seed"]).sample(every, min(given.sample, len(every)))
+    random.Random(config["seed"]).shuffle(every)
+    some = list(islice(filter(is_python, every), given.sample))
     killed = 0
     for number, (folder, mutation) in enumerate(some, 1):
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "'not slow and not reference'"]
@@ -58,7 +61,7 @@ def prepare_copy() -> None:
     os.environ |= {"PYTHONPATH": str(COPY / "bench"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def mutants(folder: str) -> Iterator[object]:
+def mutants(folder: str) -> Iterator[Any]:
     """Yield all mutations of the files of a folder, except those of annotations, which nothing evaluates."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator, operator_names
@@ -74,6 +77,20 @@ def mutants(folder: str) -> Iterator[object]:
             for occurrence, (start, end) in enumerate(places):
                 if not any(first <= start and end <= last for first, last in free):
                     yield MutationSpec(file, name, occurrence, start, end)
+
+
+def is_python(one: tuple[str, Any]) -> bool:
+    """Return whether a file is still Python after a mutation: `**` of an argument is no operator."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    mutation = one[1]
+    operator = get_operator(mutation.operator_name)()
+    try:
+        compile(mutate_code(mutation.module_path.read_text(), operator, mutation.occurrence), "", "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 def annotated(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
