@@ -33,8 +33,10 @@ TYPES = "ReplaceBinaryOperator_BitOr_"
 
 def mutants(copy: Path, wing: str) -> list[MutationSpec]:
     """All mutants of the modules whose names begin with ``wing``."""
-    places = [copy / "bench/beliefbench" / name for name in CONFIG["tests"] if name.startswith(wing)]
-    modules = [one for place in places for one in (sorted(place.glob("*.py")) if place.is_dir() else [place])]
+    root = copy / "bench/beliefbench"
+    places = [root / name for name in CONFIG["tests"]]
+    every = [one for place in places for one in (sorted(place.glob("*.py")) if place.is_dir() else [place])]
+    modules = [one for one in every if one.relative_to(root).as_posix().startswith(wing)]
     found = [one.mutations[0] for one in _all_work_items(modules, {})]
     return [one for one in found if TYPES not in one.operator_name]
 
@@ -58,7 +60,7 @@ def passes(tests: list[str]) -> bool:
 def main() -> None:
     """Try a sample."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--wing", default="", help="a folder, such as exact; all if it is not given")
+    parser.add_argument("--wing", default="", help="a folder or a module, such as exact/memo.py; all if it is not given")
     parser.add_argument("--sample", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no mutant after so many seconds")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import beliefbench as bb
+from beliefbench.plugins import code
 from beliefbench.plugins.code import code_of, code_of_name
-from beliefbench.plugins.sources import add_plugin_folder
+from beliefbench.plugins.sources import Source, add_plugin_folder
 
 OWN = f"beliefbench {bb.__version__}"
 PLUGIN = """
@@ -121,8 +123,27 @@ def test_objects_count_with_the_files_of_their_class_and_their_functions(plugin_
     assert code_of("domain", coins) not in (OWN, None)
 
 
+def test_functions_count_though_they_are_partial_and_files_though_they_are_no_python(plugin_path):
+    source = "def reply(*given):\n    import broken"
+    written(plugin_path, {"answering.py": source, "broken.py": "def"})
+    import answering
+
+    chat = bb.chat_agent(partial(partial(answering.reply, "slowly"), "well"), name="mine")
+    before = code_of("agent", chat)
+    (plugin_path / "broken.py").write_text("def changed")
+    assert before not in (OWN, None, code_of("agent", chat))
+
+
+def test_the_code_of_a_further_source_is_that_of_its_object(monkeypatch, coins):
+    further = Source("coins", "from afar", lambda: coins, "afar")
+    monkeypatch.setattr(code, "able_sources", lambda name: [further])
+    assert code_of_name("domain", "coins") is None
+    assert code_of("domain", coins, "coins") == code_of("domain", coins)
+
+
 def test_code_without_files_is_unknown():
-    space: dict = {"__name__": "nowhere"}
-    exec("class Agent:\n    pass", space)
-    assert code_of("agent", space["Agent"]()) is None
+    for module in ("nowhere", "nowhere.else"):
+        space: dict = {"__name__": module}
+        exec("class Agent:\n    pass", space)
+        assert code_of("agent", space["Agent"]()) is None
     assert code_of_name("domain", "released/flights") is None

@@ -54,13 +54,12 @@ def code_of_name(kind: Kind, spec: str) -> str | None:
     found = able_sources(name, kind)
     files: set[Path] = set()
     for source in found:
-        match source.code:
-            case None:
-                return None
-            case Path():
-                files |= set(_imported(source.code))
-            case EntryPoint():
-                files |= _files_of_module(source.code.module) | _distributed(source.code)
+        if source.code is None:
+            return None
+        if isinstance(source.code, Path):
+            files |= set(_imported(source.code))
+        else:
+            files |= _files_of_module(source.code.module) | _distributed(source.code)
     return _digest_of(files)
 
 
@@ -119,7 +118,10 @@ def _files_of_module(name: str) -> set[Path]:
 
 
 def _distributed(point: EntryPoint) -> set[Path]:
-    """Return the files of the distribution of an entry point, as far as it lists them."""
+    """Return the files of the distribution of an entry point, as far as it lists them; none of this package's own,
+    whose version says enough."""
+    if point.module.partition(".")[0] == OWN:
+        return set()
     listed = (point.dist.files if point.dist else None) or []
     located = (Path(str(file.locate())) for file in listed if file.suffix in SUFFIXES and ".dist-info" not in str(file))
     return {file for file in located if file.is_file() and not file.name.startswith("__editable__")}
