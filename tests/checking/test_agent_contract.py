@@ -120,7 +120,7 @@ class Unmade(Steady):
 
 
 BROKEN_AGENTS = {
-    Unnormalised: ("answers", "probs must be numbers of 0 or more that sum to 1 for each set."),
+    Unnormalised: ("answers", "probs must sum to 1 for each set, to within 1e-06; a sum differs by 2.0e+00"),
     Transposed: ("answers", "choice is int64[4, 5]; expected int[5, 4]."),
     Undeclared: ("answers", "probabilistic is False, but probs is ndarray."),
     FourthOption: ("answers", "choices are 0, 1, 2, or -1 for none; got 3 to 3."),
@@ -131,7 +131,7 @@ BROKEN_AGENTS = {
     Gossip: ("one user alone", "alone at stage 0, user 0 got others: a probability differs by"),
     Insistent: ("no usable answer", "raised IndexError: no option -1."),
     Forgetful: ("replay", "it answered differently after a replay of the same rounds"),
-    Unwritten: ("identity", "raised TypeError: Object of type object is not JSON serializable."),
+    Unwritten: ("identity", "identity()['model'] is a object; expected JSON"),
     Speechless: ("members", "there is no method predict."),
     Unmade: ("made", "raised OSError: no weights here."),
 }

@@ -152,7 +152,7 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
     holds nothing."""
     try:
         about = path.stat()
-        if not stat.S_ISREG(about.st_mode):  # to read a pipe would wait for ever
+        if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):  # to read a pipe would wait for ever
             raise UsageError(f"{path} is not a regular file; name another file.")
         if about.st_size > largest:
             raise UsageError(f"{path} has {about.st_size:,} bytes; expected {largest:,} at most: split it.")

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from beliefbench.agent import Agent, Prediction
-from beliefbench.domain import OPTIONS
+from beliefbench.domain import OPTIONS, json_value
 from beliefbench.errors import BeliefBenchError, cut, guarded
 from beliefbench.folders import well_formed
-from beliefbench.json_values import json_value
 from beliefbench.running.files import RANGES
 
 LONGEST_NOTE = 1000
