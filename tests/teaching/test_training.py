@@ -229,7 +229,7 @@ def test_settings_out_of_range_are_told(wrong, why):
     ("arguments", "why"),
     [
         (["--base", "nowhere/at/all", "--data", "x", "--out", "y"], "there is no model folder"),
-        (["--base", "{base}", "--data", "nowhere.jsonl", "--out", "y", "--validate", "0"], "cannot be read"),
+        (["--base", "{base}", "--data", "nowhere.jsonl", "--out", "y", "--validate", "0"], "is not a file"),
         (["--base", "{base}", "--data", "{bare}", "--out", "y"], "give --validate 0"),
         (
             ["--base", "{base}", "--data", "{bare}", "--out", "y", "--validate", "0", "--at-once", "3"],
