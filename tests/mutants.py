@@ -60,7 +60,7 @@ def passes(tests: list[str]) -> bool:
 def main() -> None:
     """Try a sample."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--wing", default="", help="a folder or a module, such as exact/memo.py; all if it is not given")
+    parser.add_argument("--wing", default="", help="a folder or a module (exact/memo.py); all if not given")
     parser.add_argument("--sample", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no mutant after so many seconds")

@@ -21,7 +21,7 @@ OPTIONS = 3  # options a set, throughout the benchmark
 DEEPEST = 50
 """Lists and objects in each other; a reader of JSON ends at some depth."""
 LONGEST_NUMBER = 2**1024
-EXPECTED = "expected JSON: text, True, False, None, a finite number, a list, or a dict whose keys are text"
+JSON = "expected JSON: text, True, False, None, a finite number, a list, or a dict whose keys are text"
 
 
 @dataclass(frozen=True)
@@ -228,9 +228,9 @@ number, a list, or a dict whose keys are text.
     if isinstance(value, Mapping) and depth:
         for key in value:
             if not isinstance(key, str):
-                raise BeliefBenchError(f"{what} has a key of type {type(key).__name__}; {EXPECTED}.")
+                raise BeliefBenchError(f"{what} has a key of type {type(key).__name__}; {JSON}.")
         return {well_formed(key): json_value(one, f"{what}[{key[:40]!r}]", depth - 1) for key, one in value.items()}
-    raise BeliefBenchError(f"{what} is {_described(value)}; {EXPECTED}.")
+    raise BeliefBenchError(f"{what} is {_described(value)}; {JSON}.")
 
 
 def _described(value: Any) -> str:

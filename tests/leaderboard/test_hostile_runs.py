@@ -152,7 +152,7 @@ DOMAINS = {{"trains": trains}}
 
 @pytest.mark.parametrize("raised", ["RuntimeError('no trains')", "SystemExit(0)", "GeneratorExit()"])
 def test_the_page_stands_with_a_domain_that_cannot_describe(plugin_folder, tmp_path, raised):
-    """Failed at 5f2b401: the error of ``describe`` was raised by the page."""
+    """At 5f2b401 only an ``Exception`` of ``describe`` was caught; an exit ended the page."""
     (plugin_folder / "trains.py").write_text(BROKEN.format("return 'a train'"))
     add_plugin_folder(plugin_folder)
     for domain in ("trains", "flights-2"):

@@ -192,7 +192,7 @@ def ask(job: Job, shard: Shard) -> Iterator[Answers]:
                     )
                 recommended = answers.choice[:, -1].copy()
                 columns, note = _columns(answers), note_of(agent)
-            implied = _implied(job.domain, shard, stage, questions, answers.beliefs)
+                implied = _implied(job.domain, shard, stage, questions, answers.beliefs)
             yield Answers(stage, pa.table({**columns, **implied}, schema=ANSWERS), seconds, note, answers.counts)
         if stage + 1 < stages:
             options, chosen = shard.options[:, stage].copy(), shard.chosen[:, stage].copy()

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 MOST = 10_000
@@ -31,19 +32,22 @@ def held_by(state: Any) -> dict[str, str]:
             found[where] = repr(value)
         elif isinstance(value, np.ndarray) and value.dtype != object and value.nbytes <= LARGEST:
             found[where] = f"{value.dtype}{value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
-        elif id(value) not in met and not callable(value):
+        elif id(value) not in met and not callable(value) and not isinstance(value, jax.Array):
             met.add(id(value))
             waiting += _parts(where, value, found)
     return found
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> str | None:
-    """Return the place of a value that changed; None if none did. What is new may be a cache, and is no change.
+    """Return the place of a value that changed; None if none did.
 
-    >>> changed({".calls": "0"}, {".calls": "1", ".cache": "2"})
+    What is new, or was None, may be a cache, and is no change.
+
+    >>> changed({".calls": "0", ".kept": "None"}, {".calls": "1", ".cache": "2", ".kept": "3"})
     '.calls'
     """
-    return next((where for where, value in before.items() if where in after and after[where] != value), None)
+    known = ((where, value) for where, value in before.items() if where in after and value != repr(None))
+    return next((where for where, value in known if after[where] != value), None)
 
 
 def _parts(where: str, value: Any, found: dict[str, str]) -> list[tuple[str, Any]]:
