@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import getdoc
 from typing import Any
 
+from beliefbench.intervals import FEWEST, MANY
 from beliefbench.leaderboard.forms.cells import duration
 from beliefbench.leaderboard.page.styles import NONE, TO, number, percent
 from beliefbench.leaderboard.row import Row
@@ -68,11 +69,9 @@ def sections(group: list[Row]) -> list[Section]:
                 ],
                 Column(
                     "95%",
-                    lambda row: Cell(
-                        f"{percent(row.final['accuracy_lo'])}{TO}{percent(row.final['accuracy_hi'])}",
-                        row.final["accuracy_lo"],
-                    ),
-                    "95% confidence interval of the accuracy after the last round, by Student's t over users.",
+                    lambda row: Cell(accuracy_interval(row.final), row.final["accuracy_lo"]),
+                    f"95% confidence interval of the accuracy after the last round, over users. There is none with "
+                    f"fewer than {FEWEST} users, and near 0 and 100% with fewer than {MANY}.",
                     "",
                     "high",
                 ),
@@ -236,6 +235,13 @@ def rank(row: Row) -> Cell:
     return Cell(shown, place, f"{low}" if low == high else f"{low}{TO}{high}")
 
 
+def accuracy_interval(one: Mapping[str, Any]) -> str:
+    """Return the 95% interval of the accuracy after a round, in percent; a dash if there is none."""
+    if one["accuracy_lo"] is None:
+        return NONE
+    return f"{percent(one['accuracy_lo'])}{TO}{percent(one['accuracy_hi'])}"
+
+
 def _accuracy(stage: int) -> Callable[[Row], Cell]:
     return lambda row: Cell(percent(row.rounds[stage]["accuracy"]), row.rounds[stage]["accuracy"])
 
@@ -251,7 +257,7 @@ def _further(name: str) -> Callable[[Row], Cell]:
 def _estimate(fields: dict[str, Any], name: str, show: Callable[..., str]) -> Cell:
     value, low, high = (fields[f"{name}{end}"] for end in ("", "_lo", "_hi"))
     digits = 1 if show is percent else 2
-    return Cell(show(value, digits), value, "" if value is None else f"{show(low, digits)} to {show(high, digits)}")
+    return Cell(show(value, digits), value, "" if low is None else f"{show(low, digits)} to {show(high, digits)}")
 
 
 def _martingale(row: Row) -> Cell:
