@@ -133,7 +133,7 @@ def cells_of(columns: Sequence[Column], row: Row) -> list[str]:
 def footnotes(group: list[Row]) -> list[str]:
     """Return the notes below the tables of a group."""
     notes = [
-        f"95%: confidence interval of the accuracy after the last round, clustered by user. None ({NONE}) with fewer "
+        f"95%: confidence interval of the accuracy after the last round, clustered by user. There is none with fewer "
         f"than {FEWEST} users, and near 0 and 100% with fewer than {MANY}.",
         f"agree: share of answers that name the exact answer's option (rule: {group[0].fields['agreement_rule']}).",
         "log score and KL exact: nats per answer, lower is better.",
