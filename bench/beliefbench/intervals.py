@@ -17,6 +17,8 @@ FEWEST = 8
 """With fewer users, there is no interval of a mean."""
 MANY = 500
 """The users that an interval takes where a few of them decide: near 0 and 1, and for slopes."""
+FEWEST_BOTH = (24, 30)
+"""Users and held-out sets that an interval for new ones of both takes."""
 NEAR = 0.05
 """Shares below this and above 1 minus this are near 0 and 1."""
 DIFFERENT = 10
@@ -59,16 +61,60 @@ def clustered_intervals(values: np.ndarray, level: float = 0.95) -> np.ndarray:
         return np.full((2, *mean.shape), np.nan)
     spread = np.std(values, axis=0, ddof=1)
     alike = spread < 1e-12
-    # With t = quantile, and v the variance of the mean, the ends are the shares p with (mean - p)^2 = t^2 v p (1 - p) /
-    # (mean (1 - mean)): the variance changes with p as that of a share does.
-    least = np.maximum(mean * (1 - mean), 1e-12)
-    square = np.where(
-        alike, _normal(level) ** 2 / users, _students_t(users - 1, level) ** 2 * spread**2 / (users * least)
+    ends = np.where(
+        alike,
+        _ends_of(mean, _normal(level) ** 2 / users),
+        _wilson(mean, _students_t(users - 1, level) ** 2 * spread**2 / users),
     )
-    half = np.sqrt(square * mean * (1 - mean) + square**2 / 4)
-    ends = np.stack([mean + square / 2 - half, mean + square / 2 + half]) / (1 + square)
     hidden = (np.minimum(mean, 1 - mean) < NEAR) & (users < MANY)
-    return np.where(hidden, np.nan, np.clip(ends, 0, 1))
+    return np.where(hidden, np.nan, ends)
+
+
+def _wilson(mean: np.ndarray | float, square: np.ndarray | float) -> np.ndarray:
+    """Return the shares p with (mean - p)^2 = square p (1 - p) / (mean (1 - mean)): [2, ...].
+
+    ``square`` is t^2 times the variance of the mean, which changes with p as that of a share does.
+    """
+    return _ends_of(mean, square / np.maximum(np.multiply(mean, np.subtract(1, mean)), 1e-12))
+
+
+def _ends_of(mean: np.ndarray | float, square: np.ndarray | float) -> np.ndarray:
+    """Return the shares p with (mean - p)^2 = square p (1 - p): float[2, ...]."""
+    middle = np.add(mean, np.divide(square, 2))
+    half = np.sqrt(np.multiply(square, mean) * np.subtract(1, mean) + np.square(square) / 4)
+    return np.clip(np.stack([middle - half, middle + half]) / np.add(1, square), 0, 1)
+
+
+def two_way_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
+    """Return the interval of the mean for new users and new held-out sets: the answers to one set are a cluster too.
+
+    The variance is that over users plus that over sets minus that of single answers, and at least the larger of the
+    first two (Cameron, Gelbach and Miller, 2011). The rest is as in `clustered_interval`, with degrees of freedom by
+    Satterthwaite. Where each user has own sets, the last two parts cancel on average. None with fewer than
+    `FEWEST_BOTH` users or sets, and near 0 and 1 with fewer than `MANY` users.
+
+    Parameters
+    ----------
+    right
+        bool[users, sets].
+
+    >>> right = np.random.default_rng(0).random((50, 40)) < np.linspace(0.3, 0.9, 40)  # some sets are easy
+    >>> [round(end, 3) for end in two_way_interval(right)], [round(end, 3) for end in clustered_interval(right.mean(1))]
+    ([0.536, 0.657], [0.576, 0.62])
+    """
+    users, sets = right.shape
+    mean = float(right.mean())
+    if users < FEWEST_BOTH[0] or sets < FEWEST_BOTH[1] or (users < MANY and min(mean, 1 - mean) < NEAR):
+        return None
+    left = right - mean
+    by_user = float((left.sum(axis=1) ** 2).sum()) / right.size**2 * users / (users - 1)
+    by_set = float((left.sum(axis=0) ** 2).sum()) / right.size**2 * sets / (sets - 1)
+    variance = max(by_user, by_set, by_user + by_set - float((left**2).sum()) / right.size**2)
+    if variance < 1e-12:
+        return clustered_interval(right.mean(axis=1), level)
+    freedom = (by_user + by_set) ** 2 / (by_user**2 / (users - 1) + by_set**2 / (sets - 1))
+    low, high = (float(end) for end in _wilson(mean, _students_t(freedom, level) ** 2 * variance))
+    return low, high
 
 
 class Estimate(NamedTuple):

@@ -16,11 +16,11 @@ from beliefbench.errors import printable
 from beliefbench.leaderboard.forms.cells import BELIEF_TABLES, SAMPLE_NOTE
 from beliefbench.leaderboard.naming import group_names, slugs_of
 from beliefbench.leaderboard.overview import gap_closed, overview_of
-from beliefbench.leaderboard.page.columns import Column, accuracy_interval, rank, sections
+from beliefbench.leaderboard.page.columns import Column, rank, sections
 from beliefbench.leaderboard.page.drawing import drawn
 from beliefbench.leaderboard.page.pictures import exact_curve
 from beliefbench.leaderboard.page.samples import domains_of, samples_of
-from beliefbench.leaderboard.page.styles import number, percent, styles_of
+from beliefbench.leaderboard.page.styles import interval, number, percent, styles_of
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, published
 from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, Row, split_verified
@@ -44,9 +44,7 @@ def to_html(board: Leaderboard, reference: bool = False) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        percent=percent, number=number, accuracy_interval=accuracy_interval, breakable=_breakable
-    )
+    environment.filters.update(percent=percent, number=number, interval=interval, breakable=_breakable)
     told = _Page(board, reference).told()
     style, script = (Markup((TEMPLATES / f"page.{kind}").read_text("utf-8")) for kind in ("css", "js"))
     return environment.get_template("page.html").render(**told, style=style, script=script)
