@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from beliefbench.intervals import clustered_interval
+from beliefbench.intervals import (
+    DIFFERENT,
+    FEWEST,
+    MANY,
+    clustered_interval,
+    clustered_ratio,
+    clustered_slope,
+)
 
 
 def covers(rng: np.random.Generator, users: int, sets: int, spread: float, mean: float, level: float = 0.95) -> bool:
@@ -38,10 +45,15 @@ def test_a_naive_interval_would_not():
 
 
 def test_by_hand():
-    # Mean .6; deviations -.1, .1, 0, 0: standard deviation sqrt(.02 / 3), over sqrt(4); t(3) = 3.1824.
-    low, high = clustered_interval(np.array([0.5, 0.7, 0.6, 0.6]))
-    half = 3.182446 * np.sqrt(0.02 / 3) / 2
-    assert (low, high) == (pytest.approx(0.6 - half, abs=1e-6), pytest.approx(0.6 + half, abs=1e-6))
+    """The ends are the shares p with (mean - p)^2 = t^2 p (1 - p) / n, n the effective number of answers."""
+    values = np.array([0.5, 0.7, 0.6, 0.6] * 2)
+    # Mean .6; of eight deviations four are .1: variance .04 / 7; t(7) = 2.364624.
+    answers = 0.6 * 0.4 / (0.04 / 7 / 8)
+    ends = clustered_interval(values)
+    assert ends is not None
+    for end in ends:
+        assert (0.6 - end) ** 2 == pytest.approx(2.364624**2 * end * (1 - end) / answers, abs=1e-9)
+    assert ends[0] < 0.6 < ends[1]
 
 
 def test_other_levels_nest():
@@ -52,16 +64,67 @@ def test_other_levels_nest():
     assert list(highs) == sorted(highs)
 
 
-def test_one_user_tells_nothing():
-    assert clustered_interval(np.array([0.7])) == (0, 1)
+@pytest.mark.parametrize("users", [1, 2, FEWEST - 1])
+def test_few_users_have_no_interval(users):
+    assert clustered_interval(np.linspace(0.4, 0.6, users)) is None
 
 
-@pytest.mark.parametrize(("share", "users"), [(1.0, 100), (0.0, 100), (0.5, 30)])
+@pytest.mark.parametrize("share", [0.0, 0.04, 0.96, 1.0])
+def test_near_0_and_1_only_many_users_have_one(share):
+    values = np.clip(share + np.tile([-0.01, 0.01], MANY), 0, 1)
+    assert clustered_interval(values[: MANY - 2]) is None
+    low, high = clustered_interval(values)
+    assert 0 <= low <= values.mean() <= high <= 1
+
+
+@pytest.mark.parametrize(("share", "users"), [(1.0, 600), (0.0, 600), (0.5, 30)])
 def test_users_who_are_all_alike_get_the_wilson_interval(share, users):
     expected = stats.binomtest(round(share * users), users).proportion_ci(method="wilson")
     assert clustered_interval(np.full(users, share)) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
 def test_the_interval_stays_in_zero_to_one():
-    assert clustered_interval(np.array([1, 1, 1, 0.0]))[1] == 1
-    assert clustered_interval(np.array([0, 0, 0, 1.0]))[0] == 0
+    assert clustered_interval(np.array([1.0] * 8 + [0.0]))[1] <= 1
+    assert clustered_interval(np.array([0.0] * 8 + [1.0]))[0] >= 0
+
+
+def test_the_error_of_a_slope_is_that_of_leaving_out_one_user_at_a_time():
+    """CR3 is the jackknife over users, and its degrees of freedom are Bell and McCaffrey's, from whole matrices."""
+    rng = np.random.default_rng(0)
+    x = rng.random((MANY, 3)) ** 3 * rng.random((MANY, 1))
+    y = x + rng.normal(size=x.shape) * rng.random((MANY, 1))
+    value, low, high = clustered_slope(x, y)
+    without = [np.polyfit(np.delete(x, user, 0).ravel(), np.delete(y, user, 0).ravel(), 1)[0] for user in range(MANY)]
+    error = np.sqrt(((np.array(without) - value) ** 2).sum())
+    design = np.stack([np.ones(x.size), x.ravel()], axis=1)
+    inverse = np.linalg.inv(design.T @ design)
+    left = np.eye(x.size) - design @ inverse @ design.T
+    columns = []
+    for user in range(MANY):
+        own = slice(3 * user, 3 * user + 3)
+        columns.append(left[:, own] @ np.linalg.inv(left[own, own]) @ (design[own] @ inverse[:, 1]))
+    both = np.array(columns) @ np.array(columns).T
+    freedom = np.trace(both) ** 2 / (both**2).sum()
+    half = stats.t.ppf(0.975, freedom) * error
+    assert (low, high) == (pytest.approx(value - half), pytest.approx(value + half))
+
+
+def test_slopes_of_fewer_users_or_of_users_on_the_line_have_no_interval():
+    rng = np.random.default_rng(0)
+    x = rng.random((MANY, 3))
+    assert clustered_slope(x[1:], rng.random((MANY - 1, 3)))[1:] == (None, None)
+    assert clustered_slope(x, 2 * x + 1) == (pytest.approx(2), None, None)
+    lone = np.zeros((MANY, 3))
+    lone[0] = [1, 2, 3]  # without this user, x does not vary
+    assert clustered_slope(lone, rng.random((MANY, 3)))[1:] == (None, None)
+
+
+def test_a_ratio_rests_on_users_who_differ_from_it():
+    below = np.linspace(0.2, 0.6, 30)
+    above = 0.5 * below
+    assert clustered_ratio(above, below) == (pytest.approx(0.5), None, None)
+    few, enough = (np.where(np.arange(30) < number, 0.3, 0.0) for number in (DIFFERENT - 1, DIFFERENT))
+    assert clustered_ratio(few, few + 0.1 * (few > 0)).low is None
+    assert clustered_ratio(np.abs(enough - 0.1), np.where(enough > 0, 0.5, 0.1)).low is not None
+    assert clustered_ratio(above, np.zeros(30)) is None
+    assert clustered_ratio(above[:1], below[:1]) is None

@@ -28,7 +28,7 @@ def test_it_holds_rank_accuracy_by_round_interval_ece_and_kl(three_runs):
     lines = shown(three_runs)
     assert lines[1] == "toys (version 1): 3 users, 1 round, 10 held-out sets, seed 0"
     assert lines[2].split() == ["#", "agent", "0", "1", "95%", "ECE", "KL"]
-    assert row(lines, "hand") == ["2", "hand", "40.0", "70.0", "45.2-94.8", "10.0", "0.23"]  # as in test_ranking.py
+    assert row(lines, "hand") == ["2", "hand", "40.0", "70.0", "-", "10.0", "0.23"]  # too few users
     assert row(lines, "chooses")[-2:] == ["-", "-"]
     assert "chooses: 4-bit weights" in lines
     assert row(lines, "oracle*")[:2] == ["1", "oracle*"]
@@ -69,8 +69,8 @@ def test_agents_asked_about_fewer_users_have_no_rank_and_are_below_the_others(tm
 
 
 def test_few_users_are_said_to_be_few_and_how_large_an_ece_is_by_chance(tmp_path, make_run, monkeypatch):
-    make_run(tmp_path, "hand", [[3, 8], [5, 6], [4, 7]])
-    (note,) = [line for line in shown(tmp_path) if line.startswith("3 users: too few to compare agents.")]
+    make_run(tmp_path, "hand", [[3, 8], [5, 6], [4, 7]] * 8)
+    (note,) = [line for line in shown(tmp_path) if line.startswith("24 users: too few to compare agents.")]
     null = read_leaderboard(tmp_path).rows[0].diagnostics[-1]["ece_null"]
     assert note.endswith(f"Chance alone gives an ECE of up to {100 * null:.1f}.")
     monkeypatch.setattr("beliefbench.leaderboard.forms.compact.FEW_USERS", 3)

@@ -90,7 +90,7 @@ def test_the_rule_is_part_of_the_identity(domain):
         for rule in (None, UntilWidth(0.05), UntilWidth(0.04))
     )
     assert plain["stopping"] is None
-    assert stopping["stopping"] == {"rule": "interval width", "width": 0.05, "first": 48, "growth": 1.5}
+    assert stopping["stopping"] == {"rule": "Wilson interval width", "width": 0.05, "first": 48, "growth": 1.5}
     assert stopping != other
     assert {**stopping, "stopping": None} == plain
 

@@ -37,6 +37,7 @@ COLUMNS = {
     "miscalibration": ("miscalibration",),
     "discrimination": ("discrimination",),
     "uncertainty": ("uncertainty",),
+    "95%, new sets": ("new_sets_lo", "new_sets_hi"),
     "acc (95%)": ("skill_accuracy", "skill_lo", "skill_hi"),
     "rank": ("rank_lo", "rank_hi"),
     "P(best)": ("best",),
@@ -48,6 +49,7 @@ COLUMNS = {
 CORP = "A part of the Brier score of the chosen option (CORP):"
 MEANINGS = {
     "95%": "Confidence interval of the accuracy, clustered by user.",
+    "95%, new sets": "Confidence interval of the accuracy for new users and new held-out sets.",
     "tokens": "Tokens read and written for all answers of a language model.",
     "time": "Time that all answers took, in seconds in the field.",
     "miscalibration": f"{CORP} what recalibration would gain. Range [0, 1], 0 is ideal.",

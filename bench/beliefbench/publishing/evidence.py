@@ -27,6 +27,9 @@ from beliefbench.scoring.scores import score, score_beliefs_of_run
 FILE = "evidence.json"
 LARGEST_FILE = 2**28
 """Bytes of the largest file of a published run that is read; `beliefbench publish` writes 2 MB at most."""
+INTERVALS = ("accuracy_lo", "accuracy_hi")
+"""What evidence does not state: an interval says how precise a metric is, by a method that a later version may mend.
+Evidence of older versions holds intervals, which are not compared."""
 SAME = 1e-9  # metrics that differ by less are the same, summed in another order
 
 
@@ -41,7 +44,7 @@ class Evidence(BaseModel):
     answers: int
     """The number of rows."""
     rounds: list[dict[str, float | None]]
-    """The metrics after each round, computed from the published rows (`recomputed`)."""
+    """The metrics after each round, computed from the published rows (`recomputed`), without `INTERVALS`."""
     command: str
     """The command that repeats the run."""
     beliefbench: str
@@ -131,6 +134,8 @@ def check_metrics(evidence: Evidence, answers: int, found: Sequence[Mapping[str,
         )
     for stage, (said, one) in enumerate(zip(evidence.rounds, found, strict=True)):
         for name, value in said.items():
+            if name in INTERVALS:
+                continue
             if name not in one or not _same(value, one[name]):
                 raise CheckFailedError(f"{name} after round {stage} is {one.get(name)}; {FILE} says {value}.")
     return f"the metrics of {len(found)} stages, recomputed from the rows, match {FILE}."
@@ -151,9 +156,10 @@ def metrics_of(
     >>> metrics_of([{"round": 0, "accuracy": 0.5}], [{"coverage": 1.0}])
     [{'round': 0, 'accuracy': 0.5, 'belief_coverage': 1.0}]
     """
+    kept = [{name: value for name, value in one.items() if name not in INTERVALS} for one in rounds]
     return [
         {**one, **{f"belief_{name}": value for name, value in stated.items()}}
-        for one, stated in zip(rounds, beliefs or [{}] * len(rounds), strict=True)
+        for one, stated in zip(kept, beliefs or [{}] * len(rounds), strict=True)
     ]
 
 

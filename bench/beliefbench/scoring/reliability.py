@@ -15,6 +15,9 @@ from beliefbench.scoring.metrics import ECE_BINS, Array, bins_of, of_option, usa
 GRID = 1000
 """Diagrams round confidences to 1 / `GRID`, so that resampling many users is fast."""
 
+FEWEST_FOR_NULL = 24
+"""With fewer users, there is no `ece_null`."""
+
 
 class Corp(NamedTuple):
     """Brier score of the chosen option = miscalibration - discrimination + uncertainty, each at least 0.
@@ -80,15 +83,15 @@ def ece_null(confidence: Array, right: Array, quantile: float = 0.95, draws: int
     """The value that the ECE of a calibrated agent with these confidences stays below in 95 of 100 cases. Range [0, 1].
 
     A wild cluster bootstrap: the errors of each user keep or change their sign together. This keeps the dependence
-    between the answers of a user and removes all miscalibration (Cameron, Gelbach and Miller, 2008). None with one
-    user.
+    between the answers of a user and removes all miscalibration (Cameron, Gelbach and Miller, 2008). None with fewer
+    than `FEWEST_FOR_NULL` users: it would be too low.
 
     Parameters
     ----------
     confidence, right
         float[users, answers] and bool[users, answers].
 
-    >>> ece_null(np.full((8, 2), 0.5), np.array([[True, False]] * 8))
+    >>> ece_null(np.full((24, 2), 0.5), np.array([[True, False]] * 24))
     0.0
     """
     return ece_nulls(confidence[:, None], right[:, None], quantile, draws, seed)[0]
@@ -99,11 +102,11 @@ def ece_nulls(
 ) -> list[float | None]:
     """Return `ece_null` after each round, of float[users, stages, answers] and bool[users, stages, answers].
 
-    >>> ece_nulls(np.full((8, 2, 2), 0.5), np.array([[[True, False]] * 2] * 8))
+    >>> ece_nulls(np.full((24, 2, 2), 0.5), np.array([[[True, False]] * 2] * 24))
     [0.0, 0.0]
     """
     users, stages, answers = confidence.shape
-    if users < 2:
+    if users < FEWEST_FOR_NULL:
         return [None] * stages
     errors = np.empty((users, stages, ECE_BINS))
     for stage in range(stages):

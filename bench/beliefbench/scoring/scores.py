@@ -28,7 +28,7 @@ ROUND_FIELDS = (
 
 
 def score(answers: HeldOut) -> list[dict[str, Any]]:
-    """Return the metrics after each round: `ROUND_FIELDS`, None if the agent has none."""
+    """Return the metrics after each round: `ROUND_FIELDS`, None if the agent has none, or the accuracy no interval."""
     values = {name: metric(*answers[1:]) for name, metric in METRICS.items()}
     rounds = []
     for stage in range(answers.choice.shape[1]):
@@ -36,7 +36,7 @@ def score(answers: HeldOut) -> list[dict[str, Any]]:
         for name, value in values.items():
             one[name] = None if value is None else float(value[stage] if value.ndim == 1 else value[:, stage].mean())
         assert values["accuracy"] is not None
-        one["accuracy_lo"], one["accuracy_hi"] = clustered_interval(values["accuracy"][:, stage])
+        one["accuracy_lo"], one["accuracy_hi"] = clustered_interval(values["accuracy"][:, stage]) or (None, None)
         rounds.append({name: one[name] for name in ROUND_FIELDS})
     return rounds
 

@@ -125,7 +125,7 @@ def with_made_up_skill(board: Leaderboard, unsound: str = "noisy") -> Leaderboar
     rows = []
     for group in board.groups():
         for place, row in enumerate(group):
-            after = [Estimate(one["accuracy"], one["accuracy_lo"], one["accuracy_hi"]) for one in row.rounds]
+            after = [Estimate(one["accuracy"], one["accuracy"] - 0.01, one["accuracy"] + 0.01) for one in row.rounds]
             beats = [0.5 if other == place else float(other > place) for other in range(len(group))]
             curves = {name: Curve(-1.0 * at, 0.5) for at, name in enumerate(("free", "logarithmic", "plateau"))}
             bad = row.fields["agent"] == unsound

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from beliefbench.intervals import FEWEST, MANY
 from beliefbench.leaderboard.forms.columns import (
     CALIBRATION,
     NONE,
@@ -84,7 +85,8 @@ def accuracies(row: Row) -> list[str]:
 
 def accuracy_interval(row: Row) -> str:
     """Return the 95% interval of the accuracy after the last round, in percent."""
-    return f"{100 * row.final['accuracy_lo']:.1f}-{100 * row.final['accuracy_hi']:.1f}"
+    low, high = row.final["accuracy_lo"], row.final["accuracy_hi"]
+    return NONE if low is None else f"{percent(low)}-{percent(high)}"
 
 
 def eces(row: Row) -> list[str]:
@@ -154,7 +156,8 @@ def cells_of(columns: Sequence[Column], row: Row) -> list[str]:
 def footnotes(group: list[Row], escaped: Callable[[str], str] = str) -> list[str]:
     """Return the notes below the tables of a group; ``escaped``: how a form shows text of a domain."""
     notes = [
-        "95%: confidence interval of the accuracy after the last round, clustered by user.",
+        f"95%: confidence interval of the accuracy after the last round, clustered by user. There is none with fewer "
+        f"than {FEWEST} users, and near 0 and 100% with fewer than {MANY}.",
         f"agree: share of answers that name the exact answer's option (rule: {group[0].fields['agreement_rule']}).",
         "log score and KL exact: nats per answer, lower is better.",
         "ECE: with few answers it is mostly noise. Compare it with the ECE of `bayesian`, which is calibrated if the "

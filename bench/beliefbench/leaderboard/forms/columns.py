@@ -43,6 +43,8 @@ def _of_stage(name: str, back: int = 1) -> Callable[[Row], str]:
         one = row.diagnostics[-back] if len(row.diagnostics) >= back else {}
         if one.get(name) is None:
             return NONE
+        if one[f"{name}_lo"] is None:
+            return number(one[name], 2)
         ends = (number(one[f"{name}{end}"], 2) for end in ("_lo", "_hi"))
         return f"{number(one[name], 2)} ({' to '.join(ends)})"
 
@@ -87,9 +89,9 @@ SKILL = (
 UPDATING_NOTE = (
     "gap closed: share of the gap between chance and the exact answer that the agent closes. update slope: below 1 "
     "the agent changes its probabilities too little in the last round, above 1 too much. martingale: below 0, "
-    "probabilities that were high before the last round fall in it. In brackets: 95% intervals. ECE null: a "
-    "calibrated agent has a smaller ECE 95 times in 100. The Brier score of the chosen option is miscalibration - "
-    "discrimination + uncertainty (CORP)."
+    "probabilities that were high before the last round fall in it. In brackets: 95% intervals, where there are "
+    "enough users. ECE null: a calibrated agent has a smaller ECE 95 times in 100. The Brier score of the chosen "
+    "option is miscalibration - discrimination + uncertainty (CORP)."
 )
 SKILL_NOTE = (
     "Skill model: it estimates the accuracy after the last round from all runs together. rank: 95% interval. "

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beliefbench.errors import counted
+from beliefbench.intervals import FEWEST
 from beliefbench.leaderboard.forms.cells import MARKS, PRIVILEGED_MARK, rank_of, reproductions, title_of
 from beliefbench.leaderboard.forms.columns import NONE, number, percent
 from beliefbench.leaderboard.naming import shortened
@@ -32,6 +33,7 @@ SHORT_STANDINGS = {
     Standing.claimed: "intact, said to be reproduced",
     Standing.reproduced: "intact, reproduced",
 }
+FEWEST_OF_SEVERAL = 24  # users a domain, for the interval of a mean over domains
 FEW_USERS = 100  # below, the numbers change so much from user to user that the table says so
 
 
@@ -162,12 +164,24 @@ def _why_unranked(agent: AgentOverview) -> str:
 
 def _mean_line(rank: str, agent: AgentOverview, name: str, stages: Sequence[int]) -> Line:
     # Users are drawn for each domain anew, so that the errors of the domains' means are independent.
-    half = math.hypot(*[(row.final["accuracy_hi"] - row.final["accuracy_lo"]) / 2 for row in agent.rows])
-    half, final = half / len(agent.rows), _final(agent)
+    final = _final(agent)
+    below, above = _distance(agent.rows, "accuracy_lo"), _distance(agent.rows, "accuracy_hi")
     accuracies = [_percent(agent.mean(lambda row, at=at: row.rounds[at]["accuracy"])) for at in stages]  # type: ignore[misc]
-    interval = _interval(max(0.0, final - half), min(1.0, final + half))
+    interval = _interval(None, None) if below is None or above is None else _interval(final - below, final + above)
     ece, kl = (agent.mean(lambda row, of=of: row.final[of]) for of in ("ece", "kl_exact"))  # type: ignore[misc]
     return Line(rank, name, (*accuracies, _percent(final), interval, _percent(ece), number(kl, 2)))
+
+
+def _distance(rows: Sequence[Row], end: str) -> float | None:
+    """Return how far an end of the interval of a mean over rows is from it (MOVER); None if there is no interval.
+
+    There is none if a row has none, or so few users that the interval of the mean would be too wide. Each side has its
+    own distance, because the rows' intervals need not be symmetric (Zou and Donner, 2008).
+    """
+    ends = [row.final[end] for row in rows]
+    if None in ends or (len(rows) > 1 and min(map(_users, rows)) < FEWEST_OF_SEVERAL):
+        return None
+    return math.hypot(*[one - row.final["accuracy"] for one, row in zip(ends, rows, strict=True)]) / len(rows)
 
 
 def _final(agent: AgentOverview) -> float:
@@ -204,8 +218,8 @@ def _percent(value: float | None) -> str:
     return "100" if text == "100.0" else text
 
 
-def _interval(low: float, high: float) -> str:
-    return f"{_percent(low)}-{_percent(high)}"
+def _interval(low: float | None, high: float | None) -> str:
+    return NONE if low is None else f"{_percent(low)}-{_percent(high)}"
 
 
 def _marks(rows: Sequence[Row], hidden: int) -> list[str]:
@@ -215,8 +229,11 @@ def _marks(rows: Sequence[Row], hidden: int) -> list[str]:
         marks.append(f"{PRIVILEGED_MARK}: sees the users' true preferences.")
     found = {row.standing for row in rows}
     marks += [f"{MARKS[one].strip()}: {said}." for one, said in SHORT_STANDINGS.items() if one in found]
-    if not all(row.fields["probabilistic"] for row in rows):
-        marks.append(f"{NONE}: only chooses.")
+    chooses = not all(row.fields["probabilistic"] for row in rows)
+    few = any(row.final["accuracy_lo"] is None and _users(row) >= FEWEST for row in rows)  # fewer: `_few_users` says so
+    if chooses or few:
+        why = "no such number" if chooses and few else "only chooses" if chooses else "too few users"
+        marks.append(f"{NONE}: {why}.")
     more = "--full shows all metrics"
     if hidden:
         more += f", and {hidden} more {'group' if hidden == 1 else 'groups'} of other users, sets or seeds"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from inspect import getdoc
 from typing import Any
 
+from beliefbench.intervals import FEWEST, MANY
 from beliefbench.leaderboard.forms.cells import duration
-from beliefbench.leaderboard.page.styles import NONE, TO, number, percent
+from beliefbench.leaderboard.page.styles import NONE, TO, interval, number, percent
 from beliefbench.leaderboard.row import Row
 from beliefbench.scoring.metrics import METRICS
 from beliefbench.scoring.reliability import Corp, ece_null
@@ -68,11 +69,9 @@ def sections(group: list[Row]) -> list[Section]:
                 ],
                 Column(
                     "95%",
-                    lambda row: Cell(
-                        f"{percent(row.final['accuracy_lo'])}{TO}{percent(row.final['accuracy_hi'])}",
-                        row.final["accuracy_lo"],
-                    ),
-                    "95% confidence interval of the accuracy after the last round, by Student's t over users.",
+                    lambda row: _ends(row.final, "accuracy"),
+                    f"95% confidence interval of the accuracy after the last round, over users. There is none with "
+                    f"fewer than {FEWEST} users, and near 0 and 100% with fewer than {MANY}.",
                     "",
                     "high",
                 ),
@@ -125,9 +124,11 @@ def sections(group: list[Row]) -> list[Section]:
         Section(
             "Against the exact answer",
             [
+                Column("95%, new sets", lambda row: _ends(row.diagnostics[-1], "new_sets"),
+                       "95% interval of the accuracy after the last round for new users "
+                       "and new held-out sets: all users have the same sets.", "", "high"),
                 Column("agree, %", _final("agreement", percent), "Share of answers that name an option with the "
-                       "largest exact probability.",
-                       metrics["agreement"], "high"),
+                       "largest exact probability.", metrics["agreement"], "high"),
                 Column("update slope", lambda row: _estimate(row.diagnostics[-1], "update_slope", number),
                        "The agent's change in the last round, regressed on the exact answer's change. 1 is ideal. "
                        "Below 1 the agent changes its probabilities too little, above 1 too much.",
@@ -232,6 +233,11 @@ def rank(row: Row) -> Cell:
     return Cell(shown, place, f"{low}" if low == high else f"{low}{TO}{high}")
 
 
+def _ends(fields: dict[str, Any], name: str) -> Cell:
+    low, high = fields[f"{name}_lo"], fields[f"{name}_hi"]
+    return Cell(interval(low, high), low)
+
+
 def _accuracy(stage: int) -> Callable[[Row], Cell]:
     return lambda row: Cell(percent(row.rounds[stage]["accuracy"]), row.rounds[stage]["accuracy"])
 
@@ -247,7 +253,7 @@ def _further(name: str) -> Callable[[Row], Cell]:
 def _estimate(fields: dict[str, Any], name: str, show: Callable[..., str]) -> Cell:
     value, low, high = (fields[f"{name}{end}"] for end in ("", "_lo", "_hi"))
     digits = 1 if show is percent else 2
-    return Cell(show(value, digits), value, "" if value is None else f"{show(low, digits)} to {show(high, digits)}")
+    return Cell(show(value, digits), value, "" if low is None else f"{show(low, digits)} to {show(high, digits)}")
 
 
 def _martingale(row: Row) -> Cell:

@@ -20,7 +20,7 @@ from beliefbench.leaderboard.page.columns import Column, rank, sections
 from beliefbench.leaderboard.page.drawing import drawn
 from beliefbench.leaderboard.page.pictures import exact_curve
 from beliefbench.leaderboard.page.samples import domains_of, samples_of
-from beliefbench.leaderboard.page.styles import number, percent, styles_of
+from beliefbench.leaderboard.page.styles import interval, number, percent, styles_of
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, published
 from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, Row, Standing, split_intact
@@ -50,7 +50,7 @@ def to_html(board: Leaderboard, reference: bool = False) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, number=number, breakable=_breakable)
+    environment.filters.update(percent=percent, number=number, interval=interval, breakable=_breakable)
     told = _Page(board, reference).told()
     # Files of this package.
     style, script = (Markup((TEMPLATES / f"page.{kind}").read_text("utf-8")) for kind in ("css", "js"))  # nosec B704

@@ -128,7 +128,7 @@ def _updating(sheet: Sheet, column: int, place: int, found: _Updates, style: Sty
     line = np.clip(found.mean[1] + found.slope.value * (found.ends - found.mean[0]), -1, 1)
     sheet.line(column, place, (1 + found.ends) / 2, (1 + line) / 2, style.colour, 2)
     value, low, high = (number(one, 2) for one in found.slope)
-    said = f"slope {value} ({low} to {high})"
+    said = f"slope {value}" if found.slope.low is None else f"slope {value} ({low} to {high})"
     sheet.write(column, place, 0.5, 1.04, said, ha="center", va="bottom", size=7.5)
 
 

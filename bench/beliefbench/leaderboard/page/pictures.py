@@ -41,17 +41,18 @@ def learning_curves(group: Sequence[Row], styles: Styles | None = None) -> Figur
     shifts = np.linspace(-0.09, 0.09, len(group)) if len(group) > 1 else np.zeros(1)
     for row, label, style, shift in _styled(group, styles, shifts):
         at = np.array(rounds) + shift
+        some = [place for place, one in enumerate(row.rounds) if one["accuracy_lo"] is not None]
         axes.vlines(
-            at,
-            [one["accuracy_lo"] for one in row.rounds],
-            [one["accuracy_hi"] for one in row.rounds],
+            at[some],
+            [row.rounds[place]["accuracy_lo"] for place in some],
+            [row.rounds[place]["accuracy_hi"] for place in some],
             color=style.colour,
             linewidth=1.2,
             alpha=0.7,
             zorder=2,
         )
         _line(axes, at, [one["accuracy"] for one in row.rounds], style, label)
-    top = max(one["accuracy_hi"] for row in group for one in row.rounds)
+    top = max(one["accuracy_hi"] or one["accuracy"] for row in group for one in row.rounds)
     axes.set_ylim(0, min(1.02, max(top, max(exact)) + 0.04))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylabel("accuracy")

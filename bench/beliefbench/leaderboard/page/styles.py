@@ -55,6 +55,15 @@ def percent(value: float | None, digits: int = 1) -> str:
     return number(None if value is None else 100 * value, digits)
 
 
+def interval(low: float | None, high: float | None) -> str:
+    """Return the ends of an interval of a share, in percent; a dash if there is none.
+
+    >>> interval(0.25, 0.5) == f"25.0{TO}50.0", interval(None, None) == NONE
+    (True, True)
+    """
+    return NONE if low is None else f"{percent(low)}{TO}{percent(high)}"
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number, without a negative zero; a dash for None.
 
