@@ -113,5 +113,5 @@ def test_an_error_shows_little_of_a_long_name_in_a_file(tmp_path):
 
 def test_a_finding_shows_little_of_a_long_metric_in_evidence():
     said = Evidence(files={}, answers=1, rounds=[{"a" * 5000: 0.5}], command="", beliefbench="")
-    with pytest.raises(CheckFailedError, match="^a{80} after round 0 is None"):
+    with pytest.raises(CheckFailedError, match=r"^a{80} after round 0 is None"):
         check_metrics(said, 1, [{}])
