@@ -7,7 +7,9 @@ import json
 import pytest
 
 import beliefbench as bb
+from beliefbench.checking.results import CheckFailedError
 from beliefbench.errors import BeliefBenchError
+from beliefbench.publishing.evidence import Evidence, check_metrics
 from beliefbench.released.domains import users
 from beliefbench.released.importing import import_path
 from beliefbench.released.storage import RecordedUsers, read_record, write_record
@@ -107,3 +109,9 @@ def test_an_error_shows_little_of_a_long_name_in_a_file(tmp_path):
     with pytest.raises(BeliefBenchError) as raised:
         RunStore(tmp_path).record()
     assert len(str(raised.value)) < 1000
+
+
+def test_a_finding_shows_little_of_a_long_metric_in_evidence():
+    said = Evidence(files={}, answers=1, rounds=[{"a" * 5000: 0.5}], command="", beliefbench="")
+    with pytest.raises(CheckFailedError, match=r"^a{80} after round 0 is None"):
+        check_metrics(said, 1, [{}])

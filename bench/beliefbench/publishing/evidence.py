@@ -137,7 +137,7 @@ def check_metrics(evidence: Evidence, answers: int, found: Sequence[Mapping[str,
             if name in INTERVALS:
                 continue
             if name not in one or not _same(value, one[name]):
-                raise CheckFailedError(f"{name} after round {stage} is {one.get(name)}; {FILE} says {value}.")
+                raise CheckFailedError(f"{name[:80]} after round {stage} is {one.get(name)}; {FILE} says {value}.")
     return f"the metrics of {len(found)} stages, recomputed from the rows, match {FILE}."
 
 
