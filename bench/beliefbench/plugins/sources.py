@@ -228,11 +228,16 @@ def _same(value: Any) -> Any:
 
 def _module(file: Path) -> ModuleType:
     name = f"beliefbench_plugin_{file.stem}"
+    # Not through the import system: its bytecode cache takes a file changed within a second for the old one.
+    code = compile(regular(file).read_bytes(), file, "exec")
     module = ModuleType(name)
     module.__file__ = str(file)
     sys.modules[name] = module  # dataclasses and pickling look a module up by its name
-    # Not through the import system: its bytecode cache takes a file changed within a second for the old one.
-    exec(compile(regular(file).read_bytes(), file, "exec"), module.__dict__)  # the user names the folder  # nosec B102
+    try:
+        exec(code, module.__dict__)  # the user names the folder  # nosec B102
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 
