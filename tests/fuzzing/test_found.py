@@ -12,7 +12,7 @@ from beliefbench.errors import BeliefBenchError
 from beliefbench.publishing.evidence import Evidence, check_metrics
 from beliefbench.released.domains import users
 from beliefbench.released.importing import import_path
-from beliefbench.released.storage import RecordedUsers, read_record, write_record
+from beliefbench.released.storage import RecordedUsers, read_record, record_files, write_record
 from beliefbench.running.store import RunStore
 from beliefbench.teaching.reading import ABOUT, conversations
 
@@ -59,7 +59,8 @@ def test_recorded_users_that_do_not_fit_together_are_refused(tmp_path, change):
 
 @pytest.mark.parametrize("change", [{"base": "flights-3"}, {"hypotheses": [0, 24]}, {"hypotheses": [-1, 0]}])
 def test_recorded_users_that_do_not_fit_their_domain_are_refused(data_folder, change):
-    file = write_record(RecordedUsers(**(RECORD | change)))
+    write_record(RecordedUsers(**(RECORD | change)), data_folder / "source")
+    (file,) = record_files()
     with pytest.raises(BeliefBenchError, match=r"does not fit flights-\d; run `beliefbench import` again\.$"):
         users(file, 0)
 

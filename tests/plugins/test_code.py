@@ -136,7 +136,7 @@ def test_functions_count_though_they_are_partial_and_files_though_they_are_no_py
 
 def test_the_code_of_a_further_source_is_that_of_its_object(monkeypatch, coins):
     further = Source("coins", "from afar", lambda: coins, "afar")
-    monkeypatch.setattr(code, "able_sources", lambda name: [further])
+    monkeypatch.setattr(code, "able_sources", lambda name, kind: [further])
     assert code_of_name("domain", "coins") is None
     assert code_of("domain", coins, "coins") == code_of("domain", coins)
 
