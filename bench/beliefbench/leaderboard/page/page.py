@@ -211,7 +211,8 @@ class _Page:
 def _standings(rows: Iterable[Row]) -> list[tuple[str, str]]:
     """Return the words of runs, each with what it means."""
     found = {row.standing for row in rows}
-    return [(WORDS[one], meaning) for one, meaning in STANDINGS.items() if one in found]
+    said = {one: meaning.removeprefix(f"{WORDS[one]}: ").replace("`", "") for one, meaning in STANDINGS.items()}
+    return [(WORDS[one], meaning) for one, meaning in said.items() if one in found]
 
 
 def _asked(group: list[Row]) -> str:
