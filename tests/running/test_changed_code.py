@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import beliefbench as bb
-from beliefbench.publishing import verify
+from beliefbench.publishing import several
+from beliefbench.publishing.report import Report
+from beliefbench.running.store import RunStore
 
 PLUGIN = """
 import importlib.util
@@ -60,7 +62,7 @@ class Plugin:
             *("run", "--domain", "trains", "--agent", "regular", "--plugins", str(self.folder)), *SIZE
         )
         assert status == 0
-        runs = [verify.RunStore(file.parent) for file in Path("results").rglob("run.json")]
+        runs = [RunStore(file.parent) for file in Path("results").rglob("run.json")]
         return {choice for run in runs for choice in run.rows()["choice"].to_pylist()}, " ".join(said.split())
 
 
@@ -131,12 +133,12 @@ def test_a_report_that_passed_is_kept_until_the_code_of_the_domain_changes(plugi
     plugin.run()
     asked = []
 
-    def verified(folder: Path) -> verify.Report:
+    def checked(folder: Path, *more: object) -> Report:
         asked.append(folder)
-        return whole(folder)
+        return whole(folder, *more)
 
-    whole = verify.verify_run
-    monkeypatch.setattr(verify, "verify_run", verified)
+    whole = several.check_run
+    monkeypatch.setattr(several, "check_run", checked)
 
     def check() -> int:
         status, out, _ = plugin.call("verify", "results", "--plugins", str(plugin.folder))
