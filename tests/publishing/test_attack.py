@@ -58,7 +58,9 @@ def row_of(out: Path, trusted: Path | None = None) -> Row:
     return row
 
 
-@pytest.mark.parametrize("name", FORGERIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.reference) if name == MODEL else name for name in FORGERIES]
+)
 def test_no_forged_run_stands_as_reproduced(tmp_path, name, monkeypatch):
     out = tmp_path / "out"
     folder = FORGERIES[name](out)

@@ -101,7 +101,7 @@ def short(monkeypatch):
     torch.set_flush_denormal(False)
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 @pytest.mark.usefixtures("short")
 def test_a_killed_training_ends_with_the_same_weights(call, tmp_path):
     """Uninterrupted; killed and continued through the command line; and once more."""

@@ -81,7 +81,7 @@ def test_the_two_commands_install_and_ask_a_language_model(clone):
     assert "prompted:smollm2" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 @pytest.mark.timeout(600)
 def test_a_model_of_ones_own_takes_one_command(installed, make_model, server, tmp_path):
     """A tiny model and a scripted server stand in for the names and the addresses."""
