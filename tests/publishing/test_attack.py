@@ -18,6 +18,7 @@ from beliefbench.publishing.verify import verify_run
 from beliefbench.running.store import RunStore
 
 from .forgeries import FORGERIES, SHAPE
+from .openssh import needs_ssh_keygen
 from .tampering import failed, said
 from .test_signatures import made_key, trusting
 
@@ -85,7 +86,7 @@ def test_no_forged_run_stands_as_reproduced(tmp_path, name, monkeypatch):
     assert "anybody can write this" in said(report) or expected == Standing.unknown
 
 
-@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="OpenSSH signs")
+@needs_ssh_keygen
 def test_a_key_of_the_forger_makes_no_reproduction(tmp_path):
     """Even where the reader trusts others, and where the forger names the key as theirs."""
     out = tmp_path / "out"
@@ -99,7 +100,7 @@ def test_a_key_of_the_forger_makes_no_reproduction(tmp_path):
     assert "signed with the unknown key SHA256:" in row.reproduced
 
 
-@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="OpenSSH signs")
+@needs_ssh_keygen
 def test_a_signed_record_of_an_honest_run_is_no_record_of_another(tmp_path):
     out = tmp_path / "out"
     ada = made_key(tmp_path, "ada")

@@ -17,13 +17,14 @@ from beliefbench.leaderboard.ranking import read_leaderboard
 from beliefbench.leaderboard.row import Standing
 from beliefbench.plugins import sources
 
+from .openssh import needs_ssh_keygen
 from .tampering import flip_answer
 
 ROOT = Path(__file__).parents[2]
 RECIPE = (ROOT / "docs" / "publishing.md").read_text().partition("## A recipe")[2].partition("### A public")[0]
 WORKFLOW = ROOT / "examples" / "check-runs.yml"
 
-pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="OpenSSH signs")
+pytestmark = needs_ssh_keygen
 
 
 def part(number: int) -> str:

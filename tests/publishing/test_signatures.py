@@ -15,9 +15,10 @@ from beliefbench.publishing.publish import publish_all
 from beliefbench.publishing.several import verify_all
 from beliefbench.publishing.verify import verify_run
 
+from .openssh import needs_ssh_keygen
 from .tampering import failed, said
 
-pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="OpenSSH signs")
+pytestmark = needs_ssh_keygen
 
 
 def made_key(folder: Path, name: str) -> Path:

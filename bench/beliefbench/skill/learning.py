@@ -48,7 +48,7 @@ def designs(stages: int) -> dict[str, np.ndarray]:
     }
 
 
-def compare_curves(run: Counts, seed: int = 0) -> dict[str, Curve]:
+def compare_curves(run: Counts) -> dict[str, Curve]:
     """Return how well each curve predicts users left out (Vehtari, Gelman and Gabry, 2017, without an approximation).
 
     Empty with fewer than 2 rounds.

@@ -179,10 +179,10 @@ def fit(groups: Sequence[Comparable], seed: int = 0) -> Draws:
 
 
 def _sample(potential: Any, shapes: dict[str, tuple[int, ...]], seed: int) -> list[dict[str, np.ndarray]]:
-    """Return the draws of each chain, unconstrained values by site and ``diverging``; ``shapes``: of the sites.
+    """Return the draws of each chain: unconstrained values by site, and ``diverging``.
 
-    One step is compiled, and each chain is a loop in a thread: `numpyro.infer.MCMC` compiles four chains in one
-    program, which takes three times as long to compile and to run.
+    ``potential`` is the potential energy of the values of all sites, whose shapes are ``shapes``. One step is compiled,
+    and each chain is a loop in a thread: `numpyro.infer.MCMC` compiles all chains as one larger program.
     """
     scales = {name: FIRST_SCALE if name == "closed" else 1.0 for name in sorted(shapes)}  # the kernel's order
     variances = np.concatenate([np.full(int(np.prod(shapes[name])), scale**2) for name, scale in scales.items()])
