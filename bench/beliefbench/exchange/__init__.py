@@ -1,0 +1,1 @@
+"""What other tools run and read: their tasks, their logs, their schemas."""
