@@ -88,7 +88,8 @@ TWENTY = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.reference
+@pytest.mark.timeout(900)
 def test_of_a_hundred_runs_the_other_eighty_stand_everywhere(hundred, tmp_path, call):
     """Failed at 5f2b401: 100,000 settings took longer than anybody waits, and 20 GB were read into memory."""
     honest, hostile = made_hostile(hundred, tmp_path / "results", [(HOSTILE | ODD)[way] for way in TWENTY])

@@ -120,7 +120,7 @@ def test_plugins_and_domains_with_settings_are_loaded_by_the_workers(workers, tm
     assert run(domain, desk.spec, tmp_path / "far", workers(2)) == run(domain, desk.spec, tmp_path / "near", HERE)
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_imported_data_is_found_by_the_workers(workers, tmp_path, data_folder):
     sets = [[[at / 10, (at + shift) % 4 / 10] for shift in range(3)] for at in range(4)]
     chosen = [[user % 3, 1, 2, 0] for user in range(5)]
@@ -192,7 +192,7 @@ def test_no_worker_killed_at_a_random_moment_loses_an_answer(workers, tmp_path, 
     record_property("kills", dict(found))
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 @pytest.mark.parametrize("first", ["here", "far"])
 def test_a_run_stopped_in_one_place_goes_on_in_another(workers, tmp_path, desk, first):
     expected = run(DOMAIN, desk.spec, tmp_path / "whole", HERE)
@@ -210,7 +210,7 @@ def test_a_run_stopped_in_one_place_goes_on_in_another(workers, tmp_path, desk, 
     assert rest == rest & once  # nobody twice
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_what_an_agent_refuses_to_do_is_told_as_it_says_it(workers, tmp_path, desk):
     desk.plan("refuses", 0)
     with pytest.raises(bb.BeliefBenchError, match=r"^no more than 3 lines\.$"):
@@ -226,7 +226,7 @@ def test_a_worker_that_would_load_something_else_says_so(workers, tmp_path, desk
     assert not list(tmp_path.rglob("*.parquet"))
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_workers_that_die_again_and_again_end_the_run_and_what_was_answered_stays(workers, tmp_path, desk, monkeypatch):
     expected = run(DOMAIN, desk.spec, tmp_path / "near", HERE)
     once = desk.asked()
@@ -275,7 +275,7 @@ def without_seconds(tables: str) -> str:
     return re.sub(r"\d+\.\d s\b|[─\s]+", " ", tables)
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_the_command_starts_a_ray_and_stops_it_and_keeps_it_off_the_terminal(call, tmp_path, plugins, desk):
     """What Ray says of a worker that died, too."""
     _, out, _ = call(*arguments(plugins, desk, tmp_path / "near"))
