@@ -22,10 +22,12 @@ from beliefbench.exchange.inspect.answers import answers_of as as_json
 from beliefbench.exchange.inspect.asking import needs_inspect
 from beliefbench.exchange.inspect.logs import NUMBERS, check_samples, playings_of, read_log, task_of
 from beliefbench.exchange.inspect.outputs import MODEL_ARGS, config_of, other_options, replies_of
+from beliefbench.exchange.inspect.stopping import enough
 from beliefbench.language.servers.completions import BrokenReplyError, ErrorInsideError, Reply, Request
 from beliefbench.language.servers.limits import ServerLimits, limits_of
 from beliefbench.language.servers.logprobs import NoLogprobsError
 from beliefbench.plugins.settings import format_spec
+from beliefbench.protocol.stopping import order_of_users
 from beliefbench.running.answering import Job, ask, run_identity
 from beliefbench.running.executors.local import LocalExecutor
 from beliefbench.running.harness import Progress, episodes_of, execute, rows_of
@@ -135,6 +137,8 @@ def _run(
 ) -> tuple[str, tuple[str, HeldOut], Path]:
     """Make the run of one domain below a folder; return its key, its answers, and its folder."""
     samples = {str(one.id): one for one in log.samples or [] if str(one.id).startswith(f"{playing.domain.name}/")}
+    if playing.rule is not None:
+        samples = _needed(samples, playing, file)
     # The task went on although none of a user's first answers could be used, if it did.
     believed = replace(playing, method=replace(playing.method, counts_unusable=True))
     job = Job(playing.domain, believed.agent(model, LoggedModel({}, file)), playing.protocol, None, playing.rule)
@@ -164,6 +168,25 @@ def _run(
     changed = {"agent": agent_record, "spec": spec, "seconds": round(seconds, 3), **started}
     RunStore(done.folder).write_record(record.model_copy(update=changed))
     return record.key, (playing.domain.name, heldout), done.folder
+
+
+def _needed(samples: dict[str, EvalSample], playing: Playing, file: Path) -> dict[str, EvalSample]:
+    """Return the samples of the users after whom the rule stops; others had begun already."""
+    from beliefbench.exchange.inspect.scoring import final_accuracy
+
+    protocol, rule = playing.protocol, playing.rule
+    assert rule is not None
+    order = order_of_users(protocol.seed, playing.domain.name, protocol.users)
+    users = episodes_of(playing.domain, protocol).users[order]
+    ids = [f"{playing.domain.name}/{user}" for user in users]
+    try:
+        accuracy = {at: final_accuracy(_said(samples[id], ANSWERS)) for at, id in enumerate(ids) if id in samples}
+        look = enough(rule, protocol.users, accuracy)
+    except (KeyError, TypeError, ValueError, IndexError):
+        look = None
+    if look is None:
+        raise UsageError(f"{file} has {len(samples)} users, and the rule needs more: inspect eval-retry {file}")
+    return {id: samples[id] for id in ids[:look]}
 
 
 def _write_parts(job: Job, sample: EvalSample, store: RunStore) -> None:
@@ -224,7 +247,7 @@ def _spec(log: EvalLog, model: str) -> str:
     """Return the SPEC that asks the same through ``beliefbench run``."""
     from beliefbench.exchange.inspect.playing import json_values
 
-    kept = {name: value for name, value in log.eval.task_args.items() if value is not None}
+    kept = {name: value for name, value in log.eval.task_args_passed.items() if value is not None}
     settings = {name: _text(value) for name, value in kept.items() if name not in NUMBERS}
     if given := json_values(log.eval.model_args):
         settings[MODEL_ARGS] = json.dumps(given, separators=(",", ":"))

@@ -210,7 +210,7 @@ def play(domain: str, numbers: dict[str, Any], until_width: float | None, settin
         tables = []
         for stage in range(job.protocol.rounds + 1):
             async with span(f"after {stage} rounds"):
-                answers: Answers = await to_thread.run_sync(partial(next, stages))
+                answers: Answers = await to_thread.run_sync(partial(next, stages), abandon_on_cancel=True)
             tables.append(rows_of(episodes_of(job.domain, job.protocol), np.array([place]), answers))
         rows = pa.concat_tables(tables)
         shape = (1, job.protocol.rounds + 1, job.protocol.heldout)

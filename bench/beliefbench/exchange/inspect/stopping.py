@@ -2,52 +2,63 @@
 
 from __future__ import annotations
 
-import numpy as np
-from inspect_ai.dataset import Sample
-from inspect_ai.log import EvalSpec
-from inspect_ai.scorer import SampleScore
-from inspect_ai.util import EarlyStop
-from pydantic import JsonValue
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from beliefbench.errors import UsageError
+import numpy as np
+
 from beliefbench.protocol.stopping import UntilWidth
+
+if TYPE_CHECKING:
+    from inspect_ai.dataset import Sample
+    from inspect_ai.log import EvalSpec
+    from inspect_ai.scorer import SampleScore
+    from inspect_ai.util import EarlyStop
+    from pydantic import JsonValue
+
+
+def enough(rule: UntilWidth, users: int, accuracy: Mapping[int, float]) -> int | None:
+    """Return after how many of the users a rule stops; None if more are needed.
+
+    ``accuracy`` has the final accuracy of users by their place in the order of asking. Users beyond a check do not
+    change it, so that it does not matter how many are asked at the same time.
+
+    >>> enough(UntilWidth(0.3), 100, {place: 0.5 for place in range(60)})
+    48
+    >>> enough(UntilWidth(0.3), 100, {place: 0.5 for place in range(40)}) is None
+    True
+    """
+    for look in rule.looks(users):
+        if any(place not in accuracy for place in range(look)):
+            return None
+        if look == users or rule.enough(np.array([accuracy[place] for place in range(look)])):
+            return look
+    return None
 
 
 class StopAtWidth:
-    """The rule `beliefbench.protocol.stopping.UntilWidth` for the samples of a task, which are in the order of asking.
-
-    A sample waits until all users of the last check before it are done.
-    """
+    """The rule for the samples of a task, which are in the order of asking. Samples that have begun are finished."""
 
     def __init__(self, rule: UntilWidth) -> None:
         self.rule = rule
+        self._places: dict[str | int | None, int] = {}
+        self._accuracy: dict[int, float] = {}
 
     async def start_task(self, task: EvalSpec, samples: list[Sample], epochs: int) -> str:
-        import anyio
-
-        if task.config.fail_on_error not in (None, True):
-            raise UsageError("until_width needs every user of a check: leave out --fail-on-error and its like.")
         self._places = {sample.id: place for place, sample in enumerate(samples)}
-        self._accuracy: dict[int, float] = {}
-        self._done = anyio.Condition()
         return "beliefbench: interval width"
 
     async def schedule_sample(self, id: str | int, epoch: int) -> EarlyStop | None:
-        place = self._places[id]
-        looks = [look for look in self.rule.looks(len(self._places)) if look <= place]
-        async with self._done:
-            while looks and not all(one in self._accuracy for one in range(looks[-1])):
-                await self._done.wait()
-        for look in looks:
-            if self.rule.enough(np.array([self._accuracy[one] for one in range(look)])):
-                return EarlyStop(id=id, epoch=epoch, reason=f"{look} users are enough")
-        return None
+        from inspect_ai.util import EarlyStop
+
+        look = enough(self.rule, len(self._places), self._accuracy)
+        if look is None or self._places[id] < look:
+            return None
+        return EarlyStop(id=id, epoch=epoch, reason=f"{look} users are enough")
 
     async def complete_sample(self, id: str | int, epoch: int, scores: dict[str, SampleScore]) -> None:
-        (score,) = scores.values()
-        async with self._done:
+        for score in scores.values():
             self._accuracy[self._places[id]] = score.score.as_float()
-            self._done.notify_all()
 
     async def complete_task(self) -> dict[str, JsonValue]:
-        return {"users": len(self._accuracy), "width": self.rule.width}
+        return {"users": enough(self.rule, len(self._places), self._accuracy), "width": self.rule.width}

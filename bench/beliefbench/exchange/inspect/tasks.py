@@ -13,7 +13,7 @@ from inspect_ai.dataset import MemoryDataset, Sample
 
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.exchange.inspect.playing import Playing, play
-from beliefbench.exchange.inspect.scoring import by_user
+from beliefbench.exchange.inspect.scoring import by_round, by_user
 from beliefbench.exchange.inspect.stopping import StopAtWidth
 from beliefbench.plugins.names import list_domains, load_suite
 from beliefbench.protocol.episodes import Episodes
@@ -70,6 +70,7 @@ def make_task(
         dataset=MemoryDataset(samples, name=domain),
         solver=play(domain, numbers, until_width, settings),
         scorer=by_user(),
+        metrics=[by_round(until_width, first.protocol.users)],
         early_stopping=None if others or first.rule is None else StopAtWidth(first.rule),
         version=VERSION,
         metadata={"beliefbench": {one.domain.name: one.described() for one in playings}},
@@ -89,10 +90,11 @@ def _samples(playing: Playing) -> list[Sample]:
             metadata={
                 "domain": playing.domain.name,
                 "user": int(episodes.users[place]),
+                "place": number,
                 "chosen": _chosen(episodes, place),
             },
         )
-        for place in order
+        for number, place in enumerate(order)
     ]
 
 
