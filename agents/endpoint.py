@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from beliefbench import Domain, UsageError
 from beliefbench.language.assistant import Assistant
-from beliefbench.language.questions.conversations import PromptStyle
 from beliefbench.language.servers.answers_cache import AnswersCache
 from beliefbench.language.servers.budget import process_budget
 from beliefbench.language.servers.endpoint import ChatServer
-from beliefbench.language.servers.served_model import ServedModel, named, ways
+from beliefbench.language.servers.methods import method_of
+from beliefbench.language.servers.served_model import ServedModel
 from beliefbench.language.settings import number
 from beliefbench.plugins.reach import Reach, reaches
 
@@ -86,36 +85,20 @@ def endpoint(
             f"max_tokens={max_tokens} is not a setting: use answer_tokens=N for the length of an answer, or "
             "token_budget=N for what the process may spend."
         )
-    if unusable not in ("stop", "count"):
-        raise UsageError(f"unusable={unusable} is not known; use stop or count.")
-    thinks = number(int, "think", think, least=1, otherwise=0) if think not in ("no", "yes") else 0
-    asked_to = "no" if thinks else think
-    written = probabilities in ("logprobs", "samples", "none")
-    asking = PromptStyle.of(written, form, history=history, show=show, given=given, think=asked_to, beliefs=beliefs)
-    known = ways(512 if think == "yes" else 32)
-    if probabilities not in known:
-        raise UsageError(f"probabilities={probabilities} is not known; use {', '.join(known)}.")
-    way = known[probabilities]
-    extra = _extra(reasoning_effort, chat_template_kwargs, extra_body)
-    if n is not None and probabilities != "samples":
-        raise UsageError(f"n={n} is the number of samples; it needs probabilities=samples.")
-    if top_logprobs is not None and probabilities != "logprobs":
-        raise UsageError(f"top_logprobs={top_logprobs} needs probabilities=logprobs.")
-    if probabilities == "decision" and (temperature is not None or answer_tokens is not None or extra or thinks):
-        raise UsageError(
-            "with probabilities=decision the model writes nothing: leave out temperature, answer_tokens, think=TOKENS, "
-            "reasoning_effort, chat_template_kwargs and extra_body."
-        )
-    if think == "yes" and probabilities in ("stated", "decision"):
-        raise UsageError(f"think=yes does not work with probabilities={probabilities}; use logprobs, samples or none.")
-    way = replace(
-        way,
-        temperature=number(float, "temperature", temperature, least=0, otherwise=way.temperature),
-        answer_tokens=number(int, "answer_tokens", answer_tokens, least=1, otherwise=way.answer_tokens),
-        samples=number(int, "n", n, least=1, otherwise=way.samples),
-        top_logprobs=number(int, "top_logprobs", top_logprobs, least=1, otherwise=way.top_logprobs),
-        thinks=thinks,
-        extra=extra,
+    method = method_of(
+        probabilities=probabilities,
+        n=n,
+        temperature=temperature,
+        answer_tokens=answer_tokens,
+        top_logprobs=top_logprobs,
+        unusable=unusable,
+        history=history,
+        show=show,
+        given=given,
+        think=think,
+        form=form,
+        beliefs=beliefs,
+        extra=_extra(reasoning_effort, chat_template_kwargs, extra_body),
     )
     server = ChatServer(
         AnswersCache(Path(cache).expanduser() if cache else None),
@@ -130,11 +113,11 @@ def endpoint(
         model,
         revision,
         server,
-        named(way),
-        thinks_aloud=think != "no",
-        counts_unusable=unusable == "count",
+        method.way,
+        thinks_aloud=method.thinks_aloud,
+        counts_unusable=method.counts_unusable,
     )
-    return Assistant(f"endpoint:{model}", "3", domain, served, asking)
+    return Assistant(f"endpoint:{model}", "3", domain, served, method.asking)
 
 
 def _extra(effort: str | None, template: str | None, body: str | None) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from beliefbench.checking.agent_contract import check_agent_contract
 from beliefbench.plugins.names import names
 
 # Checked with their own tests: `prompted` and `endpoint` need a language model, `lowest` a feature.
-AGENTS = [*sorted({*names("agent")} - {"prompted", "endpoint", "lowest"}), "lowest:duration"]
+AGENTS = [*sorted({*names("agent")} - {"prompted", "endpoint", "inspect", "lowest"}), "lowest:duration"]
 
 
 @pytest.mark.parametrize("spec", AGENTS)

@@ -123,7 +123,7 @@ def test_agents_by_name(tried):
     flights = bb.load_domain("flights-2")
 
     def load(spec: str) -> None:
-        if not spec.lstrip(' "').startswith(("prompted", "endpoint")):  # these look for models
+        if not spec.lstrip(' "').startswith(("prompted", "endpoint", "inspect")):  # these look for models
             assert bb.load_agent(spec, flights)
 
     tried(load, AGENT_SPECS, examples=100)

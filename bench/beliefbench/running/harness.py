@@ -229,7 +229,7 @@ def _ask_some(
     shards = shards_of(job, episodes, answered | ~wanted[:, None], recommended, executor.slots())
     for shard, answers in executor.ask(job, shards):
         name = f"{answers.stage:03d}-{shard.users[0]:07d}"
-        store.write_part(name, _rows(episodes, shard.places, answers), answers.seconds, answers.counts)
+        store.write_part(name, rows_of(episodes, shard.places, answers), answers.seconds, answers.counts)
         counts.update(answers.counts or {})
         new = _noted(job.agent, counts) or answers.note
         if new != note and (record := store.record()):
@@ -275,7 +275,8 @@ def answered_so_far(episodes: Episodes, rows: pa.Table) -> tuple[np.ndarray, np.
     return answers == protocol.heldout + (np.arange(stages) < protocol.rounds), recommended
 
 
-def _rows(episodes: Episodes, places: np.ndarray, answers: Answers) -> pa.Table:
+def rows_of(episodes: Episodes, places: np.ndarray, answers: Answers) -> pa.Table:
+    """Return the rows (`ROWS`) of a shard's answers at a stage; places int[users], its positions in the episodes."""
     heldout, stage = episodes.protocol.heldout, answers.stage
     users, sets = len(places), answers.columns.num_rows // len(places)
     own = episodes.chosen[places, stage : stage + 1]

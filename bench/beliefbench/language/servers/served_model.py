@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from threading import Lock
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from beliefbench.language.replies.alternatives import Alternatives
 from beliefbench.language.replies.option_probs import OptionProbs, option_probabilities
 from beliefbench.language.servers.completions import TOP_LOGPROBS, Reply, Request, chat, decision
 from beliefbench.language.servers.counts import SENT, counts_of, notes_of, total
-from beliefbench.language.servers.endpoint import ChatServer
 from beliefbench.language.servers.first_answers import FirstAnswers
+from beliefbench.language.servers.limits import ServerLimits
 
 CHARACTERS_PER_TOKEN = 4  # of English, about
 SMOOTHING = 0.5  # added to each count of samples: Jeffreys' prior, so that no alternative is ever impossible
@@ -73,14 +74,34 @@ class ProbabilityMethod:
         return asked | dict(self.extra)
 
 
+class Server(Protocol):
+    """What answers requests: `language.servers.endpoint.ChatServer`, or another tool that asks models."""
+
+    workers: int
+    """The number of requests at the same time."""
+
+    @property
+    def address(self) -> str | None:
+        """Where it is, without secret parts; None if nobody can say."""
+        ...
+
+    def ask(self, requests: Sequence[Request]) -> list[list[Reply]]:
+        """Return the replies to requests, one for each sample."""
+        ...
+
+    def limits(self, model: str) -> ServerLimits:
+        """Return what it is known not to take for a model."""
+        ...
+
+
 class ServedModel:
-    """A model on a server, and the way in which it is asked."""
+    """A model on a server, and the way in which it is asked. Several threads may ask it at the same time."""
 
     def __init__(
         self,
         model: str,
         revision: str | None,
-        server: ChatServer,
+        server: Server,
         way: ProbabilityMethod,
         *,
         thinks_aloud: bool = False,
@@ -98,6 +119,7 @@ class ServedModel:
         self._thinks_aloud = thinks_aloud
         self._first = FirstAnswers(model, way.longest, settled=counts_unusable)
         self._counts: Counter[str] = Counter()
+        self._one_at_a_time = Lock()
 
     @property
     def note(self) -> str:
@@ -114,19 +136,21 @@ class ServedModel:
     def ask(self, dialogues: Sequence[Dialogue], alternatives: Alternatives) -> Responses:
         shape = (len(dialogues), len(dialogues[0].questions))
         requests = self.requests(dialogues, alternatives)
-        while few := self._first.next(requests):
-            for request, heard in zip(few, self.server.ask(few), strict=True):
-                usable = [self._read([one], alternatives) is not None for one in heard]
-                named = sum(
-                    not use and alternatives.named(one.text) >= 0 for one, use in zip(heard, usable, strict=True)
-                )
-                self._first.add(request, zip(heard, usable, strict=True), named)
+        with self._one_at_a_time:
+            while few := self._first.next(requests):
+                for request, heard in zip(few, self.server.ask(few), strict=True):
+                    usable = [self._read([one], alternatives) is not None for one in heard]
+                    named = sum(
+                        not use and alternatives.named(one.text) >= 0 for one, use in zip(heard, usable, strict=True)
+                    )
+                    self._first.add(request, zip(heard, usable, strict=True), named)
         replies = self.server.ask(requests)  # those to each question
         weighed = [self._read(of_one, alternatives) for of_one in replies]
         counts = self._count(replies, weighed, alternatives)
         for note in self.server.limits(self.model).notes(requests[0].parameters):
             counts[f"{SENT}{note}"] = counts["answers"]
-        self._counts.update(counts)
+        with self._one_at_a_time:
+            self._counts.update(counts)
         nothing = np.full(len(alternatives.labels), np.nan)
         tokens = [_total(of_one) for of_one in replies]
         return Responses(

@@ -1,0 +1,1 @@
+"""Inspect: tasks for `inspect eval`, its logs as runs, and its models as agents."""
