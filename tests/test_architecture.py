@@ -99,7 +99,7 @@ def test_exact_inference_needs_no_other_framework():
 PUBLIC = """
     load_domain load_agent load_suite list_domains list_agents posterior predictive latents_of run leaderboard
     Domain Feature Scale Questionnaire ChoiceRule linear_choice shopping Agent Prediction History Episodes Protocol
-    chat_agent describe_features Brief Run UsageError BeliefBenchError __version__
+    compare chat_agent describe_features Brief Run UsageError BeliefBenchError __version__
 """
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from beliefbench.exact.inference import expected_information, expected_rewards, posterior, predictive, predictives
     from beliefbench.exact.latents import latents_of
     from beliefbench.language.chat_function import chat_agent
+    from beliefbench.leaderboard.comparing import compare
     from beliefbench.leaderboard.datatree import datatree
     from beliefbench.leaderboard.ranking import leaderboard, metrics
     from beliefbench.plugins.names import list_agents, list_domains, load_agent, load_domain, load_suite
@@ -51,6 +52,7 @@ _HOME = {
     "break_ties": "agent",
     "chat_agent": "language.chat_function",
     "choice_probs": "protocol.episodes",
+    "compare": "leaderboard.comparing",
     "datatree": "leaderboard.datatree",
     "describe_features": "domain",
     "expected_information": "exact.inference",
@@ -96,6 +98,7 @@ __all__ = [
     "break_ties",
     "chat_agent",
     "choice_probs",
+    "compare",
     "datatree",
     "describe_features",
     "expected_information",

@@ -64,7 +64,7 @@ def clustered_intervals(values: np.ndarray, level: float = 0.95) -> np.ndarray:
     ends = np.where(
         alike,
         _ends_of(mean, _normal(level) ** 2 / users),
-        _wilson(mean, _students_t(users - 1, level) ** 2 * spread**2 / users),
+        _wilson(mean, students_t(users - 1, level) ** 2 * spread**2 / users),
     )
     hidden = (np.minimum(mean, 1 - mean) < NEAR) & (users < MANY)
     return np.where(hidden, np.nan, ends)
@@ -113,7 +113,7 @@ def two_way_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, flo
     if variance < 1e-12:
         return clustered_interval(right.mean(axis=1), level)
     freedom = (by_user + by_set) ** 2 / (by_user**2 / (users - 1) + by_set**2 / (sets - 1))
-    low, high = (float(end) for end in _wilson(mean, _students_t(freedom, level) ** 2 * variance))
+    low, high = (float(end) for end in _wilson(mean, students_t(freedom, level) ** 2 * variance))
     return low, high
 
 
@@ -219,7 +219,7 @@ def clustered_ratios(above: np.ndarray, below: np.ndarray, level: float = 0.95) 
     left = above - ratio * below
     error = np.std(left, axis=0, ddof=1) / math.sqrt(users) / np.abs(mean)
     error = np.where(_different(left) < DIFFERENT, np.nan, error)
-    half = _students_t(users - 1, level) * error
+    half = students_t(users - 1, level) * error
     return np.stack([ratio, ratio - half, ratio + half])
 
 
@@ -229,7 +229,7 @@ def _different(left: np.ndarray) -> np.ndarray:
 
 
 def _around(value: float, error: float, freedom: float, level: float) -> Estimate:
-    half = _students_t(freedom, level) * error
+    half = students_t(freedom, level) * error
     return Estimate(value, value - half, value + half)
 
 
@@ -241,7 +241,7 @@ def _normal(level: float) -> float:
 
 
 @lru_cache(maxsize=256)  # the users of a run are the same after each round
-def _students_t(freedom: float, level: float) -> float:
+def students_t(freedom: float, level: float) -> float:
     """Return the quantile of Student's t that an interval of this level ends at, in standard errors."""
     from scipy import special  # takes half a second to load
 

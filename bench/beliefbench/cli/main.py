@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from beliefbench.cli.check import check
+from beliefbench.cli.compare import compare
 from beliefbench.cli.export import export
 from beliefbench.cli.import_ import import_
 from beliefbench.cli.leaderboard import leaderboard
@@ -32,6 +33,7 @@ for command, function in {
     "check": check,
     "import": import_,
     "leaderboard": leaderboard,
+    "compare": compare,
     "export": export,
     "publish": publish,
     "verify": verify,

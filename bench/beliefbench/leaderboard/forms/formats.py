@@ -49,13 +49,13 @@ def to_csv(board: Leaderboard) -> str:
 
     Text that a spreadsheet would take for a formula begins with an apostrophe, which spreadsheets do not show.
     """
-    return board.as_frame().map(_plain).to_csv(index=False)
+    return board.as_frame().map(plain).to_csv(index=False)
 
 
-def _plain(cell: Any) -> Any:
+def plain(cell: Any) -> Any:
     """Return a cell that no spreadsheet takes for a formula.
 
-    >>> _plain("=1+1"), _plain("p"), _plain(-1.0)
+    >>> plain("=1+1"), plain("p"), plain(-1.0)
     ("'=1+1", 'p', -1.0)
     """
     return f"'{cell}" if isinstance(cell, str) and cell.lstrip()[:1] in FORMULA else cell

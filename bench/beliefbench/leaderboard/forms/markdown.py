@@ -39,9 +39,9 @@ def to_markdown(board: Leaderboard, reference: bool = False) -> str:
     """Return the leaderboard as Markdown tables, one a group; ``reference``: with what was published on its domain."""
     parts = []
     for group in board.groups():
-        said = [*map(_literal, footnotes(group, _escaped)), *map(_escaped, reproductions(group))]
+        said = [*map(_literal, footnotes(group, escaped)), *map(escaped, reproductions(group))]
         notes = "\n".join(f"- {note}" for note in said)
-        parts += [f"**{_escaped(title_of(group))}**", *_tables(group), notes]
+        parts += [f"**{escaped(title_of(group))}**", *_tables(group), notes]
         if reference and (known := published(group[0].fields["domain"])):
             parts += [
                 "Published elsewhere:",
@@ -60,10 +60,10 @@ def _literal(note: str) -> str:
     return f"\\{note}" if note[0] in "*-" else note
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     r"""Return text as Markdown shows it, in a table too, without a link.
 
-    >>> print(_escaped("a|b <i> __init__ $x$ http://c"))
+    >>> print(escaped("a|b <i> __init__ $x$ http://c"))
     a\|b &lt;i> \_\_init\_\_ \$x\$ http&#58;//c
     """
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace("://", "&#58;//").replace("www.", "www&#46;")
@@ -99,11 +99,11 @@ def _cells(costs_too: bool) -> Cells:
 
 def _marked(row: Row) -> str:
     """Return a row's agent, marked where it is privileged and by what its run may be called."""
-    return _escaped(row.label) + PRIVILEGED_MARK * row.fields["privileged"] + MARKS[row.standing]
+    return escaped(row.label) + PRIVILEGED_MARK * row.fields["privileged"] + MARKS[row.standing]
 
 
 def _noted(row: Row) -> str:
-    return _marked(row) + (f" ({_escaped(row.note)})" if row.note else "")
+    return _marked(row) + (f" ({escaped(row.note)})" if row.note else "")
 
 
 def _table(group: list[Row], headers: Sequence[str], cells: Cells, name: Callable[[Row], str] = _marked) -> str:

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from beliefbench.errors import printable
+from beliefbench.leaderboard.comparing import matrix_of
 from beliefbench.leaderboard.forms.cells import BELIEF_TABLES, SAMPLE_NOTE, STANDINGS, reproductions
 from beliefbench.leaderboard.naming import group_names, slugs_of
 from beliefbench.leaderboard.overview import gap_closed, overview_of
@@ -33,6 +34,8 @@ WORDS = {
     Standing.claimed: "said to be reproduced",
     Standing.reproduced: "reproduced",
 }
+MOST_PAIRED = 12
+"""Rows of a domain that are compared with each other on the page."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -128,6 +131,7 @@ class _Page:
             "beats": [(label, skill.beats) for label, skill in known],
             "curves": [(label, _curves(skill.curves)) for label, skill in known if skill.curves],
             "beliefs": _beliefs(group),
+            "pairs": _pairs(group, self.anchors),
             "pictures": pictures,
             "published": published(fields["domain"]) if self.reference else [],
             "parameters": _short_json(group[0].record.identity.domain.parameters),
@@ -237,6 +241,17 @@ def _beliefs(group: list[Row]) -> list[dict[str, Any]]:
     if not stating:
         return []
     return [{"title": title, "rows": [(row.label, cells(row)) for row in stating]} for _, title, cells in BELIEF_TABLES]
+
+
+def _pairs(group: list[Row], anchors: dict[str, str]) -> dict[str, Any] | None:
+    """Return the differences of accuracies of each two rows, of the first `MOST_PAIRED`; None if there is no pair."""
+    shown = group[:MOST_PAIRED]
+    if len(shown) < 2:
+        return None
+    lines = [
+        (row.label, anchors[row.fields["agent"]], cells) for row, cells in zip(shown, matrix_of(shown), strict=True)
+    ]
+    return {"labels": [row.label for row in shown], "lines": lines, "left_out": len(group) - len(shown)}
 
 
 def _provenance(row: Row) -> dict[str, Any]:
