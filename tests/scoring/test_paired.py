@@ -17,7 +17,7 @@ from beliefbench.scoring.heldout import HeldOut
 from beliefbench.scoring.metrics import METRICS
 from beliefbench.scoring.paired import PAIRED, SHARES, common, difference, differences, holm, users_for
 
-from .test_coverage import ENOUGH, coverage, held, pool, samples, told
+from .test_coverage import coverage, held, pool, samples, told
 
 AGENTS = ("bayesian", "bayesian-mean", "first", "random", "oracle")
 PAIRS = [
@@ -150,15 +150,18 @@ def test_a_paired_interval_that_is_shown_covers(kind, metric, users, record_prop
 
 @pytest.mark.reference
 @pytest.mark.timeout(2400)
+@pytest.mark.parametrize("users", [500, 624])
 @pytest.mark.parametrize("metric", [metric for metric in PAIRED if metric not in SHARES])
 @pytest.mark.parametrize("kind", ["chosen with", "unseen"])
-def test_paired_intervals_of_other_metrics_cover_where_all_users_are_asked(kind, metric, record_property):
-    """91% to 98.5% of 1,000 samples of 624 users, of flights and hotels, where they are shown at all."""
+def test_paired_intervals_of_other_metrics_cover_where_all_users_are_asked(kind, metric, users, record_property):
+    """93% to 97% of 1,000 samples, but for 2 standard errors of simulation; of 624 users, without the oracle, whose
+    differences have no interval."""
     pairs = [pair for pair in (PAIRS if kind == "chosen with" else UNSEEN) if _has(pair, metric)]
     pairs = [pair for pair in pairs if len(pool(pair[0]).users) == 624]
-    found = [of_difference(pair, metric, stage, 624, 1000) for pair in pairs for stage in ROUNDS]
-    record_property(f"{metric}, 624 users, {kind}, {len(found)} pairs x rounds", told(found))
-    assert all(shown < ENOUGH or 0.91 <= covered <= 0.985 for shown, covered in found), found
+    pairs = [pair for pair in pairs if not any(name.endswith("/oracle") for name in pair)]
+    found = [of_difference(pair, metric, stage, users, 1000) for pair in pairs for stage in ROUNDS]
+    record_property(f"{metric}, {users} users, {kind}, {len(found)} pairs x rounds", told(found))
+    held(found, 1000)
 
 
 def _has(pair: tuple[str, str], metric: str) -> bool:

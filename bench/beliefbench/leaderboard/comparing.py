@@ -15,7 +15,7 @@ from beliefbench.errors import UsageError
 from beliefbench.leaderboard.ranking import Leaderboard, read_leaderboard
 from beliefbench.leaderboard.row import Row
 from beliefbench.scoring.metrics import METRICS
-from beliefbench.scoring.paired import Difference, common, difference, differences, holm, users_for
+from beliefbench.scoring.paired import SHARES, Difference, common, difference, differences, holm, users_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,8 +105,9 @@ def pairs_of(
             raise UsageError(f"no run is of the domain '{missing[0]}'; there are {', '.join(sorted(there))}.")
         rows = [[row for row in some if row.fields["domain"] in domains] for some in rows]
     found = [(one, other) for one in rows[0] for other in rows[1] if one.group == other.group]
-    if any(one.folder == other.folder for one, other in found):
+    if found and all(one.folder == other.folder for one, other in found):
         raise UsageError(f"'{first}' and '{second}' are the same run; name two.")
+    found = [(one, other) for one, other in found if one.folder != other.folder]
     if not found:
         raise UsageError(_why_none(rows[0], rows[1], str(first), str(second)))
     found = [(one, other) for one, other in found if set(one.counts.users) & set(other.counts.users)]
@@ -154,6 +155,7 @@ def _pair(first: Row, second: Row) -> Pair:
     one, other = common(first.answers(), second.answers())
     found = differences(one, other)
     lines = []
+    privileged = first.fields["privileged"] or second.fields["privileged"]
     for metric, values in found.items():
         for stage in range(values.shape[1]):
             means = (first.rounds[stage][metric], second.rounds[stage][metric])
@@ -161,7 +163,10 @@ def _pair(first: Row, second: Row) -> Pair:
                 means = _means(one, other, metric, stage)
             number = first.rounds[stage]["round"]
             fields = (first.fields["domain"], first.fields["seed"], metric, number, *means)
-            lines.append(Compared(*fields, difference(values[:, stage], metric), None))
+            told = difference(values[:, stage], metric)
+            if privileged and metric not in SHARES:  # its few wrong answers are sure, and decide
+                told = told._replace(low=None, high=None, p=None, smallest=None)
+            lines.append(Compared(*fields, told, None))
     needed = users_for(found["accuracy"][:, -1], POINTS)
     return Pair(first, second, tuple(lines), len(one.users), needed)
 

@@ -32,7 +32,8 @@ MEANINGS = (
     "without a difference is 5% at most.",
     "shows: the smallest difference that so many users show (power 80%, at 5%, one line alone).",
     "Lower is better for log score, Brier and KL exact.",
-    f"{NONE}: no interval. Shares take {FEWEST} users, other metrics {MANY}, and enough users who differ.",
+    f"{NONE}: no interval. Accuracy and agreement take {FEWEST} users. Other metrics take {MANY} users, and two agents "
+    "that do not see the users' true preferences. Enough users must differ.",
 )
 
 

@@ -1,0 +1,1 @@
+"""lm-evaluation-harness: tasks that it runs, and how it scores them."""
