@@ -20,6 +20,11 @@ ASKED_AGAIN = "agent"
 INTACT = "intact: its files, metrics and seed agree with each other. Anybody can make such files with any answers."
 
 
+def failure(check: str, detail: str) -> str:
+    """Return what a table shows of a failed check."""
+    return printable(cut(f"{check}: {detail}", LONGEST))
+
+
 @dataclass
 class Report:
     """The report on the run in a folder.
@@ -77,7 +82,7 @@ class Report:
 
     def found(self) -> dict[str, Any]:
         """Return what a table shows of the report, as JSON values."""
-        failed = [printable(cut(f"{one.check}: {one.detail}", LONGEST)) for one in self.findings if not one.passed]
+        failed = [failure(one.check, one.detail) for one in self.findings if not one.passed]
         return {"intact": self.intact, "failed": failed, "flags": self.flags, "probs": self.probs}
 
     def holds(self, check: str, attempt: Callable[[], str | tuple[str, Mapping[str, float]]]) -> bool:
