@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from beliefbench.intervals import FEWEST, MANY
+from beliefbench.intervals import FEWEST
 from beliefbench.leaderboard.forms.columns import (
     CALIBRATION,
+    NEAR_NOTE,
     NONE,
     SKILL,
     SKILL_NOTE,
@@ -166,7 +167,7 @@ def footnotes(group: list[Row], escaped: Callable[[str], str] = str) -> list[str
     """Return the notes below the tables of a group; ``escaped``: how a form shows text of a domain."""
     notes = [
         f"95%: confidence interval of the accuracy after the last round, clustered by user. There is none with fewer "
-        f"than {FEWEST} users, and near 0 and 100% with fewer than {MANY}.",
+        f"than {FEWEST} users, {NEAR_NOTE}.",
         f"agree: share of answers that name the exact answer's option (rule: {group[0].fields['agreement_rule']}).",
         "log score and KL exact: nats per answer, lower is better.",
         "ECE: with few answers it is mostly noise. Compare it with the ECE of `bayesian`, which is calibrated if the "

@@ -26,7 +26,7 @@ CAPTIONS = {
     ),
     "reliability": (
         "Calibration",
-        "The share of right answers at each probability that the agent gave to its chosen option, with a 95% band. A "
+        "The share of right answers at each probability that the agent gave to its chosen option. A "
         "calibrated agent is on the diagonal. The bars show how many answers have each probability. The second number "
         "after ECE is the ECE that a calibrated agent with the same probabilities stays below, 95 times in 100.",
     ),
