@@ -19,8 +19,12 @@ MANY = 500
 """The users that an interval takes where a few of them decide: near 0 and 1, and for slopes."""
 FEWEST_BOTH = (24, 30)
 """Users and held-out sets that an interval for new ones of both takes."""
-NEAR = 0.05
+NEAR = 0.06
 """Shares below this and above 1 minus this are near 0 and 1."""
+SOME, SKEWED = 48, 0.2
+"""The users that an interval takes for shares below `SKEWED` and above 1 minus it, where users are often skewed."""
+FEWEST_OF_RATIO = 100
+"""The users that an interval of a ratio takes."""
 DIFFERENT = 10
 """An interval of a ratio or a slope rests on so many users at least that differ from it (`_different`)."""
 
@@ -30,8 +34,8 @@ def clustered_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, 
 
     Wilson's interval for the effective number of answers, with Student's t over users (Dean and Pagano, 2015). If every
     user has the same value, their spread carries no information, and each user counts as one answer. None with fewer
-    than `FEWEST` users, and for a mean within `NEAR` of 0 or 1 with fewer than `MANY`: there the spread depends on few
-    users, who may not be in the sample.
+    than `FEWEST` users, for a mean within `SKEWED` of 0 or 1 with fewer than `SOME`, and within `NEAR` with fewer than
+    `MANY`: there the spread depends on few users, who may not be in the sample.
 
     Parameters
     ----------
@@ -66,8 +70,12 @@ def clustered_intervals(values: np.ndarray, level: float = 0.95) -> np.ndarray:
         _ends_of(mean, _normal(level) ** 2 / users),
         _wilson(mean, students_t(users - 1, level) ** 2 * spread**2 / users),
     )
-    hidden = (np.minimum(mean, 1 - mean) < NEAR) & (users < MANY)
-    return np.where(hidden, np.nan, ends)
+    return np.where(_near(mean, users), np.nan, ends)
+
+
+def _near(mean: np.ndarray | float, users: int) -> np.ndarray:
+    """Return whether a share is too near to 0 or 1 for an interval from so many users."""
+    return np.minimum(mean, np.subtract(1, mean)) < (SKEWED if users < SOME else NEAR if users < MANY else 0.0)
 
 
 def _wilson(mean: np.ndarray | float, square: np.ndarray | float) -> np.ndarray:
@@ -91,7 +99,7 @@ def two_way_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, flo
     The variance is that over users plus that over sets minus that of single answers, and at least the larger of the
     first two (Cameron, Gelbach and Miller, 2011). The rest is as in `clustered_interval`, with degrees of freedom by
     Satterthwaite. Where each user has own sets, the last two parts cancel on average. None with fewer than
-    `FEWEST_BOTH` users or sets, and near 0 and 1 with fewer than `MANY` users.
+    `FEWEST_BOTH` users or sets, and near 0 and 1 as there.
 
     Parameters
     ----------
@@ -104,7 +112,7 @@ def two_way_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, flo
     """
     users, sets = right.shape
     mean = float(right.mean())
-    if users < FEWEST_BOTH[0] or sets < FEWEST_BOTH[1] or (users < MANY and min(mean, 1 - mean) < NEAR):
+    if users < FEWEST_BOTH[0] or sets < FEWEST_BOTH[1] or _near(mean, users):
         return None
     left = right - mean
     by_user = float((left.sum(axis=1) ** 2).sum()) / right.size**2 * users / (users - 1)
@@ -188,8 +196,8 @@ def _slope_error(x: np.ndarray, left: np.ndarray, spread: float) -> tuple[float,
 def clustered_ratio(above: np.ndarray, below: np.ndarray, level: float = 0.95) -> Estimate | None:
     """Return the ratio of two means over users with its interval (delta method, Student's t).
 
-    The interval has no ends if fewer than `DIFFERENT` users differ from the ratio. None if the mean of ``below`` is 0,
-    or with one user.
+    The interval has no ends with fewer than `FEWEST_OF_RATIO` users, or if fewer than `DIFFERENT` differ from the
+    ratio. None if the mean of ``below`` is 0, or with one user.
 
     Parameters
     ----------
@@ -198,8 +206,8 @@ def clustered_ratio(above: np.ndarray, below: np.ndarray, level: float = 0.95) -
 
     >>> clustered_ratio(np.array([0.1, 0.3]), np.array([0.2, 0.6]))
     Estimate(value=0.5, low=None, high=None)
-    >>> [round(one, 3) for one in clustered_ratio(np.tile([0.1, 0.2, 0.3], 8), np.tile([0.4, 0.4, 0.6], 8))]
-    [0.429, 0.382, 0.476]
+    >>> [round(one, 3) for one in clustered_ratio(np.tile([0.1, 0.2, 0.3], 40), np.tile([0.4, 0.4, 0.6], 40))]
+    [0.429, 0.409, 0.448]
     """
     if len(above) < 2 or abs(below.mean()) < 1e-12:
         return None
@@ -218,7 +226,7 @@ def clustered_ratios(above: np.ndarray, below: np.ndarray, level: float = 0.95) 
     ratio = above.mean(axis=0) / mean
     left = above - ratio * below
     error = np.std(left, axis=0, ddof=1) / math.sqrt(users) / np.abs(mean)
-    error = np.where(_different(left) < DIFFERENT, np.nan, error)
+    error = np.where((_different(left) < DIFFERENT) | (users < FEWEST_OF_RATIO), np.nan, error)
     half = students_t(users - 1, level) * error
     return np.stack([ratio, ratio - half, ratio + half])
 

@@ -131,6 +131,18 @@ def test_a_path_is_broken_after_a_slash_and_nothing_is_left_out(job, tmp_path, f
     assert "".join(parts) == f"prompted:{path}"
 
 
+@pytest.mark.parametrize("prices", [None, Prices(read=1e6, written=1e6)])
+def test_a_name_that_cannot_be_broken_is_shown_whole(job, tmp_path, prices):
+    spec = f"prompted:{'Q' * 60}"
+    page = io.StringIO()
+    found = estimates([job(Paid(), specs=("webshop-portable-speakers", spec))], tmp_path)
+    print_estimates(found, Console(file=page, width=80), prices)
+    lines = page.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    assert "\u2026" not in page.getvalue()
+    assert f"(1) {spec}" in page.getvalue() if prices else page.getvalue().count("Q") == 60
+
+
 def test_the_command_asks_no_server(flights, tmp_path, monkeypatch, capsys):
     from beliefbench.cli import main as cli
 

@@ -7,7 +7,9 @@ from scipy import stats
 from beliefbench.intervals import (
     DIFFERENT,
     FEWEST,
+    FEWEST_OF_RATIO,
     MANY,
+    SOME,
     clustered_interval,
     clustered_ratio,
     clustered_slope,
@@ -23,7 +25,7 @@ def covers(rng: np.random.Generator, users: int, sets: int, spread: float, mean:
 
 @pytest.mark.parametrize(
     ("users", "sets", "spread", "mean"),
-    [(624, 100, 6.0, 0.8), (50, 100, 4.0, 0.5), (24, 100, 20.0, 0.9), (100, 20, 0, 1 / 3)],
+    [(624, 100, 6.0, 0.8), (50, 100, 4.0, 0.5), (48, 100, 20.0, 0.9), (100, 20, 0, 1 / 3)],
     ids=["flights", "very different users", "few users near 1", "no clusters at all"],
 )
 def test_the_interval_covers_the_truth_95_times_in_100(users, sets, spread, mean):
@@ -69,7 +71,15 @@ def test_few_users_have_no_interval(users):
     assert clustered_interval(np.linspace(0.4, 0.6, users)) is None
 
 
-@pytest.mark.parametrize("share", [0.0, 0.04, 0.96, 1.0])
+@pytest.mark.parametrize("share", [0.1, 0.81, 0.93])
+def test_shares_where_users_are_skewed_take_some_users(share):
+    values = np.clip(share + np.tile([-0.01, 0.01], SOME), 0, 1)
+    assert clustered_interval(values[: SOME - 2]) is None
+    assert clustered_interval(values[:SOME]) is not None
+    assert clustered_interval(np.where(np.arange(24) % 2, 0.78, 0.8)) is not None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.95, 1.0])
 def test_near_0_and_1_only_many_users_have_one(share):
     values = np.clip(share + np.tile([-0.01, 0.01], MANY), 0, 1)
     assert clustered_interval(values[: MANY - 2]) is None
@@ -84,8 +94,8 @@ def test_users_who_are_all_alike_get_the_wilson_interval(share, users):
 
 
 def test_the_interval_stays_in_zero_to_one():
-    assert clustered_interval(np.array([1.0] * 8 + [0.0]))[1] <= 1
-    assert clustered_interval(np.array([0.0] * 8 + [1.0]))[0] >= 0
+    assert clustered_interval(np.array([1.0] * 590 + [0.0] * 10))[1] <= 1
+    assert clustered_interval(np.array([0.0] * 590 + [1.0] * 10))[0] >= 0
 
 
 def test_the_error_of_a_slope_is_that_of_leaving_out_one_user_at_a_time():
@@ -120,11 +130,14 @@ def test_slopes_of_fewer_users_or_of_users_on_the_line_have_no_interval():
 
 
 def test_a_ratio_rests_on_users_who_differ_from_it():
-    below = np.linspace(0.2, 0.6, 30)
+    below = np.linspace(0.2, 0.6, FEWEST_OF_RATIO)
     above = 0.5 * below
     assert clustered_ratio(above, below) == (pytest.approx(0.5), None, None)
-    few, enough = (np.where(np.arange(30) < number, 0.3, 0.0) for number in (DIFFERENT - 1, DIFFERENT))
+    few, enough = (np.where(np.arange(FEWEST_OF_RATIO) < number, 0.3, 0.0) for number in (DIFFERENT - 1, DIFFERENT))
     assert clustered_ratio(few, few + 0.1 * (few > 0)).low is None
     assert clustered_ratio(np.abs(enough - 0.1), np.where(enough > 0, 0.5, 0.1)).low is not None
-    assert clustered_ratio(above, np.zeros(30)) is None
+    assert clustered_ratio(above, np.zeros(FEWEST_OF_RATIO)) is None
     assert clustered_ratio(above[:1], below[:1]) is None
+    rng = np.random.default_rng(0)
+    assert clustered_ratio(below + rng.normal(size=below.size), below).low is not None
+    assert clustered_ratio(*rng.random((2, FEWEST_OF_RATIO - 1)))[1:] == (None, None)

@@ -69,8 +69,8 @@ def test_agents_asked_about_fewer_users_have_no_rank_and_are_below_the_others(tm
 
 
 def test_few_users_are_said_to_be_few_and_how_large_an_ece_is_by_chance(tmp_path, make_run, monkeypatch):
-    make_run(tmp_path, "hand", [[3, 8], [5, 6], [4, 7]] * 8)
-    (note,) = [line for line in shown(tmp_path) if line.startswith("24 users: too few to compare agents.")]
+    make_run(tmp_path, "hand", [[3, 8], [5, 6], [4, 7]] * 16)
+    (note,) = [line for line in shown(tmp_path) if line.startswith("48 users: too few to compare agents.")]
     null = read_leaderboard(tmp_path).rows[0].diagnostics[-1]["ece_null"]
     assert note.endswith(f"Chance alone gives an ECE of up to {100 * null:.1f}.")
     monkeypatch.setattr("beliefbench.leaderboard.forms.compact.FEW_USERS", 3)

@@ -22,7 +22,7 @@ from beliefbench.skill.summary import Skill
 # The ROW of `leaderboard --format json`, schema 1, as the design fixes it.
 ROW = {
     *("domain", "domain_version", "agent", "users", "heldout", "seed", "agreement_rule", "probabilistic", "privileged"),
-    *("rank", "rhat", "ess_bulk", "intact", "reproduced", "flags", "signed", "rounds"),
+    *("rank", "rhat", "ess_bulk", "intact", "reproduced", "flags", "doubt", "signed", "rounds"),
 }
 ROUND = {
     *(

@@ -143,7 +143,7 @@ def test_forged_exact_answers_lose_every_mark(published, reproduced, folder_of):
     assert standings(published) == {"random": Standing.unknown}
     (report,) = verify_all(published)
     assert failed(report) == {"exact answers"}
-    assert standings(published) == {"random": Standing.unknown}
+    assert standings(published) == {"random": Standing.doubtful}
     (problem,) = read_leaderboard(published).problems
     assert "is not intact; `beliefbench verify" in problem
     assert "Bob" not in writer("html")(read_leaderboard(published))

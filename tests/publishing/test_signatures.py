@@ -83,7 +83,7 @@ def test_a_wrong_signature_is_an_error_and_loses_the_mark(signed, tmp_path, what
     assert failed(report) == {"evidence.json.sig"}
     assert "ada" not in said(report).partition("out/flights")[2]
     board = read_leaderboard(tmp_path / "out")
-    assert [row.standing for row in board.rows] == [Standing.unknown]
+    assert [row.standing for row in board.rows] == [Standing.doubtful]
     assert "evidence.json.sig" in board.problems[0]
 
 

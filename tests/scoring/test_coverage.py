@@ -1,7 +1,8 @@
 """Every interval that is shown covers the truth in 93% to 97% of samples from published runs, or it is not shown.
 
-Of a published run, 8, 24 and 100 users are drawn with replacement, and the value of the whole run is the truth. The
-reference tests write the figures of docs/reliability.md:
+Of a published run, 8, 24, 48 and 100 users are drawn with replacement, and the value of the whole run is the truth. The
+methods, and the least numbers of users, were chosen on `POOLS`; all other runs (`HELD_OUT`) test them. The reference
+tests write the figures of docs/reliability.md:
 
     .venv/bin/pytest -m reference tests/scoring/test_coverage.py --report FILE
 """
@@ -26,7 +27,7 @@ from beliefbench.scoring.reliability import confidence_of, ece_null, recalibrate
 from beliefbench.scoring.updating import exact_accuracy
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
-USERS = (8, 24, 100)
+USERS = (8, 24, 48, 100)
 ROUNDS = (0, 1, 3, 5)
 STUDENTS = ("flights/posterior-taught", "flights/bayesian-taught", "flights/oracle-taught")
 POOLS = (
@@ -41,6 +42,11 @@ POOLS = (
     ),
 )
 """Near 1 are the oracles; the most skewed are ``flights/oracle`` (-5.9) and ``hotels/oracle`` (-3.8)."""
+HELD_OUT = tuple(
+    sorted({"/".join(run.folder.relative_to(PUBLISHED).parts[:2]) for run in find_runs(PUBLISHED)} - {*POOLS})
+)
+DOMAINS = ("flights", "hotels", "flights-6", "webshop-desk-lamps")
+OTHER_DOMAINS = ("flights-3", "flights-5", "webshop-backpacks", "webshop-frying-pans")
 CALIBRATED = (*STUDENTS, "flights/bayesian", "hotels/bayesian")
 ENOUGH = 0.5
 """A population counts if the interval is shown in so many samples of it."""
@@ -130,9 +136,14 @@ def of_ece_null(name: str, stage: int, users: int, repetitions: int) -> tuple[fl
     return coverage(0.0, np.where(np.isnan(high), np.nan, 0), high - errors)  # covered if the ECE is below the null
 
 
-def of_mean_over_domains(name: str, stage: int, users: int, repetitions: int) -> tuple[float, float]:
+def of_mean_over_other_domains(name: str, stage: int, users: int, repetitions: int) -> tuple[float, float]:
+    return of_mean_over_domains(name, stage, users, repetitions, OTHER_DOMAINS)
+
+
+def of_mean_over_domains(
+    name: str, stage: int, users: int, repetitions: int, domains: tuple[str, ...] = DOMAINS
+) -> tuple[float, float]:
     """Of one agent on four domains; other users are drawn for each."""
-    domains = ("flights", "hotels", "flights-6", "webshop-desk-lamps")
     shares = [share_right(f"{domain}/{name}")[:, stage] for domain in domains]
     rng, finals = np.random.default_rng(0), []
     for share in shares:
@@ -192,7 +203,9 @@ def held(found: Found, repetitions: int) -> None:
     for shown, covered in found:
         noise = 2 * (0.95 * 0.05 / (repetitions * shown)) ** 0.5 if shown >= ENOUGH else 1
         assert not 0.93 - noise > covered, found
-        assert not 0.97 + noise < covered, found
+        # Of a share near where none is shown, the samples that are farther from the end are shown: those that miss on
+        # one side only.
+        assert not (0.97 if shown > 0.99 else 0.98) + noise < covered, found
 
 
 @pytest.mark.reference
@@ -209,13 +222,41 @@ def held(found: Found, repetitions: int) -> None:
         (of_martingale, (*STUDENTS, "flights/bayesian", "hotels/bayesian"), (1, 3, 5), 1000),
         (of_ece_null, CALIBRATED, (1, 5), 1000),
     ],
+    ids=lambda of: getattr(of, "__name__", ""),
 )
 def test_an_interval_that_is_shown_covers_in_93_to_97_of_100_samples(
     of: Callable[..., tuple[float, float]], names, rounds, repetitions, users, record_property
 ):
-    """93% to 97%, but for 2 standard errors of simulation; of a coverage of 94%, fewer than 1 seed in 5,000 fails."""
+    """93% to 97%, but for 2 standard errors of simulation; of a coverage of 94%, fewer than 1 seed in 5,000 fails.
+
+    At most 98% where only some samples show it (`held`).
+    """
     found = [of(name, stage, users, repetitions) for name in names for stage in rounds]
     record_property(f"{of.__name__.removeprefix('of_')}, {users} users", told(found))
+    held(found, repetitions)
+
+
+HELD_OUT_NULLS = ("flights-2/bayesian", "flights-3/bayesian", "flights-7/random", "webshop-coffee-makers/bayesian")
+
+
+@pytest.mark.reference
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("users", USERS)
+@pytest.mark.parametrize(
+    ("of", "names", "rounds", "repetitions"),
+    [
+        (of_accuracy, HELD_OUT, ROUNDS, 10_000),
+        (of_gap_closed, HELD_OUT, ROUNDS[1:], 10_000),
+        (of_accuracy_on_new_sets, HELD_OUT[::11], (0, 5), 2000),
+        (of_mean_over_other_domains, ("bayesian", "bayesian-mean", "first", "random"), ROUNDS, 2000),
+        (of_ece_null, HELD_OUT_NULLS, (1, 5), 1000),
+    ],
+    ids=lambda of: getattr(of, "__name__", ""),
+)
+def test_an_interval_covers_in_runs_that_it_was_not_chosen_on(of, names, rounds, repetitions, users, record_property):
+    """As above, for populations that were not seen when the methods were chosen."""
+    found = [of(name, stage, users, repetitions) for name in names for stage in rounds]
+    record_property(f"{of.__name__.removeprefix('of_')}, {len(names)} held-out runs, {users} users", told(found))
     held(found, repetitions)
 
 
@@ -247,9 +288,9 @@ def test_intervals_of_runs_that_stop_once_theirs_is_narrow_cover(width, record_p
 @pytest.mark.parametrize(
     ("of", "name", "users"),
     [
-        (of_accuracy, "flights/posterior-taught", 8),
+        (of_accuracy, "flights/first", 8),
         (of_accuracy, "flights/cheapest", 24),
-        (of_gap_closed, "flights/posterior-taught", 24),
+        (of_gap_closed, "flights/posterior-taught", 100),
         (of_accuracy_on_new_sets, "flights/first", 24),
     ],
 )
@@ -261,11 +302,13 @@ def test_intervals_of_a_published_run_cover(of, name, users):
 
 
 def test_intervals_that_would_not_cover_are_not_shown():
-    """Before, these covered 91% (a share near 1), 79% to 88% (slopes) and 86% to 92% (the null of the ECE)."""
+    """Before, these covered 91% (shares near 1), 79% to 88% (slopes), 89% (gap closed) and 86% to 92% (ECE null)."""
+    assert of_accuracy("flights-2/bayesian", 4, 24, 100)[0] < 0.05
+    assert of_gap_closed("flights-2/oracle", 4, 48, 100)[0] == 0
     assert of_accuracy("flights/oracle", 5, 100, 100)[0] < 0.05
     assert of_accuracy("hotels/oracle", 5, 24, 100)[0] < 0.05
     for users in USERS:
         assert of_update_slope("flights/posterior-taught", 5, users, 10)[0] == 0
         assert of_martingale("flights/bayesian", 4, users, 10)[0] == 0
     assert of_accuracy_on_new_sets("flights/first", 5, 100, 10, sets=10)[0] == 0
-    assert of_ece_null("flights/bayesian", 5, 8, 10)[0] == 0
+    assert of_ece_null("flights/bayesian", 5, 24, 10)[0] == 0

@@ -31,6 +31,7 @@ from beliefbench.running.store import RunStore, run_folder, run_key
 
 USERS, SETS = 3, 4  # of a sample
 AGENT = 1  # the column of the agent
+NARROW = 8  # columns; with fewer for the agents, their names are below the table
 HEADERS = ("answers", "requests", "read", "written", "time")
 
 
@@ -75,8 +76,8 @@ def print_estimates(found: list[Estimate], console: Console, prices: Prices | No
     most = any(one.expected is not None for one in found)
     title = f"What is left to do, {'at most' if most else 'about'}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("domain")
-    table.add_column("agent")
+    table.add_column("domain", overflow="fold")
+    table.add_column("agent", overflow="fold")
     for name in (*HEADERS, *(["price"] if prices else [])):
         table.add_column(name, justify="right", no_wrap=True)
     total = sum((one.cost for one in found), Cost())
@@ -84,13 +85,17 @@ def print_estimates(found: list[Estimate], console: Console, prices: Prices | No
     lines = [(*_named(one.job), *_cells(one.answers, one.cost, prices)) for one in found]
     others = [column for at, column in enumerate(zip(*lines, *sums, strict=True)) if at != AGENT]
     taken = sum(3 + max(map(cell_len, (*column, HEADERS[1]))) for column in others)
+    room = console.width - taken
+    names = list(dict.fromkeys(line[AGENT] for line in lines))
     for line in lines:
-        shown = (*line[:AGENT], broken(line[AGENT], console.width - taken), *line[AGENT + 1 :])
-        table.add_row(*map(Text, shown))  # a name is no markup
+        name = broken(line[AGENT], room) if room >= NARROW else f"({1 + names.index(line[AGENT])})"
+        table.add_row(*map(Text, (*line[:AGENT], name, *line[AGENT + 1 :])))  # a name is no markup
     for line in sums:
         table.add_section()
         table.add_row(*line)
     console.print(table)
+    for number, name in enumerate(names, start=1) if room < NARROW else ():
+        console.print(Text(f"({number}) {name}", overflow="fold"))
     for one in found:
         if one.expected is not None and one.answers:
             console.print(_expectation(one.job, one.expected), markup=False)

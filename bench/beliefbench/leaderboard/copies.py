@@ -54,7 +54,7 @@ def _difference(one: Row, other: Row) -> str:
 
 
 def with_flags(rows: list[Row]) -> list[Row]:
-    """Return rows with what is implausible in them in their notes."""
+    """Return rows with what is implausible in them, and which checks they failed, in their notes."""
     by_probs: dict[str, list[Row]] = {}
     for row in rows:
         if row.probs:
@@ -63,6 +63,7 @@ def with_flags(rows: list[Row]) -> list[Row]:
     for row in rows:
         others = [other.folder for other in by_probs.get(row.probs or "", []) if other is not row]
         flags = (*row.flags, *([f"{SAME_PROBS} {others[0]}"] if others else []))
-        note = ", ".join(filter(None, [row.note, *(f"flagged: {flag}" for flag in flags)])) or None
-        flagged.append(replace(row, flags=flags, note=note) if flags else row)
+        said = [*(f"failed `verify` here: {one}" for one in row.failed), *(f"flagged: {flag}" for flag in flags)]
+        note = ", ".join(filter(None, [row.note, *said])) or None
+        flagged.append(replace(row, flags=flags, note=note))
     return flagged

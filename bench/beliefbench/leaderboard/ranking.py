@@ -22,6 +22,8 @@ from beliefbench.leaderboard.row import (
     SKILL_FIELDS,
     SKILL_RUN_FIELDS,
     Row,
+    block_of,
+    sound,
 )
 from beliefbench.running.derived import remove_least_used
 from beliefbench.running.store import find_runs
@@ -48,7 +50,7 @@ class Leaderboard:
     problems: list[str]
 
     def groups(self) -> list[list[Row]]:
-        """Return the rows that can be compared with each other: the intact ones, then the others, best first."""
+        """Return the rows that can be compared with each other: `row.blocks_of` in turn, best first."""
         groups: dict[tuple[Any, ...], list[Row]] = {}
         for row in self.rows:
             groups.setdefault(row.group, []).append(row)
@@ -73,12 +75,12 @@ class Leaderboard:
     def sorted_by(self, field: str) -> Leaderboard:
         """Return the rows, best first by a field of `BETTER` after the last round; rows without it come last.
 
-        The intact rows of a group stay before the others, and ranks stay as they are.
+        The intact rows of a group stay before the others, the doubtful ones last, and ranks stay as they are.
         """
 
         def place(row: Row) -> tuple[Any, ...]:
             value = row.final[field]
-            return not row.intact, value is None, 0 if value is None else BETTER[field] * value
+            return block_of(row.standing), value is None, 0 if value is None else BETTER[field] * value
 
         return replace(self, rows=[row for group in self.groups() for row in sorted(group, key=place)])
 
@@ -101,7 +103,7 @@ class Leaderboard:
         return frame.astype({**dict.fromkeys(rounds[1:], float), "rank": "Int64"})  # NaN and <NA>, not None
 
     def with_skill(self, results: Path, fit: bool = True) -> Leaderboard:
-        """Return this leaderboard with what the skill model says of each row that has enough users.
+        """Return this leaderboard with what the skill model says of each row that has enough users and no doubt.
 
         The posterior is read from ``<results>/skill/``. If it is not there, it is fitted and kept there, which takes
         about 20 seconds; with ``fit=False`` nothing is fitted, and the rows stay as they are.
@@ -110,7 +112,9 @@ class Leaderboard:
 
         rows = []
         for group, found in zip(self.groups(), skills(*self._comparable(results), results, fit), strict=True):
-            for row, skill in zip(group, found, strict=True):
+            of_sound = iter(found)
+            for row in group:
+                skill = None if row.doubt else next(of_sound)
                 known = {} if skill is None else {"rhat": skill.rhat, "ess_bulk": skill.ess_bulk}
                 rows.append(replace(row, fields={**row.fields, **known}, skill=skill))
         return Leaderboard(rows, self.problems)
@@ -125,9 +129,9 @@ class Leaderboard:
     def _comparable(self, results: Path) -> tuple[list[Comparable], list[list[str]]]:
         """Return the groups as the skill model takes them, and a label a run: its folder in the results.
 
-        It pools the runs of an agent, and an agent is its identity.
+        It pools the runs of an agent, and an agent is its identity. Doubtful runs are left out.
         """
-        groups = self.groups()
+        groups = [sound(group) for group in self.groups()]
         names = [[row.fields["agent"] for row in group] for group in groups]
         told = [[at for at, row in enumerate(group) if row.fields["privileged"]] for group in groups]
         counts = [
@@ -141,7 +145,7 @@ def leaderboard(results: str | Path = "results/local", *, skill: bool = False) -
     """Return the leaderboard of all finished runs below a folder, one line for each agent, domain and round.
 
     It has about 50 columns: the fields of ``leaderboard --format json``, note, tokens, seconds, intact, reproduced,
-    flags and signed of the run, the metrics of updating and calibration, of stated beliefs
+    flags, doubt and signed of the run, the metrics of updating and calibration, of stated beliefs
     (`beliefbench.scoring.beliefs`), and of the skill model. Shares are in [0, 1], log_score and kl_exact in nats
     per answer. NaN if an agent has none. The rank is <NA> if another agent was asked about more users. A run that
     cannot be read is left out, with a warning.
@@ -229,11 +233,12 @@ def _ranked(rows: list[Row]) -> list[Row]:
     """Number each group's rows by the accuracy after the last round, equal ones alike, and sort the intact first.
 
     Accuracies of different users cannot be compared: a row with fewer users than the largest of its group has no rank.
+    A doubtful row has none either, and changes that of no other.
     """
     most: dict[tuple[Any, ...], int] = {}
-    for row in rows:
+    for row in sound(rows):
         most[row.group] = max(row.fields["users"], most.get(row.group, 0))
-    ranked = [row for row in rows if row.fields["users"] == most[row.group]]
+    ranked = [row for row in sound(rows) if row.fields["users"] == most[row.group]]
 
     def accuracy(row: Row) -> float:
         return round(row.final["accuracy"], 9)  # sums of the same shares may differ in their last bits
@@ -243,6 +248,6 @@ def _ranked(rows: list[Row]) -> list[Row]:
         row.fields["rank"] = len(better) + 1
 
     def place(row: Row) -> tuple[Any, ...]:
-        return row.group, not row.intact, -row.fields["users"], -accuracy(row), row.fields["agent"]
+        return row.group, block_of(row.standing), -row.fields["users"], -accuracy(row), row.fields["agent"]
 
     return sorted(rows, key=place)

@@ -57,20 +57,24 @@ def read_row(store: RunStore, trusted: Path | None = None) -> Row | str:
 
 def _marked(row: Row, digest: str, trusted: Path | None) -> Row:
     """Return a row with what is known of its files: whether they are intact, and who says that they are reproduced."""
-    folder = row.folder
+    folder, found = row.folder, found_here(row.folder, digest)
+    row = replace(row, flags=tuple(found.get("flags", ())), failed=tuple(found.get("failed", ())))
     if not (folder / FILE).exists():
         return row
     if not row.published:
-        return replace(row, warnings=(f"{folder} is not what its {FILE} attests; {_VERIFY.format(folder)}",))
-    evidence, found = read_evidence(folder), found_here(folder, digest)
+        failed = row.failed or (f"it is not what its {FILE} attests",)
+        warning = f"{folder} is not what its {FILE} attests; {_VERIFY.format(folder)}"
+        return replace(row, failed=failed, warnings=(warning,))
+    evidence = read_evidence(folder)
     said = read_attested(folder, row.record, evidence.files if evidence else None, trusted)
     warnings = [f"{folder / name}: {why} It is not shown." for name, why in said.wrong.items()]
     if found.get("intact") is False:
         warnings.append(f"{folder} is not intact; {_VERIFY.format(folder)}")
-    intact = found.get("intact") if signature_of(folder / FILE).name not in said.wrong else False
-    flags, claims = tuple(found.get("flags", ())), tuple(said.claims)
-    row = replace(row, found_intact=intact, flags=flags, probs=found.get("probs"))
-    return replace(row, signer=said.signer, claims=claims, warnings=tuple(warnings))
+    row = replace(row, found_intact=found.get("intact"), probs=found.get("probs"), warnings=tuple(warnings))
+    signature = signature_of(folder / FILE).name
+    if signature in said.wrong:
+        row = replace(row, found_intact=False, failed=(*row.failed, f"{signature}: {said.wrong[signature]}"))
+    return replace(row, signer=said.signer, claims=tuple(said.claims))
 
 
 def measured(record: RunRecord, folder: Path, rows: pa.Table) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beliefbench.publishing.reproductions import Claim
+from beliefbench.publishing.several import SAME_PROBS
 from beliefbench.publishing.signatures import Signer
 from beliefbench.running.store import RunRecord, RunStore
 from beliefbench.scoring.heldout import HeldOut, answers_of
@@ -33,7 +34,7 @@ ROW_FIELDS = (
     "rhat",
     "ess_bulk",
 )
-RUN_FIELDS = ("note", "tokens", "seconds", "intact", "reproduced", "flags", "signed")
+RUN_FIELDS = ("note", "tokens", "seconds", "intact", "reproduced", "flags", "doubt", "signed")
 BELIEF_FIELDS = {
     "distance": "belief_distance",
     "accuracy": "belief_accuracy",
@@ -43,6 +44,7 @@ BELIEF_FIELDS = {
 SKILL_FIELDS = ("skill_accuracy", "skill_lo", "skill_hi")
 SKILL_RUN_FIELDS = ("rank_lo", "rank_hi", "best", "gain", "plateau", "ess_tail", "divergences", "problems")
 UNMARKED = "not known to be intact"
+DOUBTFUL = "doubtful: no rank"
 BOUNDED = "of answers bounded"
 """In the note of a row, after a share: its server did not report the probability of every option."""
 BOUNDED_NOTE = (
@@ -56,6 +58,8 @@ Shown = TypeVar("Shown")
 class Standing(IntEnum):
     """What a run may be called, by what is known of it here."""
 
+    doubtful = -1
+    """A check failed, or it is not what honest runs look like: `Row.doubt`."""
     unknown = 0
     intact = 1
     """Its files agree with each other: `Row.intact`."""
@@ -81,7 +85,8 @@ class Row:
     `verify` found on this machine (`publishing.several.found_here`); ``claims``: the records of
     reproductions that fit it; ``signer``: who signed it;
     ``warnings``: what is to be said of it apart from the table;
-    ``flags`` and ``probs``: as in `publishing.report.Report`;
+    ``flags`` and ``probs``: as in `publishing.report.Report`; ``failed``: the checks of `verify` that it failed on this
+    machine, a sentence each;
     ``digest``: `running.derived.run_digest` of its files, None if its rows were not read from them.
     """
 
@@ -105,6 +110,7 @@ class Row:
     signer: Signer | None = None
     warnings: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
     probs: str | None = None
     digest: str | None = None
     skill: Skill | None = None
@@ -120,8 +126,22 @@ class Row:
         return self.published and self.found_intact is True
 
     @property
+    def doubt(self) -> str:
+        """Why it has no rank and counts for no mean and no other run; an empty text if it counts.
+
+        Answers that two runs share are no doubt about the one that was reproduced by somebody trusted.
+        """
+        resolved = any(claim.trusted for claim in self.claims) and self.intact
+        flags = [flag for flag in self.flags if not (resolved and flag.startswith(SAME_PROBS))]
+        return ", ".join(
+            [*(f"failed `verify` here: {one}" for one in self.failed), *(f"flagged: {flag}" for flag in flags)]
+        )
+
+    @property
     def standing(self) -> Standing:
         """What its run may be called."""
+        if self.doubt:
+            return Standing.doubtful
         if not self.intact:
             return Standing.unknown
         if not self.claims:
@@ -131,7 +151,7 @@ class Row:
     @property
     def marks(self) -> list[Any]:
         """All that is said of it besides figures, as JSON values."""
-        return [self.standing, self.reproduced, self.note, self.signed]
+        return [self.standing, self.reproduced, self.note, self.doubt, self.signed]
 
     @property
     def reproduced(self) -> str:
@@ -176,21 +196,33 @@ class Row:
     def as_json(self) -> dict[str, Any]:
         """Return the ROW of ``leaderboard --format json``."""
         said = {"intact": self.intact, "reproduced": [claim.as_json() for claim in self.claims if self.intact]}
-        said["flags"] = list(self.flags)
+        said |= {"flags": list(self.flags), "doubt": self.doubt or None}
         said["signed"] = self.signer and {"key": self.signer.key, "trusted_as": self.signer.name}
         return {**{name: self.fields[name] for name in ROW_FIELDS}, **said, "rounds": self.rounds}
 
 
-def split_intact(
-    rows: Sequence[Shown], intact: Callable[[Shown], bool] = attrgetter("intact")
+def sound(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that count: those without `Row.doubt`."""
+    return [row for row in rows if not row.doubt]
+
+
+def block_of(standing: Standing) -> int:
+    """Return in which block of a table a run stands: 0 intact, 1 not known to be intact, 2 doubtful."""
+    return 2 if standing == Standing.doubtful else int(standing == Standing.unknown)
+
+
+def blocks_of(
+    rows: Sequence[Shown], standing: Callable[[Shown], Standing] = attrgetter("standing")
 ) -> list[tuple[str, list[Shown]]]:
-    """Return rows as they are shown: the intact ones, and apart from them, under a heading, the others.
+    """Return rows as they are shown, in blocks with their headings: the intact ones, the others, and the doubtful ones.
 
-    There is no heading where all are alike.
+    The first has no heading, unless it is doubtful.
 
-    >>> split_intact([1, 2, 3], intact=lambda number: number > 1), split_intact([1, 2], intact=bool)
-    ([('', [2, 3]), ('not known to be intact', [1])], [('', [1, 2])])
+    >>> blocks_of([0, 1, -1, 2], standing=Standing)
+    [('', [1, 2]), ('not known to be intact', [0]), ('doubtful: no rank', [-1])]
+    >>> blocks_of([0, 0], standing=Standing)
+    [('', [0, 0])]
     """
-    kinds = [[row for row in rows if intact(row)], [row for row in rows if not intact(row)]]
-    headings = ("", UNMARKED if all(kinds) else "")
+    kinds = [[row for row in rows if block_of(standing(row)) == block] for block in range(3)]
+    headings = ("", UNMARKED if kinds[0] else "", DOUBTFUL)
     return [(heading, kind) for heading, kind in zip(headings, kinds, strict=True) if kind]

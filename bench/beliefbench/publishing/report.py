@@ -8,14 +8,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from beliefbench.checking.results import CheckResult, run_check
-from beliefbench.errors import printable
+from beliefbench.errors import cut, printable
 from beliefbench.publishing.reproductions import Claim
 from beliefbench.publishing.signatures import Signer
 
 Made = TypeVar("Made")
+LONGEST = 160
+"""Characters of what a table says of a failed check."""
 ASKED_AGAIN = "agent"
 """The check that asks the agent again."""
 INTACT = "intact: its files, metrics and seed agree with each other. Anybody can make such files with any answers."
+
+
+def failure(check: str, detail: str) -> str:
+    """Return what a table shows of a failed check."""
+    return printable(cut(f"{check}: {detail}", LONGEST))
 
 
 @dataclass
@@ -75,7 +82,8 @@ class Report:
 
     def found(self) -> dict[str, Any]:
         """Return what a table shows of the report, as JSON values."""
-        return {"intact": self.intact, "flags": self.flags, "probs": self.probs}
+        failed = [failure(one.check, one.detail) for one in self.findings if not one.passed]
+        return {"intact": self.intact, "failed": failed, "flags": self.flags, "probs": self.probs}
 
     def holds(self, check: str, attempt: Callable[[], str | tuple[str, Mapping[str, float]]]) -> bool:
         """Run a check, record its finding, and return True if it passed."""

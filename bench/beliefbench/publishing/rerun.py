@@ -14,8 +14,8 @@ from beliefbench.running.answering import Job, shards_of
 from beliefbench.running.executors.registry import open_executor
 from beliefbench.running.packing import PROBS
 
-MARGIN = 1e-2
-"""If the probabilities of two options differ by at most this, the choice may differ."""
+NEAR_TIE = 1e-3
+"""A choice may differ where the probabilities of the two options, asked again, are this near the largest."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> tuple[str,
     differences, and its figures: ``seed``, ``users``, ``answers``, ``choices_differ``, and ``probabilities_differ`` if
     the agent has any.
 
-    A conversation continues with the agent's own recommendations. If a recommendation differs because it was nearly a
-    tie, the user's later questions differ too, and are not compared.
+    A choice may differ between near ties only (`clearly_differ`). A conversation continues with the agent's own
+    recommendations. If one of these differs because it was nearly a tie, the user's later questions differ too, and
+    are not compared.
 
     Raises
     ------
@@ -51,8 +52,7 @@ def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> tuple[str,
     compared[:, later] = ~parted[:, layout.stage[later] - 1]
     gap = np.where(compared, abs(again.probs - probs).max(axis=-1), np.nan)
     furthest = 0.0 if np.isnan(gap).all() else float(np.nanmax(gap))
-    margin = _of(again.choice, again.probs) - _of(choice, again.probs)
-    clear = compared & changed & (np.nan_to_num(margin, nan=np.inf) > MARGIN)
+    clear = compared & clearly_differ(again, choice)
     share = float(changed[compared].mean())
     unlike = compared & (np.isnan(again.probs).all(axis=-1) != np.isnan(probs).all(axis=-1))
     found = f"{counted(len(at), 'user')} asked again (--seed {seed}): {share:.2%} of {compared.sum():,} choices differ"
@@ -66,10 +66,24 @@ def check_rerun(run: Recomputed, job: Job, number: int, seed: int) -> tuple[str,
     if job.agent.probabilistic:
         figures["probabilities_differ"] = furthest
         found = f"{found}, and probabilities by {furthest:.1e} at most"
+        if clear.any():
+            found = f"{found}; {counted(int(clear.sum()), 'choice')} where there is no near tie"
         others = furthest > FURTHEST or bool(clear.any() or unlike.any())
     if others:
-        raise CheckFailedError(f"{found}; these are not the answers of {job.agent.name}.")
+        raise CheckFailedError(f"{found}; these are not the answers of {job.agent.name}.", figures)
     return f"{found}.", figures
+
+
+def clearly_differ(again: RerunAnswers, choice: np.ndarray) -> np.ndarray:
+    """Return which choices differ from those asked again otherwise than between near ties, bool[users, rows of a user].
+
+    A near tie: the probabilities of both options, as the agent states them now, are within `NEAR_TIE` of its largest.
+    What the run says its probabilities were does not count, because a forger can choose it.
+    """
+    largest = again.probs.max(axis=-1)
+    below = largest - np.minimum(_of(choice, again.probs), _of(again.choice, again.probs))
+    clear: np.ndarray = (again.choice != choice) & ~(below <= NEAR_TIE)  # also where there are no probabilities
+    return clear
 
 
 def _ask(run: Recomputed, job: Job, places: np.ndarray) -> RerunAnswers:

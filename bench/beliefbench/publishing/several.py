@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,10 +17,10 @@ from beliefbench.plugins.code import code_of_name
 from beliefbench.plugins.reach import Reach
 from beliefbench.plugins.sources import add_plugin_folder, plugin_folders
 from beliefbench.publishing.evidence import FILE
-from beliefbench.publishing.report import Report
+from beliefbench.publishing.report import ASKED_AGAIN, Report, failure
 from beliefbench.publishing.reproductions import write_record
 from beliefbench.publishing.verify import add_attested, check_run
-from beliefbench.running.derived import keep, key_of, recalled, run_digest
+from beliefbench.running.derived import answers_digest, keep, key_of, recalled, run_digest
 
 FILES = ("run.json", "rows.parquet", FILE)
 SAME_PROBS = "its probabilities equal to the last digit those of the run in"
@@ -87,10 +88,10 @@ def _verify_once(folder: Path) -> Report:
     """Return the report on the run in a folder: as it is kept, if every check passed before on the same files."""
     kept = _kept(folder)
     if kept is not None:
-        return kept
+        return _with_failed_rerun(kept)
     digest = run_digest(folder)
     report = _checked(folder)
-    code = _code_of(report)
+    code = _code_of(report.domain, report.agent) if report.passed else None
     if code and run_digest(folder) == digest:
         passed = [[result.check, result.detail] for result in report.findings]
         said = {"findings": passed, "left_out": report.left_out, "key": report.key, "domain": report.domain}
@@ -99,12 +100,12 @@ def _verify_once(folder: Path) -> Report:
     return report
 
 
-def _code_of(report: Report) -> list[str] | None:
-    """Return the digests of the code of a run's domain and agent; None if one is unknown, or a check failed."""
-    if not report.passed or report.domain is None or report.agent is None:
+def _code_of(domain: str | None, agent: str | None) -> list[str] | None:
+    """Return the digests of the code of a run's domain and agent; None if one is unknown."""
+    if domain is None or agent is None:
         return None
     try:
-        found = [code_of_name("domain", report.domain), code_of_name("agent", report.agent)]
+        found = [code_of_name("domain", domain), code_of_name("agent", agent)]
     except BeliefBenchError:  # a SPEC that cannot be read
         return None
     return None if None in found else [one for one in found if one]
@@ -119,26 +120,71 @@ def _kept(folder: Path) -> Report | None:
     code = kept.pop("code")
     findings = [CheckResult(check, True, detail) for check, detail in kept.pop("findings")]
     report = Report(folder, findings, **kept)
-    return report if code == _code_of(report) else None
+    return report if code == _code_of(report.domain, report.agent) else None
 
 
 def _checked(folder: Path, rerun: int = 0, seed: int | None = None, allow: Collection[Reach] = ()) -> Report:
-    """Return the report of `check_run`, and keep what a table shows of it."""
+    """Return the report of `check_run`, and keep what a table shows of it, and that its agent gave other answers."""
     digest = run_digest(folder)
     report = check_run(folder, rerun, seed, allow)
     if run_digest(folder) == digest:
-        keep(_key("found", folder, digest), report.found())
+        without = [one for one in report.findings if one.check != ASKED_AGAIN]
+        keep(_key("found", folder, digest), replace(report, findings=without).found())
+        _remember_rerun(report)
+    return _with_failed_rerun(report)
+
+
+def _remember_rerun(report: Report) -> None:
+    """Keep that an agent, asked again, gave other answers or none. Answers that are the same later take back only that
+    it gave none: another call asks about other users."""
+    asked = next((one for one in report.findings if one.check == ASKED_AGAIN), None)
+    if asked is None:
+        return
+    key = _rerun_key(report.folder)
+    before = recalled(key)
+    if asked.passed:
+        if before and not before["other_answers"]:
+            keep(key, None)
+    elif not (before and before["other_answers"]):
+        of = {"domain": report.domain, "agent": report.agent, "code": _code_of(report.domain, report.agent)}
+        keep(key, {**of, "detail": asked.detail, "other_answers": bool(asked.numbers)})
+
+
+def _failed_rerun(folder: Path) -> str | None:
+    """Return what was wrong when the agent of a run was asked again on this machine; None if nothing was, or if the
+    run, or the code of its domain or agent, has changed since."""
+    said = recalled(_rerun_key(folder))
+    if said is None or said["code"] != _code_of(said["domain"], said["agent"]):
+        return None
+    return str(said["detail"])
+
+
+def _with_failed_rerun(report: Report) -> Report:
+    """Return a report with the finding of an earlier `verify --rerun`, if its agent failed and was not found to now."""
+    detail = _failed_rerun(report.folder)
+    if detail is not None and not any(one.check == ASKED_AGAIN and not one.passed for one in report.findings):
+        earlier = f"{detail} An earlier `verify --rerun` on this machine found this, and nothing has changed since."
+        report.findings.append(CheckResult(ASKED_AGAIN, False, earlier))
     return report
 
 
+def _rerun_key(folder: Path) -> str:
+    return key_of("rerun", run=answers_digest(folder))
+
+
 def found_here(folder: Path, digest: str) -> dict[str, Any]:
-    """Return what `verify_all` found of a run on this machine when it was last called (`Report.found`); nothing if it
-    was never called on files with this `run_digest`, or by another version.
+    """Return what `verify_all` found of a run on this machine when it was last called (`Report.found`), and whether its
+    agent failed when it was ever asked again; nothing if it was never called on files with this `run_digest`, or by
+    another version.
 
     >>> found_here(Path("nowhere"), "0" * 64)
     {}
     """
-    return recalled(_key("found", folder, digest)) or {}
+    found: dict[str, Any] = recalled(_key("found", folder, digest)) or {}
+    detail = _failed_rerun(folder)
+    if detail is not None:
+        found = {**found, "intact": False, "failed": [*found.get("failed", []), failure(ASKED_AGAIN, detail)]}
+    return found
 
 
 def _key(what: str, folder: Path, digest: str) -> str:

@@ -104,6 +104,11 @@ def run_digest(folder: Path) -> str:
     return _sha(json.dumps([_file_digest(own_file) for own_file in own] + [_named(file) for file in shared]).encode())
 
 
+def answers_digest(folder: Path) -> str:
+    """Return the digest of a run's record and rows, wherever they lie."""
+    return _sha(json.dumps([_file_digest(folder / name) for name in ("run.json", "rows.parquet")]).encode())
+
+
 @lru_cache(maxsize=1)
 def code_digest() -> str:
     """Return the digest of this package's source files, and of the versions of the packages that it computes with."""

@@ -13,9 +13,9 @@ import numpy as np
 from beliefbench.scoring.metrics import ECE_BINS, Array, bins_of, of_option, usable_probs
 
 GRID = 1000
-"""Diagrams round confidences to 1 / `GRID`, so that resampling many users is fast."""
+"""Diagrams round confidences to 1 / `GRID`."""
 
-FEWEST_FOR_NULL = 24
+FEWEST_FOR_NULL = 48
 """With fewer users, there is no `ece_null`."""
 
 
@@ -91,7 +91,7 @@ def ece_null(confidence: Array, right: Array, quantile: float = 0.95, draws: int
     confidence, right
         float[users, answers] and bool[users, answers].
 
-    >>> ece_null(np.full((24, 2), 0.5), np.array([[True, False]] * 24))
+    >>> ece_null(np.full((48, 2), 0.5), np.array([[True, False]] * 48))
     0.0
     """
     return ece_nulls(confidence[:, None], right[:, None], quantile, draws, seed)[0]
@@ -102,7 +102,7 @@ def ece_nulls(
 ) -> list[float | None]:
     """Return `ece_null` after each round, of float[users, stages, answers] and bool[users, stages, answers].
 
-    >>> ece_nulls(np.full((24, 2, 2), 0.5), np.array([[[True, False]] * 2] * 24))
+    >>> ece_nulls(np.full((48, 2, 2), 0.5), np.array([[[True, False]] * 2] * 48))
     [0.0, 0.0]
     """
     users, stages, answers = confidence.shape
@@ -125,44 +125,23 @@ def _signs(users: int, draws: int, seed: int) -> Array:
 
 
 class Diagram(NamedTuple):
-    """A reliability diagram: for each confidence, float[points], the recalibrated share of right answers with its 95%
-    band, and the number of answers. The band comes from resampling users."""
+    """A reliability diagram: for each confidence, float[points], the recalibrated share of right answers, and the
+    number of answers.
+
+    It has no band: one from resampling users covers too seldom (``tests/scoring/test_bands.py``).
+    """
 
     confidence: Array
     share: Array
-    low: Array
-    high: Array
     answers: Array
 
 
-def diagram(confidence: Array, right: Array, draws: int = 200, seed: int = 0) -> Diagram:
+def diagram(confidence: Array, right: Array) -> Diagram:
     """Return the PAV reliability diagram of answers, float[users, answers] and bool[users, answers].
 
     >>> [values.round(2).tolist() for values in diagram(np.full((2, 2), 0.5), np.array([[True, False]] * 2))]
-    [[0.5], [0.5], [0.5], [0.5], [4]]
+    [[0.5], [0.5], [4]]
     """
-    from scipy.optimize import isotonic_regression  # takes a second to load
-
-    users = len(confidence)
-    level, which = np.unique(np.round(confidence * GRID) / GRID, return_inverse=True)
-    which = which.reshape(confidence.shape)
-    mass, hits = np.zeros((users, len(level))), np.zeros((users, len(level)))
-    np.add.at(mass, (np.arange(users)[:, None], which), 1.0)
-    np.add.at(hits, (np.arange(users)[:, None], which), right.astype(float))
-
-    def curve(weight: Array, good: Array) -> Array:
-        present = weight > 0
-        share = good[present] / weight[present]
-        if not (share[1:] > share[:-1]).all():  # otherwise nothing is pooled
-            share = isotonic_regression(share, weights=weight[present]).x
-        return np.interp(level, level[present], share)
-
-    again = _resampled(users, draws, seed)
-    low, high = np.quantile(list(map(curve, again @ mass, again @ hits)), [0.025, 0.975], axis=0)
-    return Diagram(level, curve(mass.sum(axis=0), hits.sum(axis=0)), low, high, mass.sum(axis=0).astype(int))
-
-
-@lru_cache(maxsize=4)  # as `_signs`
-def _resampled(users: int, draws: int, seed: int) -> Array:
-    """Return how often each user is drawn, float[draws, users]."""
-    return np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=draws).astype(float)
+    rounded = np.round(confidence * GRID) / GRID
+    level, first, answers = np.unique(rounded, return_index=True, return_counts=True)
+    return Diagram(level, recalibrated(rounded, right).ravel()[first], answers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
-    """Show a training while it runs; yield the function to call after each step."""
+    """Show a training while it runs; yield the function to call after each step.
+
+    Where the console is no terminal, such as a file, there is a line for each tenth of the steps in place of a bar.
+    """
+    if not console.is_terminal:
+        yield partial(_print_tenths, console, set())
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("steps"),
@@ -41,12 +48,26 @@ def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
         bars.update(bar, completed=progress.step, total=progress.steps)
         if progress.loss is not None:
             bars.update(bar, loss=f"loss {progress.loss:.3f}")
-        if found := progress.validation:
-            agreement, distance = 100 * found["agreement"], found["kl_exact"]
-            console.print(f"step {progress.step}: agreement {agreement:.1f}%, KL from exact {distance:.3f} nats")
+        _print_validation(console, progress)
 
     try:
         yield on_progress
     finally:
         if bars.live.is_started:
             bars.stop()
+
+
+def _print_tenths(console: Console, seen: set[int], progress: Progress) -> None:
+    """Print a line if the training has come to another tenth of its steps; ``seen`` are those that were printed."""
+    tenth = 10 * progress.step // max(progress.steps, 1)
+    if tenth not in seen:
+        seen.add(tenth)
+        loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"
+        console.print(f"step {progress.step} of {progress.steps}{loss}", soft_wrap=True)
+    _print_validation(console, progress)
+
+
+def _print_validation(console: Console, progress: Progress) -> None:
+    if found := progress.validation:
+        agreement, distance = 100 * found["agreement"], found["kl_exact"]
+        console.print(f"step {progress.step}: agreement {agreement:.1f}%, KL from exact {distance:.3f} nats")

@@ -73,7 +73,9 @@ def test_the_numbers_are_those_of_the_standings(small, page):
             if row.fields["probabilistic"]:
                 assert cell["KL exact"] == f"{final['kl_exact']:.3f}"
                 assert cell["log score"] == f"{final['log_score']:.3f}"
-                assert cell["ECE, %"] == f"{100 * final['ece']:.1f}|null {100 * diagnostics['ece_null']:.1f}"
+                null = diagnostics["ece_null"]
+                said = "" if null is None else f"|null {100 * null:.1f}"
+                assert cell["ECE, %"] == f"{100 * final['ece']:.1f}{said}"
                 slope, low, high = (diagnostics[f"update_slope{end}"] for end in ("", "_lo", "_hi"))
                 said = f"{slope:.2f}" if low is None else f"{slope:.2f}|{low:.2f} to {high:.2f}"
                 said = said.replace("-", "\u2212")

@@ -6,6 +6,7 @@ its answers.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -49,7 +50,7 @@ def notes_of(counts: Mapping[str, int], model: str, answer_tokens: int) -> list[
     notes = [key.removeprefix(SENT) for key in counts if key.startswith(SENT)]
     served = sorted(key.removeprefix(SERVED) for key in counts if key.startswith(SERVED))
     if served and served != [model]:
-        notes.append(f"served as {' and '.join(served)}")
+        notes.append(f"served as {' and '.join(dict.fromkeys(map(_without_folder, served)))}")
     heard = f"of {counted(counts.get('answers', 0), 'answer')}"
     notes += [
         f"{counts[key]:,} {heard} {what}"
@@ -68,6 +69,17 @@ def notes_of(counts: Mapping[str, int], model: str, answer_tokens: int) -> list[
     elif counts.get("thoughts"):
         notes.append("it thinks, in tokens that the server does not count apart")
     return notes
+
+
+def _without_folder(served: str) -> str:
+    """Return what a server calls its model; of a path on its disk, the last part.
+
+    >>> _without_folder("/home/ada/m-1b/"), _without_folder(r"C:\\models\\m.gguf"), _without_folder("accounts/org/m")
+    ('m-1b', 'm.gguf', 'accounts/org/m')
+    """
+    if re.match(r"[/~\\.]|[A-Za-z]:[/\\]|file:", served) or "\\" in served:
+        return re.split(r"[/\\]+", served.rstrip("/\\"))[-1] or "a folder"
+    return served
 
 
 def total(counts: Iterable[Mapping[str, int]]) -> Counter[str]:

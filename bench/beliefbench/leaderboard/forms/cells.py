@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from beliefbench.intervals import FEWEST, MANY
+from beliefbench.intervals import FEWEST
 from beliefbench.leaderboard.forms.columns import (
     CALIBRATION,
+    NEAR_NOTE,
     NONE,
     SKILL,
     SKILL_NOTE,
@@ -18,10 +19,16 @@ from beliefbench.leaderboard.forms.columns import (
     percent,
 )
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE
-from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, UNMARKED, Row, Standing, split_intact
+from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, UNMARKED, Row, Standing, blocks_of
 
 PRIVILEGED_MARK = "*"
-MARKS = {Standing.unknown: "", Standing.intact: " ○", Standing.claimed: " ◐", Standing.reproduced: " ●"}
+MARKS = {
+    Standing.doubtful: " ✗",
+    Standing.unknown: "",
+    Standing.intact: " ○",
+    Standing.claimed: " ◐",
+    Standing.reproduced: " ●",
+}
 """The mark behind the name of a run; they have the same width."""
 SAMPLE_NOTE = (
     "N of M users: the agent was asked about a random sample of the users. Accuracies of different users have no "
@@ -33,6 +40,9 @@ SCORE_HEADERS = ("agree, %", "log score", "Brier", "KL exact", "coverage, %")
 
 
 STANDINGS = {
+    Standing.doubtful: "doubtful: `beliefbench verify` found here that a check fails, or that the answers are not what "
+    "honest runs look like; the note of the run says why. It has no rank, and counts for no mean, for no other "
+    "run, and not for the skill model.",
     Standing.intact: "intact: the run is published, and `beliefbench verify` found here that its files, metrics and "
     "seed agree with each other. Anybody can make such files with any answers.",
     Standing.claimed: "intact, and said to be reproduced: a person says, below, that they asked the same agent again. "
@@ -157,7 +167,7 @@ def footnotes(group: list[Row], escaped: Callable[[str], str] = str) -> list[str
     """Return the notes below the tables of a group; ``escaped``: how a form shows text of a domain."""
     notes = [
         f"95%: confidence interval of the accuracy after the last round, clustered by user. There is none with fewer "
-        f"than {FEWEST} users, and near 0 and 100% with fewer than {MANY}.",
+        f"than {FEWEST} users, {NEAR_NOTE}.",
         f"agree: share of answers that name the exact answer's option (rule: {group[0].fields['agreement_rule']}).",
         "log score and KL exact: nats per answer, lower is better.",
         "ECE: with few answers it is mostly noise. Compare it with the ECE of `bayesian`, which is calibrated if the "
@@ -170,8 +180,8 @@ def footnotes(group: list[Row], escaped: Callable[[str], str] = str) -> list[str
     if any(row.fields["privileged"] for row in group):
         notes.append(f"{PRIVILEGED_MARK}: the agent sees the users' true preferences.")
     notes += [f"{mark}: {meaning}" for mark, meaning in standings(group)]
-    if len(split_intact(group)) > 1:
-        notes.append(f"Ranks count all rows, also those that are {UNMARKED}.")
+    if UNMARKED in dict(blocks_of(group)):
+        notes.append(f"Ranks count all rows that have one, also those that are {UNMARKED}.")
     if not all(row.fields["probabilistic"] for row in group) or diagnostic_columns(group):
         notes.append(f"{NONE}: not available. An agent that only chooses has no probabilities.")
     if any(one["coverage"] < 1 for row in group for one in row.rounds):

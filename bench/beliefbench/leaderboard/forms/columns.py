@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from beliefbench.intervals import MANY, NEAR, SKEWED, SOME
 from beliefbench.leaderboard.row import Row
 
 NONE = "-"
+NEAR_NOTE = (
+    f"below {SKEWED:.0%} and above {1 - SKEWED:.0%} with fewer than {SOME}, and below {NEAR:.0%} and above "
+    f"{1 - NEAR:.0%} with fewer than {MANY}"
+)
+"""Where there is no interval of an accuracy, after "with fewer than 8 users, "."""
 FLAG = "!"
 
 

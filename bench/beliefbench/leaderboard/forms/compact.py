@@ -22,12 +22,13 @@ from beliefbench.leaderboard.forms.columns import NONE, number, percent
 from beliefbench.leaderboard.naming import shortened
 from beliefbench.leaderboard.overview import AgentOverview, overview_of
 from beliefbench.leaderboard.ranking import Leaderboard
-from beliefbench.leaderboard.row import Row, Standing, split_intact
+from beliefbench.leaderboard.row import DOUBTFUL, Row, Standing, blocks_of, sound
 
 LINES, WIDTH = 25, 80
 NAME = 26  # a longer name is cut
 ROUND = 5  # the columns that the accuracy after a round takes, with the space before it
 OTHERS = 24  # those of rank, interval, ECE and KL
+DOUBT_NOTE = f"{MARKS[Standing.doubtful].strip()}: failed a check, or implausible; left out of ranks and means."
 SHORT_STANDINGS = {
     Standing.intact: "intact",
     Standing.claimed: "intact, said to be reproduced",
@@ -35,6 +36,10 @@ SHORT_STANDINGS = {
 }
 FEWEST_OF_SEVERAL = 24  # users a domain, for the interval of a mean over domains
 FEW_USERS = 100  # below, the numbers change so much from user to user that the table says so
+
+
+WHYS = ("", "fewer users", "some domains", "doubtful")
+"""Why an agent has no rank over several domains, in the order of the table."""
 
 
 class Line(NamedTuple):
@@ -52,7 +57,7 @@ def to_compact(board: Leaderboard, console: Console) -> None:
     ranks the agents that ran on all of them. Agents that were asked about fewer users have no rank, and are below the
     others. It has 25 lines of 80 columns at most.
     """
-    groups = _largest(board.groups())
+    groups = _largest(_counting(board.groups()))
     if not groups:
         return
     width = min(WIDTH, console.width)
@@ -68,12 +73,17 @@ def to_text(board: Leaderboard) -> str:
     return page.getvalue()
 
 
+def _counting(groups: Sequence[list[Row]]) -> Sequence[list[Row]]:
+    """Return the groups with a run that is not doubtful; all if there is none."""
+    return [group for group in groups if sound(group)] or groups
+
+
 def _largest(groups: Sequence[list[Row]]) -> list[list[Row]]:
     """Return the group of each domain that asked for the most answers."""
     largest: dict[str, list[Row]] = {}
     for group in groups:
         known = largest.setdefault(group[0].fields["domain"], group)
-        if (_answers(group), len(group)) > (_answers(known), len(known)):
+        if (_answers(group), len(sound(group))) > (_answers(known), len(sound(known))):
             largest[group[0].fields["domain"]] = group
     return list(largest.values())
 
@@ -86,13 +96,15 @@ def _of_one(group: list[Row], width: int, hidden: int) -> RenderableType:
     names = _names([(row.label, row.fields["privileged"], row.standing) for row in group])
     stages = _fitting(len(group[0].rounds) - 1, list(names.values()), width)
     lines: list[Line] = []
-    for heading, rows in split_intact([row for row in group if row.fields["rank"] is not None]):
+    for heading, rows in blocks_of([row for row in group if row.fields["rank"] is not None]):
         lines += [Line("", heading)] if heading else []
         lines += [_line(row, names[row.label], stages) for row in rows]
-    unranked = sorted((row for row in group if row.fields["rank"] is None), key=_users, reverse=True)
+    unranked = sorted((row for row in sound(group) if row.fields["rank"] is None), key=_users, reverse=True)
     for asked, some in groupby(unranked, _users):
         lines.append(Line("", f"{asked} of {group[0].population} users: no rank"))
         lines += [_line(row, names[row.label], stages) for row in some]
+    if doubtful := [row for row in group if row.doubt]:
+        lines += [Line("", DOUBTFUL), *(_line(row, names[row.label], stages) for row in doubtful)]
     last = str(group[0].final["round"])
     about = wrap(f"The exact answer: {group[0].exact_answer}.", width) if group[0].exact_answer else []
     about += reproductions(group)
@@ -100,7 +112,7 @@ def _of_one(group: list[Row], width: int, hidden: int) -> RenderableType:
     notes = [
         f"Columns 0 to {last}: accuracy (%) after that round. 95%: its interval after round {last}.",
         f"ECE (%) and KL(exact || agent) (nats) after round {last}: lower is better.",
-        *_few_users(group),
+        *_few_users(sound(group) or group),
         *_marks(group, hidden),
     ]
     return _screen(title_of(group), [*map(str, stages), last], lines, about, notes, width)
@@ -138,9 +150,9 @@ def _of_all(groups: Sequence[list[Row]], width: int, hidden: int) -> RenderableT
     names = _names([_marks_of(one) for one in agents])
     stages = _fitting(min(rounds) if len(rounds) == 1 else min(1, min(rounds)), list(names.values()), width)
     finals = [_final(one) for one in agents if not _why_unranked(one)]
-    users = max(_users(row) for group in groups for row in group)
+    users = max(_users(row) for group in groups for row in sound(group) or group)
     lines: list[Line] = []
-    agents.sort(key=lambda one: (_why_unranked(one), -_final(one), one.agent))
+    agents.sort(key=lambda one: (WHYS.index(_why_unranked(one)), -_final(one), one.agent))
     for why, some in groupby(agents, _why_unranked):
         lines += [Line("", f"{why}: no rank")] if why else []
         for one in some:
@@ -150,13 +162,17 @@ def _of_all(groups: Sequence[list[Row]], width: int, hidden: int) -> RenderableT
         f"Columns 0 to {last}: accuracy (%) after that round. 95%: interval of the last one.",
         "ECE (%) and KL(exact || agent) (nats) after the last round: lower is better.",
         *([f"{counted(users, 'user')} on a domain: ECE is mostly noise."] if users < FEW_USERS else []),
-        *_marks([row for one in agents for row in one.rows], hidden),
+        *_marks([row for one in agents for row in (*one.rows, *one.doubtful)], hidden),
     ]
+    about = [f"{row.label} on {row.fields['domain']}: {row.doubt}" for one in agents for row in one.doubtful]
     title = f"Means over {len(groups)} domains, each of the same weight"
-    return _screen(title, [*map(str, stages), last], lines, [], notes, width)
+    return _screen(title, [*map(str, stages), last], lines, about, notes, width)
 
 
 def _why_unranked(agent: AgentOverview) -> str:
+    """Return one of `WHYS`."""
+    if not agent.rows:
+        return "doubtful"
     if not agent.everywhere:
         return "some domains"
     return "fewer users" if any(row.fields["rank"] is None for row in agent.rows) else ""
@@ -166,6 +182,8 @@ def _mean_line(rank: str, agent: AgentOverview, name: str, stages: Sequence[int]
     # Users are drawn for each domain anew, so that the errors of the domains' means are independent.
     final = _final(agent)
     below, above = _distance(agent.rows, "accuracy_lo"), _distance(agent.rows, "accuracy_hi")
+    if not agent.rows:
+        return Line(rank, name, [NONE] * (len(stages) + 4))
     accuracies = [_percent(agent.mean(lambda row, at=at: row.rounds[at]["accuracy"])) for at in stages]  # type: ignore[misc]
     interval = _interval(None, None) if below is None or above is None else _interval(final - below, final + above)
     ece, kl = (agent.mean(lambda row, of=of: row.final[of]) for of in ("ece", "kl_exact"))  # type: ignore[misc]
@@ -175,11 +193,11 @@ def _mean_line(rank: str, agent: AgentOverview, name: str, stages: Sequence[int]
 def _distance(rows: Sequence[Row], end: str) -> float | None:
     """Return how far an end of the interval of a mean over rows is from it (MOVER); None if there is no interval.
 
-    There is none if a row has none, or so few users that the interval of the mean would be too wide. Each side has its
-    own distance, because the rows' intervals need not be symmetric (Zou and Donner, 2008).
+    There is none without rows, if a row has none, or so few users that it would be too wide. Each side has its own
+    distance, because the rows' intervals need not be symmetric (Zou and Donner, 2008).
     """
     ends = [row.final[end] for row in rows]
-    if None in ends or (len(rows) > 1 and min(map(_users, rows)) < FEWEST_OF_SEVERAL):
+    if not ends or None in ends or (len(rows) > 1 and min(map(_users, rows)) < FEWEST_OF_SEVERAL):
         return None
     return math.hypot(*[one - row.final["accuracy"] for one, row in zip(ends, rows, strict=True)]) / len(rows)
 
@@ -201,7 +219,7 @@ def _fitting(last: int, names: Sequence[str], width: int) -> list[int]:
 
 
 def _marks_of(agent: AgentOverview) -> tuple[str, bool, Standing]:
-    return agent.agent, agent.rows[0].fields["privileged"], agent.standing
+    return agent.agent, agent.privileged, agent.standing
 
 
 def _names(labels: Sequence[tuple[str, bool, Standing]]) -> dict[str, str]:
@@ -229,6 +247,7 @@ def _marks(rows: Sequence[Row], hidden: int) -> list[str]:
         marks.append(f"{PRIVILEGED_MARK}: sees the users' true preferences.")
     found = {row.standing for row in rows}
     marks += [f"{MARKS[one].strip()}: {said}." for one, said in SHORT_STANDINGS.items() if one in found]
+    doubts = [DOUBT_NOTE] if Standing.doubtful in found else []
     chooses = not all(row.fields["probabilistic"] for row in rows)
     few = any(row.final["accuracy_lo"] is None and _users(row) >= FEWEST for row in rows)  # fewer: `_few_users` says so
     if chooses or few:
@@ -237,7 +256,7 @@ def _marks(rows: Sequence[Row], hidden: int) -> list[str]:
     more = "--full shows all metrics"
     if hidden:
         more += f", and {hidden} more {'group' if hidden == 1 else 'groups'} of other users, sets or seeds"
-    return [*([" ".join(marks)] if marks else []), f"{more}."]
+    return [*doubts, *([" ".join(marks)] if marks else []), f"{more}."]
 
 
 def _screen(

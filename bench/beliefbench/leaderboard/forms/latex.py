@@ -11,7 +11,7 @@ from beliefbench.leaderboard.forms.columns import SKILL, number, percent
 from beliefbench.leaderboard.naming import group_names, slugs_of
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, Published, published
-from beliefbench.leaderboard.row import UNMARKED, Row, split_intact
+from beliefbench.leaderboard.row import DOUBTFUL, UNMARKED, Row, blocks_of
 
 ESCAPES = {one: f"\\{one}" for one in "&%$#_{}"}
 ESCAPES |= {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
@@ -47,11 +47,15 @@ def _table(group: list[Row], label: str) -> str:
     )
     if any(row.fields["privileged"] for row in group):
         caption += f" {PRIVILEGED_MARK}: sees the users' true preferences."
-    if len(split_intact(group)) > 1:
+    headings = dict(blocks_of(group))
+    if UNMARKED in headings:
         caption += f" Above ``{UNMARKED}'': intact (files, metrics and seed agree); ranks count all rows."
+    if DOUBTFUL in headings:
+        caption += f" Below ``{DOUBTFUL}'': a check failed, or the answers are not what honest runs look like."
+    caption += "".join(f" {_escaped(f'{row.label}: {row.doubt}')}." for row in group if row.doubt)
     caption += "".join(f" {_escaped(said)}" for said in reproductions(group))
     lines = []
-    for heading, rows in split_intact(group):
+    for heading, rows in blocks_of(group):
         lines += [[f"{heading}:", *[""] * (len(headers) - 1)]] if heading else []
         lines += [_line(row) for row in rows]
     return _environment(headers, lines, 1, caption, label)

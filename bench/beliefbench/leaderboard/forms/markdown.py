@@ -30,7 +30,7 @@ from beliefbench.leaderboard.forms.cells import (
 )
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import published
-from beliefbench.leaderboard.row import Row, split_intact
+from beliefbench.leaderboard.row import Row, blocks_of
 
 Cells = Callable[[Row], Sequence[str]]
 
@@ -108,7 +108,7 @@ def _noted(row: Row) -> str:
 
 def _table(group: list[Row], headers: Sequence[str], cells: Cells, name: Callable[[Row], str] = _marked) -> str:
     lines: list[list[str]] = []
-    for heading, rows in split_intact(group):
+    for heading, rows in blocks_of(group):
         if heading:
             lines.append(["", f"*{heading}:*", *[""] * len(headers)])
         lines += [[rank_of(row), name(row), *cells(row)] for row in rows]

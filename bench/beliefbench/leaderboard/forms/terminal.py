@@ -38,7 +38,7 @@ from beliefbench.leaderboard.forms.columns import Column
 from beliefbench.leaderboard.naming import shortened
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import published
-from beliefbench.leaderboard.row import UNMARKED, Row, split_intact
+from beliefbench.leaderboard.row import UNMARKED, Row, blocks_of
 
 CONTINUED = " (continued: this terminal is too narrow for one table)"
 
@@ -130,7 +130,7 @@ def _table(group: list[Row], title: str, headers: Sequence[str], cells: Callable
     table.add_column("agent", no_wrap=True)
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
-    for heading, rows in split_intact(group):
+    for heading, rows in blocks_of(group):
         if heading:
             table.add_row("", Text(heading, style="italic"))
         for row in rows:

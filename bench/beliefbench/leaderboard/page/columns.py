@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from inspect import getdoc
 from typing import Any
 
-from beliefbench.intervals import FEWEST, MANY
+from beliefbench.intervals import FEWEST
 from beliefbench.leaderboard.forms.cells import duration
+from beliefbench.leaderboard.forms.columns import NEAR_NOTE
 from beliefbench.leaderboard.page.styles import NONE, TO, interval, number, percent
 from beliefbench.leaderboard.row import Row
 from beliefbench.scoring.metrics import METRICS
@@ -71,7 +72,7 @@ def sections(group: list[Row]) -> list[Section]:
                     "95%",
                     lambda row: _ends(row.final, "accuracy"),
                     f"95% confidence interval of the accuracy after the last round, over users. There is none with "
-                    f"fewer than {FEWEST} users, and near 0 and 100% with fewer than {MANY}.",
+                    f"fewer than {FEWEST} users, {NEAR_NOTE}.",
                     "",
                     "high",
                 ),

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from beliefbench.leaderboard.page.pictures import PICTURES
 from beliefbench.leaderboard.page.styles import Styles, percent
 from beliefbench.leaderboard.page.svg import inline_svg
-from beliefbench.leaderboard.row import Row
+from beliefbench.leaderboard.row import Row, sound
 
 FEW = 4  # groups that are drawn sooner than another process has started
 CAPTIONS = {
@@ -26,7 +26,7 @@ CAPTIONS = {
     ),
     "reliability": (
         "Calibration",
-        "The share of right answers at each probability that the agent gave to its chosen option, with a 95% band. A "
+        "The share of right answers at each probability that the agent gave to its chosen option. A "
         "calibrated agent is on the diagonal. The bars show how many answers have each probability. The second number "
         "after ECE is the ECE that a calibrated agent with the same probabilities stays below, 95 times in 100.",
     ),
@@ -67,8 +67,9 @@ def drawn(
 
 def _pictures(group: list[Row], anchor: str, styles: Styles) -> Pictures:
     pictures = []
+    group = sound(group)
     for name, draw in PICTURES.items():
-        figure = draw(group, styles)
+        figure = draw(group, styles) if group else None
         if figure is None:
             continue
         title, caption = CAPTIONS[name]

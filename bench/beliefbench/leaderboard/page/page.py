@@ -24,11 +24,12 @@ from beliefbench.leaderboard.page.samples import domains_of, samples_of
 from beliefbench.leaderboard.page.styles import interval, number, percent, styles_of
 from beliefbench.leaderboard.ranking import Leaderboard
 from beliefbench.leaderboard.reference.published import CAVEAT, SOURCE, published
-from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, Row, Standing, split_intact
+from beliefbench.leaderboard.row import BOUNDED, BOUNDED_NOTE, DOUBTFUL, UNMARKED, Row, Standing, blocks_of, sound
 from beliefbench.publishing.evidence import command_of
 from beliefbench.skill.learning import Curve
 
 WORDS = {
+    Standing.doubtful: "doubtful",
     Standing.unknown: "",
     Standing.intact: "intact",
     Standing.claimed: "said to be reproduced",
@@ -87,7 +88,7 @@ class _Page:
         self.titles = group_names(self.groups)
         self.tabs = [f"domain-{slug}" for slug in slugs_of(self.titles)]
         self.domains = domains_of(group[0].record.identity.domain.name for group in self.groups)
-        self.exact = [exact_curve(group) for group in self.groups]
+        self.exact = [exact_curve(sound(group) or group) for group in self.groups]
 
     def told(self) -> dict[str, Any]:
         rows = self.board.rows
@@ -119,7 +120,8 @@ class _Page:
             "asked": _asked(group),
             "rounds": len(group[0].rounds) - 1,
             "sections": sections(group),
-            "blocks": [(heading, [self.line(row) for row in rows]) for heading, rows in split_intact(group)],
+            "blocks": [(heading, [self.line(row) for row in rows]) for heading, rows in blocks_of(group)],
+            "unmarked": UNMARKED in dict(blocks_of(group)),
             "exact": self.exact[place],
             "exact_answer": group[0].exact_answer,
             "privileged": any(row.fields["privileged"] for row in group),
@@ -161,24 +163,26 @@ class _Page:
                 "mean": gap_closed(one),
                 "domains": one.domains,
                 "everywhere": one.everywhere,
-                "privileged": any(row.fields["privileged"] for row in one.rows),
+                "privileged": one.privileged,
                 "standing": WORDS[one.standing],
+                "counts_as": one.standing_of_mean,
                 "problems": [],  # they belong to a domain
             }
             for one in agents
         ]
         blocks = []
-        for heading, some in split_intact(lines, itemgetter("standing")):
-            whole = [line for line in some if line["everywhere"]]
-            partial = [line for line in some if not line["everywhere"]]
+        for heading, some in blocks_of(lines, itemgetter("counts_as")):
+            doubtful = heading == DOUBTFUL
+            whole = [line for line in some if line["everywhere"] or doubtful]
+            partial = [line for line in some if not line["everywhere"] and not doubtful]
             blocks += [(heading, whole)] if whole or heading else []
             blocks += [("on some domains only", partial)] if partial else []
         return {
             "domains": list(zip(self.titles, self.tabs, strict=True)),
             "exact": [curve[-1] for curve in self.exact],
             "privileged": any(line["privileged"] for line in lines),
-            "standings": _standings(row for one in agents for row in one.rows),
-            "whole": all(line["everywhere"] for line in lines),
+            "standings": _standings(row for one in agents for row in (*one.rows, *one.doubtful)),
+            "whole": all(line["everywhere"] for line in lines if line["counts_as"] != Standing.doubtful),
             "blocks": blocks,
         }
 

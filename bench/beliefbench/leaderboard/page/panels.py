@@ -42,7 +42,7 @@ WRAP, LINES, TITLE = 13, 4, 26
 def reliability(group: Sequence[Row], styles: Styles | None = None) -> Figure | None:
     """Draw reliability diagrams: agents below each other, rounds beside each other.
 
-    The share right at each probability of the chosen option, by PAV, with its 95% band
+    The share right at each probability of the chosen option, by PAV
     (`beliefbench.scoring.reliability.diagram`), against the diagonal; below it, where the answers lie.
     """
     stating = _stating(group, styles, WRAP * (LINES - 1))
@@ -80,11 +80,7 @@ def _reliable(sheet: Sheet, column: int, place: int, found: Diagram, style: Styl
     at = found.confidence
     if len(at) > POINTS:
         at = np.linspace(at[0], at[-1], POINTS)
-    share, low, high = (np.interp(at, found.confidence, values) for values in (found.share, found.low, found.high))
-    if len(at) == 1:
-        sheet.line(column, place, np.repeat(at, 2), np.concatenate([low, high]), style.colour, 1.2)
-    else:
-        sheet.fill(column, place, at, low, high, style.colour, 0.22)
+    share = np.interp(at, found.confidence, found.share)
     sheet.line(column, place, at, share, style.colour, 1.8, "o" if len(at) < 4 else "")
 
 

@@ -23,7 +23,7 @@ from beliefbench.leaderboard.page.panels import reliability, update_scatter
 from beliefbench.leaderboard.page.styles import INK, RULE, SHADE, Style, Styles, legend_labels, styles_of
 from beliefbench.leaderboard.page.svg import SETTINGS, as_png, as_svg
 from beliefbench.leaderboard.ranking import Leaderboard
-from beliefbench.leaderboard.row import Row
+from beliefbench.leaderboard.row import Row, sound
 
 KL_TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 8, 13)
 NAME_WIDTH = 26
@@ -106,6 +106,7 @@ PICTURES: dict[str, Callable[[Sequence[Row], Styles | None], Figure | None]] = {
 def draw_all(board: Leaderboard, folder: str | Path) -> list[Path]:
     """Write all pictures of all groups to a folder, ``<domain>.<picture>.svg`` and ``.png``; return the files.
 
+    Doubtful runs (`Row.doubt`) are left out.
     Where a domain has several groups, what differs stands after its name: ``<domain>-seed-1.<picture>.svg``.
 
     Raises `OSError` where the folder cannot be written.
@@ -116,7 +117,7 @@ def draw_all(board: Leaderboard, folder: str | Path) -> list[Path]:
     styles = styles_of(row.label for group in groups for row in group)
     for group, slug in zip(groups, slugs_of(group_names(groups)), strict=True):
         for name, draw in PICTURES.items():
-            figure = draw(group, styles)
+            figure = draw(rows, styles) if (rows := sound(group)) else None
             if figure is None:
                 continue
             for kind, written in (("svg", as_svg), ("png", as_png)):
