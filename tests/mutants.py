@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import contextlib
 import gc
 import importlib
 import json
@@ -41,8 +40,8 @@ from scipy.stats import binomtest
 
 ROOT = Path(__file__).parent.parent
 CONFIG = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
-OWN = ("beliefbench", "tests", "conftest", "__main__")
-"""What is loaded anew for each mutant."""
+LOADED = ("numpyro", "pandas", "pyarrow.parquet", "hypothesis", "scipy.stats", "scipy.optimize", "typer")
+"""What tests load and takes seconds: it is loaded once, before the processes of the tests begin."""
 ELSEWHERE = "on import or in a fixture"
 
 
@@ -61,6 +60,7 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [one for one in items if not one.get_closest_marker("slow")]
         if self.rank:
             items[:] = sorted((one for one in items if one.nodeid in self.rank), key=lambda one: self.rank[one.nodeid])
 
@@ -85,8 +85,7 @@ class Recorder:
         if self.coverage:
             self.coverage.stop()
             self.coverage.save()
-        loaded = [name for name in sys.modules if name.split(".")[0] not in OWN]
-        self.note.write_text(json.dumps({"seconds": self.seconds, "failed": self.failed, "loaded": loaded}))
+        self.note.write_text(json.dumps({"seconds": self.seconds, "failed": self.failed}))
         os._exit(int(exitstatus))
 
 
@@ -105,7 +104,7 @@ def in_child(tests: list[str], recorder: Recorder, seconds: int | None = None) -
             sys.dont_write_bytecode = False
             recorder.coverage.start()
             recorder.coverage.switch_context(ELSEWHERE)
-        os._exit(pytest.main(["-x", "-q", "-m", "not slow and not reference", *tests], plugins=[recorder]))
+        os._exit(pytest.main(["-x", "-q", "-m", "not reference", *tests], plugins=[recorder]))
     until = time.monotonic() + CONFIG["longest"]
     while not (done := os.waitpid(child, os.WNOHANG))[0]:
         if time.monotonic() > until:
@@ -176,25 +175,20 @@ def main() -> None:
         files = list(dict.fromkeys(test for one in sample for test in tests_of(one)))
         places = sorted({str(one.module_path) for one in sample})
         coverage = Coverage(data_file=str(Path(folder) / "coverage"), include=places, config_file=False)
+        for name in LOADED:
+            importlib.import_module(name)
+        gc.freeze()
         if not in_child(files, Recorder(None, note, coverage)):
             print(note.with_suffix(".log").read_text()[-4000:])
             raise SystemExit("the tests fail without a mutant too; mend them first.")
-        whole = json.loads(note.read_text())
-        seconds: dict[str, float] = whole["seconds"]
-        # What tests load takes seconds, and is loaded once, here. What was compiled stays, but for the modules that are
-        # changed: bytecode of a mutant would be taken for that of another of the same second.
+        seconds: dict[str, float] = json.loads(note.read_text())["seconds"]
+        # Bytecode stays, but for the modules that are changed: that of a mutant would be taken for that of another of
+        # the same second.
         sys.dont_write_bytecode = True
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         for place in map(Path, places):
             for compiled in (place.parent / "__pycache__").glob(f"{place.stem}.*.pyc"):
                 compiled.unlink()
-        for name in whole["loaded"]:
-            with contextlib.suppress(Exception):
-                importlib.import_module(name)
-        gc.freeze()
-        if not in_child(files, Recorder(list(seconds), note)):
-            print(note.with_suffix(".log").read_text()[-4000:])
-            raise SystemExit("the tests fail where what they load is loaded before; mend tests/mutants.py first.")
         coverage.load()
         reached = {place: coverage.get_data().contexts_by_lineno(place) for place in places}
         kills, found, begun = Counter[str](), Counter[bool](), time.monotonic()
