@@ -31,10 +31,12 @@ reference: .venv/installed-dev
 	$(BIN)/pytest -m reference -n 2 --dist worksteal --report docs/reference.md
 
 # Mutation testing: the tests of exact/, protocol/, scoring/, skill/, running/ and publishing/ against a random sample of mutants.
+# WING=scoring tries one folder, or one module; SECONDS=600 begins no mutant after ten minutes.
 SAMPLE := 150
 SEED := 0
+SECONDS := inf
 mutants: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants.py --sample $(SAMPLE) --seed $(SEED)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants.py --wing '$(WING)' --sample $(SAMPLE) --seed $(SEED) --seconds $(SECONDS)
 
 # How fast everything is, beside other systems on the same machine (docs/benchmarks.md), on an idle machine.
 # The figures go to results/benchmarks.json; each ratio that got worse by 1.3 or more is named.

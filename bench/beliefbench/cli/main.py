@@ -10,6 +10,7 @@ import typer
 from beliefbench.cli.check import check
 from beliefbench.cli.compare import compare
 from beliefbench.cli.export import export
+from beliefbench.cli.grpo import grpo
 from beliefbench.cli.import_ import import_
 from beliefbench.cli.leaderboard import leaderboard
 from beliefbench.cli.list import list_
@@ -39,6 +40,7 @@ for command, function in {
     "verify": verify,
 }.items():
     app.command(command)(function)
+teach.command("grpo")(grpo)
 app.add_typer(teach, name="teach")
 
 

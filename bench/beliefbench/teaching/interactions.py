@@ -127,7 +127,7 @@ class Lesson:
 
 def lessons(course: TeachingTask) -> Iterator[Lesson]:
     """Yield the lessons of a task, one per interaction."""
-    domain = _set_apart(course.domain, "teaching")
+    domain = set_apart(course.domain, "teaching")
     taught = course.taught()
     users = population(domain) if taught is not None else course.users or 0
     for number in range(course.interactions):
@@ -142,7 +142,7 @@ def validation_batch(course: TeachingTask, users: int) -> tuple[Lesson, bool]:
     """
     if not 1 <= users <= MAX_VALIDATED:
         raise UsageError(f"validate = {users}; expected 1 to {MAX_VALIDATED:,} users, or 0 for no validation.")
-    domain = _set_apart(course.domain, "examination")
+    domain = set_apart(course.domain, "examination")
     taught = course.taught()
     size = population(domain)
     others = None if taught is None else np.setdiff1d(np.arange(size), taught)
@@ -157,7 +157,7 @@ def validation_batch(course: TeachingTask, users: int) -> tuple[Lesson, bool]:
 
 
 @lru_cache(maxsize=8)
-def _set_apart(domain: Domain, purpose: str) -> Domain:
+def set_apart(domain: Domain, purpose: str) -> Domain:
     """Return a domain with its own draws. It is the same object each time, so that compiled code is used again."""
     return replace(domain, name=f"{domain.name} ({purpose})")
 

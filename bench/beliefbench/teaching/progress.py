@@ -46,8 +46,8 @@ def progress_bar(console: Console) -> Iterator[Callable[[Progress], None]]:
     def on_progress(progress: Progress) -> None:
         bars.start()  # no sooner: what is wrong with a call is said without a bar
         bars.update(bar, completed=progress.step, total=progress.steps)
-        if progress.loss is not None:
-            bars.update(bar, loss=f"loss {progress.loss:.3f}")
+        if said := _measured(progress):
+            bars.update(bar, loss=said)
         _print_validation(console, progress)
 
     try:
@@ -62,9 +62,15 @@ def _print_tenths(console: Console, seen: set[int], progress: Progress) -> None:
     tenth = 10 * progress.step // max(progress.steps, 1)
     if tenth not in seen:
         seen.add(tenth)
-        loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"
-        console.print(f"step {progress.step} of {progress.steps}{loss}", soft_wrap=True)
+        said = ", ".join(filter(None, [f"step {progress.step} of {progress.steps}", _measured(progress)]))
+        console.print(said, soft_wrap=True)
     _print_validation(console, progress)
+
+
+def _measured(progress: Progress) -> str:
+    if progress.reward is not None:
+        return f"reward {progress.reward:.3f}"
+    return "" if progress.loss is None else f"loss {progress.loss:.3f}"
 
 
 def _print_validation(console: Console, progress: Progress) -> None:

@@ -23,13 +23,14 @@ from beliefbench.teaching.targets import TokenizedConversation
 @dataclass(frozen=True)
 class Progress:
     """The progress of a training: steps done and in all; the mean loss of the latest steps, in nats per token; and the
-    validation results, if there are new ones.
+    validation results, if there are new ones. Of reinforcement learning: the mean reward of the step.
     """
 
     step: int
     steps: int
     loss: float | None
     validation: dict[str, float] | None = None
+    reward: float | None = None
 
 
 def require_finite(model: torch.nn.Module, out: Path) -> None:
