@@ -1,0 +1,103 @@
+"""``teach grpo``: a real GRPO of TRL on a tiny model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import beliefbench as bb
+from beliefbench.language.local.checkpoints import locate
+from beliefbench.teaching.environment import Environment, questions, reward_of
+
+pytest.importorskip("trl")
+from beliefbench.teaching.grpo import Settings, improve
+
+# The template begins the answer, so that the tiny model's first byte is the option's number.
+BEGINS = """{% for message in messages %}[{{ message.role }}]{{ message.content | trim }}
+{% endfor %}{% if add_generation_prompt %}[assistant]The best option is Flight {% endif %}"""
+TINY = {"steps": 2, "batch": 8, "answers": 4, "answer_tokens": 4, "learning_rate": 1e-3, "rounds": 2}
+
+
+@pytest.fixture
+def base(make_model) -> Path:
+    return make_model(template=BEGINS)
+
+
+def test_it_is_taught_once_and_can_be_run(base, tmp_path, call):
+    arguments = ["teach", "grpo", "--base", str(base), "--out", "out", "--domain", "flights-2"]
+    arguments += [text for name, value in TINY.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    status, out, err = call(*arguments)
+    assert (status, out) == (0, ""), err
+    assert "FutureWarning" not in err
+    assert "improved: out; next: beliefbench run --domain flights-2 --agent prompted:out,probabilities=none" in err
+    record = json.loads((tmp_path / "out" / "teaching.json").read_text())
+    assert record["settings"]["algorithm"] == "GRPO"
+    assert record["steps"] == 2
+    assert len((tmp_path / "out" / "rewards.jsonl").read_text().splitlines()) == 2
+    assert not (tmp_path / "out" / "training_args.bin").exists()
+    assert not (tmp_path / "out" / "checkpoints").exists()
+    weights = (tmp_path / "out" / "model.safetensors").read_bytes()
+    _, _, err = call(*arguments)
+    assert "was improved already: out;" in err
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == weights
+    status, _, err = call(*arguments, "--seed", "1")
+    assert (status, "'out' holds another training (settings.seed is 0 there and 1 here)" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"batch": 6}, "batch = 6; expected a multiple of answers."),
+        ({"steps": 0}, "steps = 0; expected 1 to 1,000,000."),
+        ({"answers": 1}, "answers = 1; expected 2 to 1,024."),
+        ({"learning_rate": 0.0}, "learning_rate = 0.0; expected a number above 0."),
+    ],
+)
+def test_settings_out_of_range_are_refused(setting, said):
+    with pytest.raises(bb.UsageError, match=said):
+        Settings(**{**TINY, **setting})
+
+
+def test_a_model_without_a_chat_template_is_refused(make_model, tmp_path):
+    with pytest.raises(bb.UsageError, match="has no chat template, which GRPO needs"):
+        improve(locate(str(make_model(template=None))), bb.load_domain("flights-2"), tmp_path / "out", Settings(**TINY))
+
+
+@pytest.mark.reference
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("reward", ["exact", "user"])
+def test_it_raises_the_reward(base, tmp_path, reward, record_property):
+    """On 300 questions that it never met: one-sided paired test, p < 0.001.
+
+    An untaught model writes a byte at random, and nearly never a number, so its reward is near 0.
+    """
+    from scipy import stats
+
+    domain = bb.load_domain("flights-2")
+    settings = Settings(reward=reward, steps=60, batch=64, answers=16, answer_tokens=1, learning_rate=1e-2, rounds=2)
+    improve(locate(str(base)), domain, tmp_path / "out", settings)
+    asked = questions(Environment(domain, rounds=2), 150, seed=1000)
+    rewards = [_rewards(folder, asked) for folder in (base, tmp_path / "out")]
+    test = stats.ttest_rel(rewards[1], rewards[0], alternative="greater")
+    record_property(f"mean {reward} reward before, after, and p", (*np.mean(rewards, axis=1).round(3), test.pvalue))
+    assert test.pvalue < 0.001
+
+
+def _rewards(folder: Path, asked) -> np.ndarray:
+    """Return the exact reward of the likeliest answer to each question."""
+    import torch
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    found = []
+    for one in asked:
+        text = tokenizer.apply_chat_template(list(one.messages), tokenize=False, add_generation_prompt=True)
+        tokens = tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
+        with torch.inference_mode():
+            byte = tokenizer.decode(model(tokens).logits[0, -1].argmax())
+        found.append(reward_of(f"The best option is Flight {byte}.", "Flight", one.exact, one.chosen))
+    return np.array(found)
