@@ -15,14 +15,14 @@ from beliefbench.scoring.heldout import HeldOut, answers_of
 
 ROOT = Path(__file__).parent.parent.parent
 MODEL = ROOT / "agents" / "taught" / "posterior-taught"
-NUMBERS = {"users": 4, "rounds": 3, "heldout": 10}
+NUMBERS = {"users": 3, "rounds": 2, "heldout": 8}
 WAYS = ["interactive", "whole"]
 
 
 @pytest.fixture(scope="module", params=WAYS)
 def ours(request, tmp_path_factory):
     """What `prompted` finds by the likelihood of each sentence, in a conversation, and in one turn."""
-    spec = f"prompted:{MODEL},history={request.param}"
+    spec = f"prompted:{MODEL},history={request.param},dtype=float32"
     return bb.run("flights", spec, results=tmp_path_factory.mktemp("ours"), **NUMBERS)
 
 
