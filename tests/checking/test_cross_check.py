@@ -47,7 +47,7 @@ def failure(compare, domain, history, *rest):
 @pytest.mark.parametrize(
     ("name", "points", "draws"),
     [
-        ("flights-3", 124, 2 * FEW),
+        pytest.param("flights-3", 124, 2 * FEW, marks=pytest.mark.reference),
         pytest.param("flights-3", 124, DRAWS, marks=pytest.mark.reference),
         pytest.param("flights", 624, DRAWS, marks=pytest.mark.reference),
     ],
@@ -164,6 +164,7 @@ def agreeing_pair_pymc(options, choices):
     return model
 
 
+@pytest.mark.reference
 def test_chains_that_cannot_cross_a_gap_in_the_support_are_caught(coins):
     torn = domain_like(coins, model=agreeing_pair, pymc_model=agreeing_pair_pymc)
     seen = np.zeros((1, 3, 1)), np.array([0])

@@ -91,7 +91,7 @@ def passes(file: Path, last: str) -> None:
     assert record["findings"][-1]["check"] == last
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_its_two_models_have_the_same_log_joint():
     """Sampling, a minute more, is left to `test_installed_it_passes_its_check`."""
     add_plugin_folder(SOURCES)

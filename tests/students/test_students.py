@@ -171,6 +171,7 @@ def small_students(monkeypatch):
     monkeypatch.setattr(students, "EXAMINED", BATCH)
 
 
+@pytest.mark.reference  # two minutes
 @pytest.mark.usefixtures("small_students")
 def test_a_student_is_a_model_as_any_other_and_a_killed_teaching_ends_with_the_same(call, tmp_path):
     """Whole, killed for good and gone on with through the command line, and once more."""

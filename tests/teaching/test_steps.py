@@ -114,7 +114,7 @@ def test_a_step_is_the_same_however_many_conversations_are_in_memory(make_model,
     assert max(map(np.max, steps[1].gradients)) > 0.01
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 @pytest.mark.parametrize("more", [["--validate", "1"], ["--validate", "0", "--dpo"]])
 def test_a_template_that_writes_earlier_turns_anew_is_taught(call, make_model, make_data, tmp_path, more):
     base, out = make_model(QWEN3), tmp_path / "out"
