@@ -13,7 +13,7 @@ import beliefbench as bb
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "bench" / "beliefbench"
-HEAVY = {"torch", "transformers", "pymc", "ray", "jax", "numpyro", "pandas"}
+HEAVY = {"torch", "transformers", "pymc", "ray", "jax", "numpyro", "pandas", "inspect_ai", "lm_eval", "trl", "datasets"}
 LINKS = ("domains", "agents")
 
 

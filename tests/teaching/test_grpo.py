@@ -66,21 +66,22 @@ def test_a_model_without_a_chat_template_is_refused(make_model, tmp_path):
         improve(locate(str(make_model(template=None))), bb.load_domain("flights-2"), tmp_path / "out", Settings(**TINY))
 
 
+STUDENT = Path(__file__).parents[2] / "agents" / "taught" / "oracle-taught"
+
+
 @pytest.mark.reference
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("reward", ["exact", "user"])
-def test_it_raises_the_reward(base, tmp_path, reward, record_property):
-    """On 300 questions that it never met: one-sided paired test, p < 0.001.
-
-    An untaught model writes a byte at random, and nearly never a number, so its reward is near 0.
-    """
+def test_it_raises_the_reward(tmp_path, reward, record_property):
+    """Of a student that was taught the users' choices: the exact reward of its likeliest answers to 500 questions that
+    it never met. One-sided paired test, p < 0.001."""
     from scipy import stats
 
-    domain = bb.load_domain("flights-2")
-    settings = Settings(reward=reward, steps=60, batch=64, answers=16, answer_tokens=1, learning_rate=1e-2, rounds=2)
-    improve(locate(str(base)), domain, tmp_path / "out", settings)
-    asked = questions(Environment(domain, rounds=2), 150, seed=1000)
-    rewards = [_rewards(folder, asked) for folder in (base, tmp_path / "out")]
+    domain = bb.load_domain("flights")
+    settings = Settings(reward=reward, steps=40, batch=64, answers=8, answer_tokens=16, learning_rate=2e-4)
+    improve(locate(str(STUDENT)), domain, tmp_path / "out", settings)
+    asked = questions(Environment(domain), 100, seed=1000)
+    rewards = [_rewards(folder, asked) for folder in (STUDENT, tmp_path / "out")]
     test = stats.ttest_rel(rewards[1], rewards[0], alternative="greater")
     record_property(f"mean {reward} reward before, after, and p", (*np.mean(rewards, axis=1).round(3), test.pvalue))
     assert test.pvalue < 0.001
@@ -92,12 +93,13 @@ def _rewards(folder: Path, asked) -> np.ndarray:
     import transformers
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
     found = []
     for one in asked:
         text = tokenizer.apply_chat_template(list(one.messages), tokenize=False, add_generation_prompt=True)
         tokens = tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
         with torch.inference_mode():
-            byte = tokenizer.decode(model(tokens).logits[0, -1].argmax())
-        found.append(reward_of(f"The best option is Flight {byte}.", "Flight", one.exact, one.chosen))
+            written = model.generate(tokens, max_new_tokens=16, do_sample=False)[0, tokens.shape[1] :]
+        said = tokenizer.decode(written, skip_special_tokens=True)
+        found.append(reward_of(said, "Flight", one.exact, one.chosen))
     return np.array(found)

@@ -122,7 +122,7 @@ def test_the_same_model_has_the_same_answers_there(make_model, tmp_path, chat, r
     largest = 0.0
     for stage in range(3):
         task = f"{group}_after_{stage}"
-        samples = sorted(found["samples"][task], key=lambda one: one["doc_id"])
+        samples = sorted(found["samples"][task], key=lambda one: (one["doc"]["user"], one["doc"]["set"]))
         scores = np.array([[one[0] for one in sample["filtered_resps"]] for sample in samples])
         probs = np.exp(scores - scores.max(axis=1, keepdims=True))
         probs = (probs / probs.sum(axis=1, keepdims=True)).reshape(ours.probs[:, stage].shape)
