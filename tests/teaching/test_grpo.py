@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import beliefbench as bb
 from beliefbench.language.local.checkpoints import locate
-from beliefbench.teaching.environment import Environment, questions, reward_of
 
 pytest.importorskip("trl")
 from beliefbench.teaching.grpo import Settings, improve
@@ -64,42 +62,3 @@ def test_settings_out_of_range_are_refused(setting, said):
 def test_a_model_without_a_chat_template_is_refused(make_model, tmp_path):
     with pytest.raises(bb.UsageError, match="has no chat template, which GRPO needs"):
         improve(locate(str(make_model(template=None))), bb.load_domain("flights-2"), tmp_path / "out", Settings(**TINY))
-
-
-STUDENT = Path(__file__).parents[2] / "agents" / "taught" / "oracle-taught"
-
-
-@pytest.mark.reference
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("reward", ["exact", "user"])
-def test_it_raises_the_reward(tmp_path, reward, record_property):
-    """Of a student that was taught the users' choices: the exact reward of its likeliest answers to 500 questions that
-    it never met. One-sided paired test, p < 0.001."""
-    from scipy import stats
-
-    domain = bb.load_domain("flights")
-    settings = Settings(reward=reward, steps=40, batch=64, answers=8, answer_tokens=16, learning_rate=2e-4)
-    improve(locate(str(STUDENT)), domain, tmp_path / "out", settings)
-    asked = questions(Environment(domain), 100, seed=1000)
-    rewards = [_rewards(folder, asked) for folder in (STUDENT, tmp_path / "out")]
-    test = stats.ttest_rel(rewards[1], rewards[0], alternative="greater")
-    record_property(f"mean {reward} reward before, after, and p", (*np.mean(rewards, axis=1).round(3), test.pvalue))
-    assert test.pvalue < 0.001
-
-
-def _rewards(folder: Path, asked) -> np.ndarray:
-    """Return the exact reward of the likeliest answer to each question."""
-    import torch
-    import transformers
-
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
-    found = []
-    for one in asked:
-        text = tokenizer.apply_chat_template(list(one.messages), tokenize=False, add_generation_prompt=True)
-        tokens = tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
-        with torch.inference_mode():
-            written = model.generate(tokens, max_new_tokens=16, do_sample=False)[0, tokens.shape[1] :]
-        said = tokenizer.decode(written, skip_special_tokens=True)
-        found.append(reward_of(said, "Flight", one.exact, one.chosen))
-    return np.array(found)
