@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ from beliefbench.language.servers.budget import process_budget
 from beliefbench.language.servers.endpoint import ChatServer
 from beliefbench.language.servers.methods import method_of
 from beliefbench.language.servers.served_model import ServedModel
-from beliefbench.language.settings import number
+from beliefbench.language.settings import json_object, number
 from beliefbench.plugins.reach import Reach, reaches
 
+EXAMPLE = '{"enable_thinking":false}'
 OWN_SETTINGS = {
     "messages": "history, show, given, think or beliefs",
     "model": "endpoint:MODEL",
@@ -122,7 +122,7 @@ def endpoint(
 
 def _extra(effort: str | None, template: str | None, body: str | None) -> Mapping[str, Any]:
     """Return the further parameters of requests."""
-    extra = _json_object("extra_body", body)
+    extra = json_object("extra_body", body, EXAMPLE)
     for name in extra:
         if name in OWN_SETTINGS:
             raise UsageError(f"extra_body may not have '{name}'; use the setting {OWN_SETTINGS[name]}.")
@@ -131,22 +131,5 @@ def _extra(effort: str | None, template: str | None, body: str | None) -> Mappin
     if effort is not None:
         extra["reasoning_effort"] = effort
     if template is not None:
-        extra["chat_template_kwargs"] = _json_object("chat_template_kwargs", template)
+        extra["chat_template_kwargs"] = json_object("chat_template_kwargs", template, EXAMPLE)
     return extra
-
-
-def _json_object(name: str, text: str | None) -> dict[str, Any]:
-    try:
-        found = json.loads(text, parse_constant=_no_number) if text is not None else {}
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise UsageError(
-            f'{name}={text}: expected a JSON object, such as {{"enable_thinking":false}}; put the whole SPEC in single '
-            "quotes, since the shell removes double quotes."
-        )
-    return found
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"JSON has no {name}")

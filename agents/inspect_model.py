@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from beliefbench.language.servers.answers_cache import AnswersCache
 from beliefbench.language.servers.budget import process_budget
 from beliefbench.language.servers.methods import method_of
 from beliefbench.language.servers.served_model import ServedModel
-from beliefbench.language.settings import number
+from beliefbench.language.settings import json_object, number
 from beliefbench.plugins.reach import Reach, reaches
 
 EXAMPLE = "inspect:anthropic/claude-sonnet-4-5"
@@ -66,7 +65,7 @@ def inspect_model(
     """
     if "/" not in model:
         raise UsageError(f"'inspect:{model}' names no provider; expected inspect:PROVIDER/MODEL, such as {EXAMPLE}.")
-    arguments = _json_object(model_args)
+    arguments = json_object("model_args", model_args, '{"do_sample":false}')
     extra: dict[str, Any] = {} if reasoning_effort is None else {"reasoning_effort": reasoning_effort}
     if arguments:
         extra[MODEL_ARGS] = arguments
@@ -103,16 +102,3 @@ def inspect_model(
         counts_unusable=method.counts_unusable,
     )
     return Assistant(f"inspect:{model}", "1", domain, served, method.asking)
-
-
-def _json_object(text: str | None) -> dict[str, Any]:
-    try:
-        found = {} if text is None else json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise UsageError(
-            f'model_args={text}: expected a JSON object, such as {{"do_sample":false}}; put the whole SPEC in single '
-            "quotes, since the shell removes double quotes."
-        )
-    return found

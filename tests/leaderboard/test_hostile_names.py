@@ -96,7 +96,7 @@ def test_latex_has_no_command_of_a_name(board):
 def test_latex_compiles_with_them(board, tmp_path, engine):
     """pdflatex has no letters beyond those of Latin script: names with others are left out."""
     if shutil.which(engine) is None:
-        pytest.skip(f"{engine} is not installed; it comes with TeX Live, not from PyPI")
+        pytest.skip(f"{engine} is a program of TeX Live, which is no Python package and is not on this machine")
     some = board
     if engine == "pdflatex":
         plain = [row for row in board.rows if row.fields["agent"].isascii()]

@@ -11,9 +11,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from beliefbench.cli.console import echo, report_errors
+from beliefbench.cli.console import print_or_write, report_errors
 from beliefbench.cli.options import RESULTS, Plugins, Results, add_plugins
-from beliefbench.errors import UsageError
 
 
 class Format(StrEnum):
@@ -46,7 +45,6 @@ def compare(
     """
     import pandas as pd
 
-    from beliefbench.folders import write_atomically
     from beliefbench.leaderboard.comparing import as_json, pairs_of, record_of
     from beliefbench.leaderboard.forms.formats import plain
     from beliefbench.leaderboard.forms.pairs import to_markdown, to_terminal
@@ -70,11 +68,4 @@ def compare(
     else:
         lines = [record_of(line) for pair in pairs for line in pair.lines]
         text = pd.DataFrame(lines).map(plain).to_csv(index=False)
-    if out is None:
-        print(text, end="")
-        return
-    try:
-        write_atomically(out, text.encode(errors="backslashreplace"))
-    except OSError as error:
-        raise UsageError(f"'{out}' cannot be written ({error.strerror}); name another file.") from error
-    echo(f"the comparison is in {out}.")
+    print_or_write(text, out, "the comparison")

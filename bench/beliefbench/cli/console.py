@@ -11,13 +11,15 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import cleandoc
+from pathlib import Path
 from typing import Any
 
 import typer
 
-from beliefbench.errors import BeliefBenchError, in_short, printable
+from beliefbench.errors import BeliefBenchError, UsageError, in_short, printable
+from beliefbench.folders import write_atomically
 
-RESUMABLE = ("run", "student", "reader", "curves")
+RESUMABLE = ("run", "student", "reader", "curves", "grpo")
 """Commands that continue where they stopped."""
 LONGEST = 2000
 """The most letters of a sentence on standard error; names of files and plugins may be of any length."""
@@ -73,3 +75,15 @@ def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     paragraphs = cleandoc(command.__doc__ or "").split("\n\n")
     wrapped.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     return wrapped
+
+
+def print_or_write(text: str, out: Path | None, what: str) -> None:
+    """Print a text to standard output, or write it to a file and say so; ``what`` is in it."""
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        write_atomically(out, text.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise UsageError(f"'{out}' cannot be written ({error.strerror}); name another file.") from error
+    echo(f"{what} is in {out}.")

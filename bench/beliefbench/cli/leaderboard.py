@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from beliefbench.cli.console import echo, report_errors
+from beliefbench.cli.console import echo, print_or_write, report_errors
 from beliefbench.cli.options import RESULTS, Full, Plugins, Results, Trust, add_plugins
 from beliefbench.errors import UsageError, counted
 
@@ -82,7 +82,6 @@ def leaderboard(
     os.environ.setdefault(
         "OPENBLAS_NUM_THREADS", "1"
     )  # runs are read in threads: more of them would wait for each other
-    from beliefbench.folders import write_atomically
     from beliefbench.leaderboard.forms.compact import to_compact
     from beliefbench.leaderboard.forms.formats import writer
     from beliefbench.leaderboard.forms.terminal import to_terminal
@@ -123,11 +122,4 @@ def leaderboard(
             to_compact(board, Console())
         return
     text = write(board)
-    if out is None:
-        print(text, end="")
-        return
-    try:
-        write_atomically(out, text.encode(errors="backslashreplace"))
-    except OSError as error:
-        raise UsageError(f"'{out}' cannot be written ({error.strerror}); name another file.") from error
-    echo(f"the leaderboard is in {out}.")
+    print_or_write(text, out, "the leaderboard")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import json
+from typing import Any, TypeVar
 
 from beliefbench.errors import UsageError
 
@@ -31,3 +32,29 @@ def number(
     if value is None or not least <= value < float("inf"):
         raise UsageError(f"{name}={text}: expected a {'whole ' * (kind is int)}number, {least} or more.")
     return value
+
+
+def json_object(name: str, text: str | None, example: str) -> dict[str, Any]:
+    """Return a setting that is a JSON object; an empty one if it is missing.
+
+    >>> json_object("extra_body", '{"top_k":5}', "")
+    {'top_k': 5}
+    >>> json_object("extra_body", "[1]", '{"top_k":5}')  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    beliefbench.errors.UsageError: extra_body=[1]: expected a JSON object, such as {"top_k":5}; put ...
+    """
+    try:
+        found = json.loads(text, parse_constant=_no_number) if text is not None else {}
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError(
+            f"{name}={text}: expected a JSON object, such as {example}; put the whole SPEC in single quotes, since the "
+            "shell removes double quotes."
+        )
+    return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")

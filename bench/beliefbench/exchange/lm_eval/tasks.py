@@ -80,8 +80,7 @@ def _write_domain(domain: Domain, protocol: Protocol, out: Path) -> str:
 def questions(domain: Domain, episodes: Episodes, stage: int) -> Iterator[dict[str, Any]]:
     """Yield the held-out questions of all users after some rounds, as JSON values."""
     labels = options_of(domain.item)
-    truth = episodes.latents_of(np.arange(len(episodes.users))) if ASKING.privileged else None
-    state = Conversations.begin(domain, ASKING, np.zeros(len(episodes.users)), truth)
+    state = Conversations.begin(domain, ASKING, np.zeros(len(episodes.users)))
     nothing = np.full(len(episodes.users), -1)
     for round_ in range(stage):
         state = state.observe(episodes.options[:, round_], nothing, episodes.chosen[:, round_])
@@ -112,7 +111,7 @@ def _task(task: str, domain: Domain, protocol: Protocol, file: Path) -> dict[str
         "doc_to_target": "{{gold}}",
         "target_delimiter": GAP,  # lm-eval leaves it out where it applies a chat template
         "num_fewshot": 0,
-        "process_results": Expression("function", "utils.process_results"),
+        "process_results": Function("utils.process_results"),
         "metric_list": [
             {"metric": name, "aggregation": "mean", "higher_is_better": name not in LOWER_IS_BETTER} for name in METRICS
         ],
@@ -120,22 +119,19 @@ def _task(task: str, domain: Domain, protocol: Protocol, file: Path) -> dict[str
     }
 
 
-class Expression(yaml.YAMLObject):
-    """A tag of lm-eval's YAML, ``!function utils.name``."""
-
-    def __init__(self, tag: str, value: str) -> None:
-        self.tag, self.value = tag, value
+class Function(str):
+    """The name of a function, which lm-eval's YAML tags with ``!function``."""
 
 
-def _tagged(dumper: yaml.SafeDumper, one: Expression) -> yaml.Node:
-    return dumper.represent_scalar(f"!{one.tag}", one.value)
+def _tagged(dumper: yaml.SafeDumper, name: Function) -> yaml.Node:
+    return dumper.represent_scalar("!function", str(name))
 
 
 class _Dumper(yaml.SafeDumper):
-    """Knows `Expression`."""
+    """Knows `Function`."""
 
 
-_Dumper.add_representer(Expression, _tagged)
+_Dumper.add_representer(Function, _tagged)
 
 
 def _write_yaml(file: Path, values: dict[str, Any]) -> None:
