@@ -71,10 +71,11 @@ def grpo(
     from beliefbench.plugins.settings import format_spec
 
     require("torch", "transformers", "accelerate", "trl")
-    warnings.filterwarnings("ignore", category=FutureWarning)  # of TRL's own imports
     from beliefbench.teaching.grpo import Settings, improve
     from beliefbench.teaching.progress import progress_bar
 
+    # TRL uses names of transformers that are deprecated, and says so to the user in each training.
+    warnings.filterwarnings("ignore", category=FutureWarning)
     add_plugins(plugins)
     settings = Settings(reward.value, form.value, rounds, steps, batch, answers, answer_tokens, learning_rate, seed)
     with progress_bar(Console(stderr=True)) as on_progress:

@@ -23,7 +23,7 @@ from beliefbench.errors import UsageError
 from beliefbench.folders import write_atomically
 from beliefbench.language.local.checkpoints import Weights
 from beliefbench.language.local.huggingface import computes_in_bfloat16
-from beliefbench.language.local.loading import read_model, read_tokenizer
+from beliefbench.language.local.loading import quietly, read_model, read_tokenizer
 from beliefbench.running.provenance import installed_versions, now
 from beliefbench.teaching.environment import Environment, Form, Reward, questions, reward_of
 from beliefbench.teaching.folder import TEACHING, as_json, claimed, is_finished, latest_checkpoint
@@ -98,8 +98,9 @@ def improve(
     UsageError
         If the model has no chat template, or ``out`` contains anything else.
     """
-    from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
+    with quietly():
+        from datasets import Dataset
+        from trl import GRPOConfig, GRPOTrainer
 
     about = {
         "base": base.digest(),
