@@ -194,8 +194,22 @@ def test_fewer_drawn_users_are_the_first_of_more(make_coins):
 
 
 def test_answers_too_many_to_hold_are_refused_at_once(flights):
-    with pytest.raises(bb.UsageError, match=r"held-out sets make answers of .* GiB, and the limit is 4 GiB"):
-        Protocol(624, rounds=5, heldout=500_000).check(flights)
+    """Three probabilities of 8 bytes each: 624 x 6 x 100,000 x 24 bytes are 8.4 GiB, of 47,800 sets 4.0."""
+    for heldout, rounds, size in ((100_000, 5, "8.4"), (100_000, 2, "4.2")):
+        with pytest.raises(bb.UsageError) as error:
+            Protocol(624, rounds, heldout).check(flights)
+        assert str(error.value) == (
+            f"624 users x {rounds + 1} stages x {heldout} held-out sets make answers of {size} GiB, and the limit is "
+            "4 GiB; ask for fewer."
+        )
+    Protocol(624, rounds=5, heldout=47_790).check(flights)
+    with pytest.raises(bb.UsageError, match=r"of 4.0 GiB"):
+        Protocol(624, rounds=5, heldout=47_804).check(flights)
+
+
+def test_presets_ask_as_many_as_the_docs_say(flights):
+    for preset, (users, heldout) in {"quick": (8, 8), "standard": (100, 30), "paper": (624, 100)}.items():
+        assert Protocol.of(flights, preset=preset) == Protocol(users, 5, heldout, 0), preset
 
 
 @pytest.mark.parametrize("users", [2.5, "5", None])

@@ -7,7 +7,7 @@ import pytest
 
 import beliefbench as bb
 from beliefbench.intervals import clustered_interval
-from beliefbench.protocol.stopping import UntilWidth, order_of_users
+from beliefbench.protocol.stopping import SampleOf, UntilWidth, order_of_users
 
 SIMULATIONS, POPULATION, SETS = 2_000, 624, 100
 
@@ -62,3 +62,10 @@ def test_users_are_asked_in_one_random_order_each_seed_and_domain():
     assert (order != order_of_users(1, "flights", 624)).any()
     assert (order != order_of_users(0, "hotels", 624)).any()
     assert abs(np.corrcoef(order, np.arange(624))[0, 1]) < 0.17  # 4 standard errors
+
+
+def test_a_sample_has_a_user_or_more():
+    assert SampleOf(1).looks(8) == (1,)
+    for users in (0, -3):
+        with pytest.raises(bb.UsageError, match=f"a sample has 1 user or more; got {users}"):
+            SampleOf(users)

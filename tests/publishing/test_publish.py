@@ -215,6 +215,10 @@ def test_the_command_publishes_all_finished_runs_below_a_folder(call, local, unf
     assert (status, out) == (0, "")
     assert err.count("published: results/published/flights/") == 3
     assert err.count("is not finished and left out") == 1
+    sizes = sorted(float(line.split("(")[1].removesuffix(" MB)")) for line in err.splitlines() if "MB)" in line)
+    packed = [file.stat().st_size for file in Path("results/published").rglob("*") if file.is_file()]
+    assert sizes[0] > 0
+    assert sum(sizes) == pytest.approx(sum(packed) / 1e6, abs=0.03)  # each is rounded to two decimals
     status, _, err = call("publish", "stopped")
     assert err.count("was published already: results/published/") == 3
     assert len(read_leaderboard("results/published").rows) == 3

@@ -107,6 +107,16 @@ def test_what_was_changed_is_found(published, folder_of, change, checks):
     assert not [result for result in report.findings if "raised" in result.detail], said(report)
 
 
+def test_another_command_beside_the_run_is_found(published, folder_of):
+    folder = folder_of(published, "bayesian")
+    evidence = json.loads((folder / "evidence.json").read_text())
+    evidence["command"] = evidence["command"].replace("bayesian", "random")
+    (folder / "evidence.json").write_text(json.dumps(evidence))
+    report = verify_run(folder)
+    assert failed(report) == {"metrics"}
+    assert "evidence.json names another command than run.json: beliefbench run --domain flights" in said(report)
+
+
 def test_only_what_was_changed_is_found(published, folder_of):
     flip_answer(folder_of(published, "random"))
     reports = {report.folder.parent.name: report for report in verify_all(published)}

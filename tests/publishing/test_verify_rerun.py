@@ -31,6 +31,32 @@ def test_honest_runs_pass_when_asked_again(published):
         assert "ok    agent: 3 users asked again (--seed 1): 0.00% of 96 choices differ" in said(report)
 
 
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+def test_all_answers_of_a_user_are_compared(tmp_path, rounds):
+    done = bb.run("flights-2", "random", users=3, rounds=rounds, heldout=2, results=tmp_path)
+    report = verify_run(done.folder, rerun=2, seed=4)
+    answers = 2 * ((rounds + 1) * 2 + rounds)
+    assert f"2 users asked again (--seed 4): 0.00% of {answers} choices differ" in said(report)
+
+
+def test_differences_are_counted_up_to_where_a_conversation_went_another_way(tmp_path):
+    """4 users x 11 answers. The first is said to have been recommended another option in round 2, so that the five
+    answers after it are not compared; the second to have answered otherwise after the last round, twice: 3 of 39."""
+    done = bb.run("flights-2", "first", users=4, rounds=3, heldout=2, results=tmp_path)
+    rows = done.rows()
+    user, stage, question = (rows[name].to_numpy() for name in ("user", "stage", "question"))
+    one, two = user[0], user[11]
+    other = ((user == one) & (stage == 1) & (question == -1)) | ((user == two) & (stage == 3))
+    assert other.sum() == 3
+    choice = pa.array(np.where(other, 2, rows["choice"].to_numpy()), rows["choice"].type)
+    changed = rows.set_column(rows.column_names.index("choice"), "choice", choice)
+    change_rows(done.folder, lambda _: changed)
+    report = verify_run(done.folder, rerun=4, seed=0)
+    (found,) = (result for result in report.findings if result.check == "agent")
+    assert not found.passed
+    assert "7.69% of 39 choices differ; these are not the answers of first." in found.detail
+
+
 def test_who_is_asked_again_cannot_be_foreseen(published, folder_of):
     folder = folder_of(published, "random")
     seeds = {re.search(r"--seed (\d+)", said(verify_run(folder, rerun=1))).group(1) for _ in range(3)}

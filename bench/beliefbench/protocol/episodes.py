@@ -56,7 +56,6 @@ class Episodes:
         protocol.check(domain)
         self.domain, self.protocol = domain, protocol
         if domain.recorded is not None:
-            check_recorded(domain, domain.recorded)
             self._take(domain.recorded)
             check_describe(domain, self.options if self.options.size else self.heldout)
             return
@@ -163,26 +162,6 @@ def choice_probs(domain: Domain, latents: dict[str, np.ndarray], options: np.nda
 @partial(quick_jit, static_argnames="domain")
 def _choice_probs(domain: Domain, latents: Any, options: Any) -> Any:
     return jax.vmap(lambda values, sets: query_values(domain.user_model, values, sets))(latents, options)
-
-
-def check_recorded(domain: Domain, recorded: Recorded) -> None:
-    """Raise `BeliefBenchError` if what was recorded has not the shapes of `beliefbench.domain.Recorded`."""
-    users, a_set = len(recorded.chosen), (OPTIONS, len(domain.features))
-    sets = np.shape(recorded.heldout)
-    for name, expected in {
-        "chosen": (users, *np.shape(recorded.options)[1:2]),
-        "options": (*np.shape(recorded.chosen), *a_set),
-        "heldout": (*((users,) if len(sets) == 4 else ()), *sets[-3:-2], *a_set),
-        "truth": (users, *sets[-3:-2]),
-    }.items():
-        found = getattr(recorded, name)
-        if np.shape(found) != expected:
-            raise BeliefBenchError(
-                f"domain '{domain.name}': its recorded {name} have shape {list(np.shape(found))}; expected "
-                f"{list(expected)}."
-            )
-        if name in ("chosen", "truth") and not np.isin(found, range(OPTIONS)).all():
-            raise BeliefBenchError(f"domain '{domain.name}': its recorded {name} are not all 0, 1 or 2.")
 
 
 def check_draw(domain: Domain) -> None:

@@ -11,6 +11,7 @@ from beliefbench.domain import OPTIONS, Domain
 from beliefbench.errors import UsageError
 from beliefbench.exact.enumeration import log_weights
 from beliefbench.exact.latents import MEMORY_BUDGET, latent_space
+from beliefbench.protocol.recorded import check_recorded
 
 MAX_SEED = 2**32 - 1
 MAX_ROUNDS, MAX_HELDOUT = 10_000, 1_000_000
@@ -63,7 +64,15 @@ class Protocol:
         return protocol
 
     def check(self, domain: Domain) -> None:
-        """Raise `UsageError` if a number is out of range for a domain."""
+        """Raise an error if a number is out of range for a domain.
+
+        Raises
+        ------
+        UsageError
+            If a number is out of range.
+        BeliefBenchError
+            If what the domain recorded is not as `beliefbench.domain.Recorded` says.
+        """
         rounds, heldout = _recorded_sets(domain)
         for name, least, most in (("rounds", 0, rounds), ("heldout", 1, heldout), ("seed", 0, MAX_SEED)):
             value = getattr(self, name)
@@ -106,6 +115,7 @@ def _recorded_sets(domain: Domain) -> tuple[int, int]:
     """Return the most rounds a user and the most held-out sets that can be asked for."""
     if domain.recorded is None:
         return MAX_ROUNDS, MAX_HELDOUT
+    check_recorded(domain)
     return domain.recorded.chosen.shape[1], domain.recorded.truth.shape[1]
 
 
