@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beliefbench.cli.console import echo, report_errors
-from beliefbench.cli.options import RESULTS, Plugins, Results, add_plugins
+from beliefbench.cli.options import RESULTS, Plugins, add_plugins
 from beliefbench.errors import UsageError, counted
 
 if TYPE_CHECKING:
@@ -42,7 +42,10 @@ ONLY_TASKS = "Only for lm-eval, as in `beliefbench run`."
 def export(
     out: Annotated[Path, typer.Option(metavar="PATH", help=OUT)],
     format: Annotated[Format, typer.Option(help=FORMAT)] = Format.netcdf,
-    results: Results = RESULTS,
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help=f"The folder that holds the runs. Default: {RESULTS}.", show_default=False),
+    ] = None,
     domain: Annotated[
         list[str] | None, typer.Option("--domain", help="This domain only; for lm-eval, a suite too. Repeat for more.")
     ] = None,
@@ -64,12 +67,15 @@ def export(
     if format is Format.lm_eval:
         if agent:
             raise UsageError("--format lm-eval writes the questions of domains, for any model; leave out --agent.")
+        if results is not None:
+            raise UsageError("--format lm-eval writes the questions of domains and reads no runs; leave out --results.")
         _tasks(domain or [], {name: value for name, value in numbers.items() if value is not None}, out)
         return
     if given := [name for name, value in numbers.items() if value is not None]:
         raise UsageError(f"--{given[0]} is for --format lm-eval; runs have their own numbers: leave it out.")
     from beliefbench.leaderboard.ranking import read_leaderboard
 
+    results = results or RESULTS
     board = read_leaderboard(results)
     for problem in board.problems:
         echo(f"warning: {problem}")

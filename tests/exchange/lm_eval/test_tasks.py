@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,24 +42,12 @@ def test_every_stage_has_all_questions_with_truth_and_exact_answer(tmp_path):
 
 
 def test_the_group_has_a_task_for_each_stage(tmp_path, call):
-    status, _, err = call(
-        "export",
-        "--format",
-        "lm-eval",
-        "--domain",
-        "flights-n",
-        "--out",
-        "tasks",
-        "--users",
-        "1",
-        "--rounds",
-        "1",
-        "--heldout",
-        "1",
-    )
+    domains = ("--domain", "flights-2", "--domain", "flights-3")
+    numbers = ("--users", "1", "--rounds", "1", "--heldout", "1")
+    status, _, err = call("export", "--format", "lm-eval", *domains, "--out", "tasks", *numbers)
     assert status == 0
     groups = [file for file in (tmp_path / "tasks").glob("*.yaml") if "_after_" not in file.name]
-    assert len(groups) == 7
+    assert len(groups) == 2
     for file in groups:
         group = yaml.safe_load(file.read_text())
         assert group["task"] == [f"{group['group']}_after_{stage}" for stage in (0, 1)]
@@ -72,6 +61,7 @@ def test_the_group_has_a_task_for_each_stage(tmp_path, call):
         (["--format", "lm-eval", "--domain", "flight"], "'flight'"),
         (["--format", "lm-eval", "--domain", "flights-2", "--users", "99"], "users = 99, but flights-2 has 24"),
         (["--format", "lm-eval", "--domain", "flights-2", "--agent", "first"], "leave out --agent"),
+        (["--format", "lm-eval", "--domain", "flights-2", "--results", "y"], "reads no runs; leave out --results."),
         (["--format", "csv", "--users", "3"], "--users is for --format lm-eval"),
         (["--format", "csv"], "'results/local' does not exist"),
     ],
@@ -80,6 +70,15 @@ def test_what_cannot_be_written_is_told(call, arguments, said):
     status, out, err = call("export", "--out", "x", *arguments)
     assert (status, out) == (2, "")
     assert said in " ".join(err.split())
+
+
+def test_two_domains_never_share_tasks(tmp_path):
+    domain = bb.load_domain("flights-2")
+    one, two = (replace(domain, name=name) for name in ("my.trips", "my-trips"))
+    protocol = bb.Protocol(1, 1, 1)
+    with pytest.raises(bb.UsageError, match=r"'my\.trips' and 'my-trips' would both be called beliefbench_my_trips"):
+        write_tasks((one, two), (protocol, protocol), tmp_path / "tasks")
+    assert not (tmp_path / "tasks").exists()
 
 
 def test_a_question_is_scored_as_the_metrics_define():
@@ -105,7 +104,8 @@ def test_the_same_model_has_the_same_answers_there(make_model, tmp_path, chat, r
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets"))
     model = make_model() if chat else make_model(template=None)
     domain = bb.load_domain("flights-2")
-    (group,) = write_tasks((domain,), (bb.Protocol.of(domain, **NUMBERS),), tmp_path / "tasks")
+    (group,) = write_tasks((domain,), (bb.Protocol.of(domain, **NUMBERS),), tmp_path / "written")
+    (tmp_path / "written").rename(tmp_path / "tasks")  # the folder may be moved
     found = lm_eval.simple_evaluate(
         model="hf",
         model_args={"pretrained": str(model), "dtype": "float32", "add_bos_token": not chat},

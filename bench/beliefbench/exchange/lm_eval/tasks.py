@@ -36,7 +36,7 @@ def write_tasks(domains: tuple[Domain, ...], protocols: tuple[Protocol, ...], ou
     Raises
     ------
     UsageError
-        If the folder cannot be written.
+        If the folder cannot be written, or two domains would have the same tasks.
 
     >>> import tempfile, beliefbench as bb
     >>> domain = bb.load_domain("flights-2")
@@ -46,6 +46,13 @@ def write_tasks(domains: tuple[Domain, ...], protocols: tuple[Protocol, ...], ou
     >>> sorted(file.name for file in folder.iterdir())[:2]
     ['beliefbench_flights_2.yaml', 'beliefbench_flights_2_after_0.jsonl']
     """
+    named: dict[str, str] = {}
+    for domain in domains:
+        if (other := named.setdefault(group_of(domain), domain.name)) != domain.name:
+            raise UsageError(
+                f"the tasks of '{other}' and '{domain.name}' would both be called {group_of(domain)}; write them to "
+                "two folders."
+            )
     try:
         out.mkdir(parents=True, exist_ok=True)
         groups = [_write_domain(domain, protocol, out) for domain, protocol in zip(domains, protocols, strict=True)]
@@ -55,19 +62,38 @@ def write_tasks(domains: tuple[Domain, ...], protocols: tuple[Protocol, ...], ou
     return groups
 
 
-UTILS = '''"""How beliefbench scores its tasks in lm-eval; it needs `pip install beliefbench`."""
+UTILS = '''"""How lm-eval reads and scores the tasks of this folder; it needs `pip install beliefbench`."""
+
+from pathlib import Path
+
+from datasets import load_dataset
 
 from beliefbench.exchange.lm_eval.scoring import process_results  # noqa: F401
+
+
+def questions(file, **_):
+    """Read the questions of a task, wherever this folder lies."""
+    return load_dataset("json", data_files={"test": str(Path(__file__).parent / file)})
 '''
 
 
+def group_of(domain: Domain) -> str:
+    """Return the name of a domain's group.
+
+    >>> import beliefbench as bb
+    >>> group_of(bb.load_domain("flights-2"))
+    'beliefbench_flights_2'
+    """
+    return f"beliefbench_{re.sub(r'[^a-z0-9]+', '_', domain.name.lower())}"
+
+
 def _write_domain(domain: Domain, protocol: Protocol, out: Path) -> str:
-    episodes, group = Episodes(domain, protocol), f"beliefbench_{re.sub(r'[^a-z0-9]+', '_', domain.name.lower())}"
+    episodes, group = Episodes(domain, protocol), group_of(domain)
     tasks = [f"{group}_after_{stage}" for stage in range(protocol.rounds + 1)]
     for stage, task in enumerate(tasks):
         lines = (json.dumps(one, ensure_ascii=False) + "\n" for one in questions(domain, episodes, stage))
         write_atomically(out / f"{task}.jsonl", "".join(lines).encode())
-        _write_yaml(out / f"{task}.yaml", _task(task, domain, protocol, out / f"{task}.jsonl"))
+        _write_yaml(out / f"{task}.yaml", _task(task, domain, protocol))
     means = [{"metric": name, "aggregation": "mean", "weight_by_size": True} for name in METRICS]
     about = {"version": domain.version, **protocol.identity(), "beliefbench": version("beliefbench")}
     _write_yaml(
@@ -99,11 +125,11 @@ def questions(domain: Domain, episodes: Episodes, stage: int) -> Iterator[dict[s
             }
 
 
-def _task(task: str, domain: Domain, protocol: Protocol, file: Path) -> dict[str, Any]:
+def _task(task: str, domain: Domain, protocol: Protocol) -> dict[str, Any]:
     return {
         "task": task,
-        "dataset_path": "json",
-        "dataset_kwargs": {"data_files": {"test": str(file.resolve())}},
+        "custom_dataset": Function("utils.questions"),
+        "dataset_kwargs": {"file": f"{task}.jsonl"},
         "test_split": "test",
         "output_type": "multiple_choice",
         "doc_to_text": "{{prompt}}",
