@@ -1,8 +1,7 @@
 """Mutation testing: a random sample of all mutants, each against the tests that mutants.toml has for its module.
 
 `make mutants SAMPLE=150 SEED=0` prints each survivor with its line, and the share that was killed with its Wilson
-interval. The mutants are Cosmic Ray's, but for those in annotations, which nothing evaluates, and in names of types,
-which end on import. A copy of the repository is changed, never the repository itself.
+interval. The mutants are Cosmic Ray's, but for those that change no answer (`changes_nothing`). A copy of the repository is changed, never the repository itself.
 
 First all tests run once, without a mutant, under coverage. A mutant is then tried by the tests that reached its
 statement, those that are quick and have killed before first; by all, if the statement is run on import or in a fixture.
@@ -125,9 +124,12 @@ def within(node: ast.expr | ast.stmt, line: int, column: int) -> bool:
     return (node.lineno, node.col_offset) <= (line, column) < end
 
 
-def is_type(mutant: MutationSpec) -> bool:
-    """Whether a mutant is in an annotation, which nothing evaluates, or in the name of a type (`Name = A | B`)."""
+def changes_nothing(mutant: MutationSpec) -> bool:
+    """Whether a mutant is in an annotation, which nothing evaluates, in the name of a type (`Name = A | B`), in how many
+    values a cache keeps, or the `*` that ends what may be given without a name."""
     line = mutant.module_path.read_text().splitlines()[mutant.start_pos[0] - 1]
+    if line.strip() == "*," or "lru_cache(maxsize=" in line:
+        return True
     if "BitOr_" in mutant.operator_name and not line[0].isspace():
         return True
     named = [getattr(node, name, None) for node in parsed(mutant.module_path) for name in ("annotation", "returns")]
@@ -146,7 +148,7 @@ def mutants(copy: Path, wing: str) -> list[MutationSpec]:
     places = [root / name for name in CONFIG["tests"]]
     every = [one for place in places for one in (sorted(place.glob("*.py")) if place.is_dir() else [place])]
     modules = [one for one in every if one.relative_to(root).as_posix().startswith(wing)]
-    return [one.mutations[0] for one in _all_work_items(modules, {}) if not is_type(one.mutations[0])]
+    return [one.mutations[0] for one in _all_work_items(modules, {}) if not changes_nothing(one.mutations[0])]
 
 
 def main() -> None:
