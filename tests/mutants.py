@@ -1,7 +1,8 @@
 """Mutation testing: a random sample of all mutants, each against the tests that mutants.toml has for its module.
 
 `make mutants SAMPLE=150 SEED=0` prints each survivor with its line, and the share that was killed with its Wilson
-interval. The mutants are Cosmic Ray's, but for those that change no answer (`changes_nothing`). A copy of the repository is changed, never the repository itself.
+interval. The mutants are Cosmic Ray's, but for those that change no answer (`changes_nothing`). A copy of the
+repository is changed, never the repository itself.
 
 First all tests run once, without a mutant, under coverage. A mutant is then tried by the tests that reached its
 statement, those that are quick and have killed before first; by all, if the statement is run on import or in a fixture.
@@ -125,8 +126,8 @@ def within(node: ast.expr | ast.stmt, line: int, column: int) -> bool:
 
 
 def changes_nothing(mutant: MutationSpec) -> bool:
-    """Whether a mutant is in an annotation, which nothing evaluates, in the name of a type (`Name = A | B`), in how many
-    values a cache keeps, or the `*` that ends what may be given without a name."""
+    """Whether a mutant is in an annotation, which nothing evaluates, in the name of a type (`Name = A | B`), in how
+    many values a cache keeps, or the `*` that ends what may be given without a name."""
     line = mutant.module_path.read_text().splitlines()[mutant.start_pos[0] - 1]
     if line.strip() == "*," or "lru_cache(maxsize=" in line:
         return True
