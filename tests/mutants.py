@@ -162,7 +162,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         copy, note = Path(folder).resolve() / "beliefbench", Path(folder) / "note.json"
-        for name in ("bench", "domains", "agents", "tests", "results/checks"):
+        for name in ("bench", "domains", "agents", "tests", "docs", "results"):
             shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
         os.chdir(copy)

@@ -120,7 +120,7 @@ def json_line_files(draw: st.DrawFn, content: bytes) -> bytes:
         return draw(changed_bytes(content))
     lines = content.splitlines()
     changed = [
-        as_json(draw(changed_values(json.loads(line)))) if draw(st.booleans()) else line
+        as_json(draw(changed_values(json.loads(line)))) if line and draw(st.booleans()) else line
         for line in lines[: draw(st.integers(1, len(lines)))]
     ]
     return b"\n".join(changed + draw(st.lists(st.sampled_from([*lines, b"", b"null", b"[]"]), max_size=2)))
