@@ -68,7 +68,7 @@ def test_flights_agree_with_pymc(monkeypatch, record_property, name, points, dra
     assert set(again.versions) >= {"pymc", "pytensor", "numpyro", "jax", "arviz-stats"}
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_a_tie_that_goes_to_the_first_option_is_caught():
     flights = bb.load_domain("flights-3")
 

@@ -160,7 +160,7 @@ def test_the_exact_predictive_of_every_domain_is_calibrated(
     assert not rejected(found)
 
 
-@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("own", [True, pytest.param(False, marks=pytest.mark.reference)])
 def test_an_overconfident_answer_is_caught(coins, make_coins, rejected, own):
     """The test above has teeth: users who hit 8 times in 10, answered by a model that believes in 9, are far off.
 
@@ -209,6 +209,7 @@ def test_the_right_noise_model_never_falls_below_chance_and_stays_calibrated(rej
     assert not rejected(found)
 
 
+@pytest.mark.reference
 def test_the_noiseless_model_leaves_out_rounds_that_contradict():
     """The Bayesian Assistant as in the paper, of 200 noisy users of flights-3 at each rate, against an elimination
     written in NumPy: those people are left whom each round leaves, unless it would leave nobody."""

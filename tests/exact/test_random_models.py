@@ -211,7 +211,7 @@ def check(case: Case, rng: Random, rounds: int) -> float:
     return float(max(gaps))
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.reference) for seed in range(2, 10))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.reference) for seed in range(1, 10))])
 @pytest.mark.parametrize("family", [linear, shopping, mixture, plate, conditional])
 def test_random_models_agree_with_an_enumeration(family, seed, record_property):
     rng = np.random.default_rng([seed, *family.__name__.encode()])

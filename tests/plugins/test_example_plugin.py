@@ -104,7 +104,7 @@ def test_its_two_models_have_the_same_log_joint():
         forget_plugin_folders()
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_installed_it_is_listed_and_run_and_not_packaged_it_gives_the_same_answers(site, call, from_files, tmp_path):
     """Not packaged: in this process, which does not have the plugin, and whose files ``--plugins`` names."""
     listed = beliefbench_in(site, tmp_path, "list")

@@ -62,7 +62,7 @@ def test_random_sets_tell_about_seven_tenths_of_a_nat_a_round(flights):
     assert abs(information_gain(episodes).mean() - 0.706) < 0.02
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_rounds_tell_what_they_are_drawn_for():
     """Of 32 sets some tell about as much as asked for, but after few rounds none much more than 1 nat, and before any
     round none much less than 0.9: from the second round on, the mean is within 0.15 of 0.6."""

@@ -143,6 +143,7 @@ def test_a_run_that_lies_there_twice_is_found(published, folder_of):
     assert found.count({"duplicate"}) == found.count(set()) == 3
 
 
+@pytest.mark.reference
 def test_several_domains_are_verified_by_several_processes(published, folder_of, tmp_path, monkeypatch):
     """The reports are those of one process, in the order of the folders."""
     monkeypatch.setattr("os.cpu_count", lambda: 2)

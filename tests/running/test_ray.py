@@ -114,7 +114,7 @@ def test_rows_are_equal_to_the_bit(workers, tmp_path, domain, agent):
     assert run(domain, agent, tmp_path / "far", workers(2)) == run(domain, agent, tmp_path / "near", HERE)
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_plugins_and_domains_with_settings_are_loaded_by_the_workers(workers, tmp_path, desk):
     domain = "trains,user_lapse=0.2"
     assert run(domain, desk.spec, tmp_path / "far", workers(2)) == run(domain, desk.spec, tmp_path / "near", HERE)
@@ -141,7 +141,7 @@ def test_imported_data_is_found_by_the_workers(workers, tmp_path, data_folder):
     assert far == run("released/few", "random", tmp_path / "near", HERE, **numbers)
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_a_worker_that_is_killed_loses_nothing(workers, tmp_path, desk):
     stage = 2  # the last
     expected = run(DOMAIN, desk.spec, tmp_path / "near", HERE)

@@ -30,6 +30,7 @@ def table(folder):
     return measured(folder)
 
 
+@pytest.mark.reference
 def test_every_student_answers_the_same_examination(folder):
     first, *others = (pd.read_parquet(file) for file in sorted(folder.glob("*.parquet")))
     assert first["interactions"].unique().tolist() == [BATCH * step for step in range(1, 5)]

@@ -64,6 +64,7 @@ def test_a_model_without_a_chat_template_is_refused(make_model, tmp_path):
         improve(locate(str(make_model(template=None))), bb.load_domain("flights-2"), tmp_path / "out", Settings(**TINY))
 
 
+@pytest.mark.slow
 def test_the_exact_reward_rises(base, tmp_path, one_thread):
     """A model that names an option in four answers of ten, any of them, learns to name one in each."""
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
@@ -75,9 +76,9 @@ def test_the_exact_reward_rises(base, tmp_path, one_thread):
         here = read.last_hidden_state[0, -1]
         model.lm_head.weight[tokenizer.convert_tokens_to_ids(["1", "2", "3"])] += 4 * here / here.square().sum()
     model.save_pretrained(base)
-    numbers = {"rounds": 1, "steps": 15, "batch": 32, "answers": 16, "answer_tokens": 1, "learning_rate": 1e-2}
+    numbers = {"rounds": 1, "steps": 10, "batch": 32, "answers": 16, "answer_tokens": 1, "learning_rate": 1e-2}
     improve(locate(str(base)), bb.load_domain("flights-2"), tmp_path / "out", Settings(**numbers))
     lines = (tmp_path / "out" / "rewards.jsonl").read_text().splitlines()
     rewards = [json.loads(line)["reward"] for line in lines]
     print(rewards)
-    assert sum(rewards[-5:]) / 5 > sum(rewards[:5]) / 5 + 0.08
+    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.08

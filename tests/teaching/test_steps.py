@@ -102,7 +102,7 @@ def dpo_trainer(model, tokenizer, speech, arguments, callbacks):
     return preference_trainer(model, tokenizer, found, arguments, callbacks=callbacks)
 
 
-@pytest.mark.parametrize("make_trainer", [target_trainer, pytest.param(dpo_trainer, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("make_trainer", [target_trainer, pytest.param(dpo_trainer, marks=pytest.mark.reference)])
 def test_a_step_is_the_same_however_many_conversations_are_in_memory(make_model, tmp_path, make_trainer):
     """Conversations of different lengths; the last step of the epoch has fewer of them than the first."""
     folder = make_model(QWEN3)

@@ -104,7 +104,7 @@ def test_a_file_is_read_as_it_was_made(make_data):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("teacher", ["bayesian", "posterior"])
+@pytest.mark.parametrize("teacher", ["bayesian", pytest.param("posterior", marks=pytest.mark.reference)])
 def test_a_taught_model_can_be_run(call, make_model, make_data, tmp_path, teacher):
     out, learnt = tmp_path / "taught", ["--batch", "4", "--learning-rate", "0.01", "--validate", "1"]
     files = ["--base", str(make_model()), "--data", str(make_data(teacher, whole=True)), "--out", str(out)]
@@ -136,7 +136,7 @@ def test_teaching_lowers_the_loss_and_moves_towards_the_teacher(make_model, make
     assert losses[-1] < losses[0] / 2
 
 
-@pytest.mark.parametrize("rounded", [False, True])
+@pytest.mark.parametrize("rounded", [False, pytest.param(True, marks=pytest.mark.reference)])
 def test_an_adapter_is_taught_beside_its_base(make_model, make_data, tmp_path, monkeypatch, rounded):
     monkeypatch.setattr(training, "computes_in_bfloat16", lambda: rounded)  # as on a GPU
     base, out = make_model(), tmp_path / "adapter"

@@ -167,7 +167,7 @@ def kept(folder: Path, server: ChatServer, requests: list[Request]) -> int:
     return sum(cache.get(server.answer_key(request)) is not None for request in requests)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("stop", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.reference)])
 def test_a_stopped_process_leaves_what_was_answered(server, tmp_path, stop, questions, chat_server):
     """It is stopped when 30 questions were answered, and the server is silent; nothing of the 30 is asked again."""
     server.script = lambda question, nth: "answer" if server.answered.total() < 30 else "hang"

@@ -35,6 +35,7 @@ def focused(page: Any, what: str) -> Any:
     return page.evaluate(f"document.activeElement.{what}")
 
 
+@pytest.mark.reference
 def test_it_opens_in_two_seconds_says_nothing_and_asks_for_nothing(opened, large_page):
     assert large_page.stat().st_size < 5_000_000
     times = []
