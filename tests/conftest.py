@@ -25,8 +25,8 @@ from beliefbench.domain import describe_features
 
 ROOT = Path(__file__).parent.parent
 VERSIONS = ("jax", "numpyro", "pymc")
-# Half of the tests' time is compiling; with these flags of the pinned jaxlib it takes half of that. Exact answers are the
-# same bits: tests/running/test_rows.py holds those of the default flags.
+# Half of the tests' time is compiling; with these flags of the pinned jaxlib it takes less. Exact answers are the same
+# bits: tests/running/test_rows.py holds those of the default flags.
 QUICK_COMPILATION = (
     "--xla_cpu_parallel_codegen_split_count=1 --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
 )
