@@ -1,5 +1,7 @@
 """Who the users are, what they are shown and what they choose: the same for every agent, machine and amount asked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -216,3 +218,16 @@ def test_presets_ask_as_many_as_the_docs_say(flights):
 def test_users_that_are_no_whole_number_are_refused(flights, users):
     with pytest.raises(bb.UsageError, match="users = "):
         Protocol(users).check(flights)
+
+
+@pytest.mark.parametrize(("value", "said"), [(0.55, "0.55"), (-0.1, "-0.1"), (1.1, "1.1"), (float("nan"), "nan")])
+def test_options_off_the_grid_are_refused_and_rounding_errors_are_not(flights, value, said):
+    """The prices of flights are 0, .1, ..., 1."""
+
+    def drawn(price: float):
+        return lambda at, sets: flights.draw(at, sets).at[..., 3].set(price)
+
+    with pytest.raises(bb.BeliefBenchError, match=f"draw gave price = {said}, which is not in the feature's grid"):
+        Episodes(replace(flights, draw=drawn(value)), Protocol(2, 1, 1))
+    for fine in (0.3, 0.3 + 1e-8, 1.0):
+        assert (Episodes(replace(flights, draw=drawn(fine)), Protocol(2, 1, 1)).options[..., 3] == fine).all()

@@ -101,6 +101,8 @@ def test_what_is_no_array_or_has_other_users_latents_is_refused(simulated):
     with pytest.raises(bb.BeliefBenchError, match=r"recorded latents 'person' have shape \[2\]; expected \[5\]"):
         Episodes(record(simulated, latents=short), Protocol(1, 1, 1))
     assert Episodes(record(simulated, latents=None), Protocol(1, 1, 1)).latents is None
+    many = {"person": simulated.latents["person"], "weights": np.zeros((USERS, 2))}
+    assert Episodes(record(simulated, latents=many), Protocol(3, 1, 1)).latents["weights"].shape == (3, 2)
 
 
 @pytest.mark.parametrize("part", ["chosen", "truth"])
