@@ -56,7 +56,9 @@ def test_rows_of_any_order_are_the_answers(probabilistic):
         np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
 
-@pytest.mark.parametrize("shape", [(3, 3, 5), (5, 3, 5), (4, 2, 5), (4, 4, 5), (4, 3, 4), (4, 3, 6)])
+@pytest.mark.parametrize(
+    "shape", [(3, 3, 5), (5, 3, 5), (4, 2, 5), (4, 4, 5), (4, 3, 4), (4, 3, 6), (3, 4, 5), (3, 5, 4), (5, 4, 3)]
+)
 def test_rows_of_another_shape_are_refused(shape):
     with pytest.raises(DamagedFileError, match=r"60 answers are not \d users x \d stages x \d sets"):
         HeldOut.of(Rows.random(np.random.default_rng(0)).table, shape, True)

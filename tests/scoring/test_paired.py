@@ -12,6 +12,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from beliefbench.scoring.heldout import HeldOut
 from beliefbench.scoring.metrics import METRICS
@@ -69,6 +70,30 @@ def test_by_plain_python():
     )
     # The table of Cohen (1988): at 30 pairs, 80% power for an effect of 0.53 standard deviations.
     assert found.smallest / np.std(values, ddof=1) == pytest.approx(0.53, abs=0.01)
+
+
+@pytest.mark.parametrize("users", [24, 25, 31, 60])
+def test_interval_and_p_value_are_those_of_the_t_test(users):
+    values = np.random.default_rng(users).normal(0.03, 0.1, users)
+    found, expected = difference(values), stats.ttest_1samp(values, 0)
+    interval = expected.confidence_interval(0.95)
+    assert (found.low, found.high) == (pytest.approx(interval.low, rel=1e-9), pytest.approx(interval.high, rel=1e-9))
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
+    # With so many users and this difference, the power of the two-sided test at its upper end is 80%.
+    error = values.std(ddof=1) / math.sqrt(users)
+    end = stats.t(users - 1).ppf(0.975)
+    assert stats.nct(users - 1, found.smallest / error).sf(end) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_there_is_no_interval_of_few_users_or_few_who_decide():
+    values = np.tile([0.1, 0.3, -0.1, 0.2], 12)
+    assert difference(values[:23]).low is None
+    assert difference(values[:24]).low is not None
+    decide = np.zeros(60)
+    for number, shown in ((9, False), (10, True)):
+        decide[:number] = np.linspace(0.3, 0.4, number)
+        assert (difference(decide).low is not None) == shown
+    assert difference(np.full(60, 0.1)).low is None
 
 
 def test_agents_that_only_choose_have_no_differences_of_probabilities():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from xarray import Dataset, DataTree
 
+from beliefbench.scoring.heldout import HeldOut
 from beliefbench.skill.counts import Comparable, Counts, means_and_covariance
 from beliefbench.skill.learning import compare_curves
-from beliefbench.skill.summary import SMALL_GAIN, _summed
+from beliefbench.skill.summary import SMALL_GAIN, _summed, fits
 
 
 def runs(number: int, stages: int) -> list[Counts]:
@@ -105,6 +106,34 @@ def test_covariance_is_that_of_the_formulas_in_the_docstring():
             expected[one, other] = correlation * (variances[one] * variances[other]) ** 0.5
     np.testing.assert_allclose(mean, means)
     np.testing.assert_allclose(covariance, expected, rtol=1e-10, atol=1e-15)
+
+
+def test_right_answers_are_counted_of_each_user_at_each_stage():
+    """One user, two stages, three sets: 2 and 0 are right; the exact answer is torn between two options in one."""
+    torn = [[0.4, 0.4, 0.2], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1]]
+    answers = HeldOut(
+        np.array([5]), None, np.array([[[0, 2, 1], [2, 1, 1]]]), np.array([[[0, 2, 0]] * 2]), np.array([[torn] * 2])
+    )
+    found = Counts.of(answers)
+    assert found.users.tolist() == [5]
+    assert found.right.tolist() == [[2, 0]]
+    assert found.heldout == 3
+    np.testing.assert_allclose(found.exact, [[2.5, 2.5]])
+    np.testing.assert_allclose(found.share, [[2 / 3, 0]])
+
+
+def test_runs_are_fitted_by_their_rounds_and_those_of_few_users_are_left_out():
+    few = Counts(np.arange(7), np.zeros((7, 3), int), 5, np.zeros((7, 3)))
+    groups = [
+        Comparable(["a", "few", "b"], [*runs(1, 3), few, *runs(1, 6)], privileged=[2]),
+        Comparable(["c", "d"], runs(2, 3), privileged=[1]),
+    ]
+    short, long = fits(groups, [["A", "FEW", "B"], ["C", "D"]])
+    assert (short.rounds, long.rounds) == (2, 5)
+    assert (short.labels, long.labels) == (["A", "C", "D"], ["B"])
+    assert (short.places, long.places) == ([(0, 0), (1, 0), (1, 1)], [(0, 2)])
+    assert [list(group.privileged) for group in short.groups] == [[], [1]]
+    assert [list(group.privileged) for group in long.groups] == [[0]]
 
 
 def test_curves_are_compared_from_two_rounds_on():
