@@ -190,6 +190,8 @@ def test_an_answer_that_is_unusable_once_only_differs_clearly():
     probs = np.tile([0.4, 0.3, 0.3], (1, 1, 1))
     for one, other, values in ((-1, 0, np.full_like(probs, np.nan)), (0, -1, probs)):
         assert clearly_differ(RerunAnswers(np.array([[one]]), values), np.array([[other]])).all()
+    nothing = np.full_like(probs, np.nan)
+    assert not clearly_differ(RerunAnswers(np.array([[-1]]), nothing), np.array([[-1]])).any()  # unusable both times
 
 
 def test_a_choice_that_differs_clearly_fails(forged):
