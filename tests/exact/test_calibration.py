@@ -191,7 +191,8 @@ def test_the_null_of_the_ece_is_that_of_redrawn_choices():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rates", [NOISE[::2], pytest.param(NOISE, marks=pytest.mark.reference)], ids=len)
+@pytest.mark.reference
+@pytest.mark.parametrize("rates", [NOISE[::2], NOISE], ids=len)
 def test_the_right_noise_model_never_falls_below_chance_and_stays_calibrated(rejected, draw_seed, users, rates):
     """2,000 noisy users of flights-3 at each of three rates, six stages: one decision, a false alarm at 1% of seeds.
     With ``-m reference`` 5,000 at each of five.

@@ -9,7 +9,7 @@ from beliefbench.students import curves, student
 from beliefbench.students.curves import by_size, differences, measured, teach_curve
 from beliefbench.students.student import BATCH, Settings
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.reference]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,6 @@ def table(folder):
     return measured(folder)
 
 
-@pytest.mark.reference
 def test_every_student_answers_the_same_examination(folder):
     first, *others = (pd.read_parquet(file) for file in sorted(folder.glob("*.parquet")))
     assert first["interactions"].unique().tolist() == [BATCH * step for step in range(1, 5)]
