@@ -211,9 +211,9 @@ def main() -> None:
                     stack.enter_context(use_mutation(mutant.module_path, operator, mutant.occurrence))
                 except AttributeError:  # Cosmic Ray cannot replace an exception that is named with its module
                     continue
-                    limit = int(4 * sum(seconds[test] for test in chosen)) + 40
-                    named = list(dict.fromkeys(test.split("::")[0] for test in chosen))
-                    alive = not chosen or in_child(named, Recorder(chosen, note), limit)
+                limit = int(4 * sum(seconds[test] for test in chosen)) + 40
+                named = list(dict.fromkeys(test.split("::")[0] for test in chosen))
+                alive = not chosen or in_child(named, Recorder(chosen, note), limit)
             found[alive] += 1
             killer = json.loads(note.read_text())["failed"] if not alive and note.exists() else None
             kills.update([killer] if killer else [])
