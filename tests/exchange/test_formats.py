@@ -9,12 +9,14 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import yaml
 
 import beliefbench as bb
+from beliefbench.exchange.every_eval_ever import _names
 from beliefbench.running.store import ROWS, find_runs
 
 NUMBERS = {"users": 3, "rounds": 1, "heldout": 4}
@@ -31,6 +33,23 @@ def export(call, form: str, out: str, *more: str) -> str:
     status, printed, err = call("export", "--format", form, "--out", out, "--results", "results", *more)
     assert (status, printed) == (0, ""), err
     return err
+
+
+@pytest.mark.parametrize(
+    ("agent", "names"),
+    [
+        ("bayesian", ("beliefbench", "bayesian")),
+        ("prompted:my-model", ("unknown", "my-model")),
+        ("prompted:org/my-model", ("org", "my-model")),
+        ("endpoint:gpt-5", ("unknown", "gpt-5")),
+        ("inspect:hf/local", ("unknown", "local")),
+        ("inspect:vllm/org/model", ("org", "model")),
+        ("inspect:anthropic/claude", ("anthropic", "claude")),
+        ("prompted:", ("unknown", "prompted")),
+    ],
+)
+def test_a_model_is_of_the_developer_in_its_name(agent, names):
+    assert _names(SimpleNamespace(fields={"agent": agent})) == names
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])

@@ -57,6 +57,12 @@ def test_a_sample_is_compared_on_its_users(results, make_run):
         ("god", "bad", "no run below 'results' is of the agent 'god'; did you mean 'good'?"),
         ("good", "good", "'good' and 'good' are the same run; name two."),
         ("good", "other-seed", "answered different questions on toys (seed 0 and 1); run both with the same numbers."),
+        (
+            "results/toys/good",
+            "bad",
+            "'results/toys/good' is not the folder of a run; name one below it: results/toys/good/",
+        ),
+        ("results/toys", "bad", "'results/toys' is not the folder of a run; name the folder of a run, or an agent."),
         ("results/none", "bad", "no run below 'results' is of the agent 'results/none'; there are bad, chooses, good"),
     ],
 )

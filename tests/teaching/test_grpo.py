@@ -45,6 +45,13 @@ def test_it_is_taught_once_and_can_be_run(base, tmp_path, call):
     assert (status, "'out' holds another training (settings.seed is 0 there and 1 here)" in err) == (2, True)
 
 
+def test_the_folder_of_another_kind_of_training_is_refused(base, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "teaching.json").write_text(json.dumps({"data": "x", "settings": {}}))
+    with pytest.raises(bb.UsageError, match="holds a model that was taught in another way; name another folder"):
+        improve(locate(str(base)), bb.load_domain("flights-2"), tmp_path / "out", Settings(**TINY))
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from beliefbench.cli.console import echo, report_errors
 from beliefbench.cli.options import RESULTS, Results
-from beliefbench.errors import printable
+from beliefbench.errors import UsageError, printable
 
 PATH = "The unpacked folder of the released files, one interaction file, or a log of `inspect eval` (*.eval)."
 
@@ -31,6 +31,8 @@ def import_(path: Annotated[Path, typer.Argument(help=PATH)], results: Results =
             for folder in folders:
                 echo(f"{folder}: a run. `beliefbench leaderboard --results {results}` shows it.")
             return
+        if path.is_dir() and (logs := sorted(path.glob("*.eval"))):
+            raise UsageError(f"'{path}' is a folder of logs of Inspect; import one: beliefbench import {logs[0]}")
         from beliefbench.released.importing import import_path
 
         names = import_path(path, report=print, progress=lambda sentence: status.update(printable(sentence)))

@@ -32,6 +32,11 @@ METRICS: dict[str, tuple[str, bool, float, float]] = {
     "kl_exact": ("nats", True, 0.0, 13.82),
 }
 """The unit, whether lower is better, and the range of each metric."""
+HOSTS = {
+    *("hf", "vllm", "sglang", "ollama", "llama-cpp-python", "transformer_lens", "nnterp", "mockllm", "openai-api"),
+    *("openrouter", "together", "groq", "fireworks", "sambanova", "cloudflare", "azureai", "bedrock", "vertex"),
+}
+"""Providers of Inspect that run models which others made."""
 
 
 def write_runs(rows: Sequence[Row], out: Path) -> tuple[list[Path], list[str]]:
@@ -68,11 +73,16 @@ def write_runs(rows: Sequence[Row], out: Path) -> tuple[list[Path], list[str]]:
 
 
 def _names(row: Row) -> tuple[str, str]:
-    """Return the developer and the model: of ``prompted:org/model`` these, else beliefbench and the agent's name."""
-    agent = str(row.fields["agent"])
-    model = agent.partition(":")[2] if ":" in agent else agent
+    """Return the developer and the model: of ``prompted:org/model`` these, of ``prompted:model`` unknown and the model,
+    and of an agent that is no language model beliefbench and its name."""
+    kind, colon, model = str(row.fields["agent"]).partition(":")
+    if not colon:
+        return "beliefbench", kind
+    host, slash, hosted = model.partition("/")
+    if kind == "inspect" and slash and host in HOSTS:
+        model = hosted
     developer, slash, name = model.partition("/")
-    return (developer, name) if slash and developer and name else ("beliefbench", model or agent)
+    return (developer, name) if slash and developer and name else ("unknown", model or kind)
 
 
 def aggregate(row: Row, evaluation: str) -> dict[str, Any]:

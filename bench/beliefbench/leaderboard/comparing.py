@@ -127,6 +127,10 @@ def _rows(board: Leaderboard, named: str | Path, results: Path) -> list[Row]:
     rows = [row for row in board.rows if named in (row.fields["agent"], row.label)]
     if rows:
         return rows
+    if folder.is_dir():
+        runs = sorted(file.parent for file in folder.glob("*/run.json"))
+        below = f"; name one below it: {runs[0]}" if runs else "; name the folder of a run, or an agent"
+        raise UsageError(f"'{folder}' is not the folder of a run{below}.")
     names = sorted({row.fields["agent"] for row in board.rows})
     several = [one for one in names if one.startswith(f"{named} (")]
     if several:

@@ -36,6 +36,8 @@ def is_finished(out: Path, about: dict[str, Any]) -> bool:
                 f"'{out}' is not an empty folder, and no training was begun in it; name another with --out."
             )
         return False
+    if isinstance(known, dict) and not set(about) <= set(known):
+        raise UsageError(f"'{out}' holds a model that was taught in another way; name another folder with --out.")
     if different := _differences(known, about):
         raise UsageError(f"'{out}' holds another training ({different}); name another folder with --out.")
     return "finished" in known

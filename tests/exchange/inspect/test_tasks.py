@@ -107,6 +107,8 @@ def test_a_suite_has_a_run_for_each_domain(evaluate, plugin_folder, tmp_path, mo
     ("arguments", "options", "said"),
     [
         ({"users": 0}, {}, "users = 0"),
+        ({"user": 3}, {}, "there is no argument 'user'; did you mean 'users'?"),
+        ({"xyz": 3}, {}, "there is no argument 'xyz'; there are users, rounds, heldout, seed, preset,"),
         ({"probabilities": "decision"}, {}, "probabilities=decision is not known; use logprobs, samples, stated, none"),
         ({"n": 3}, {}, "it needs probabilities=samples"),
         ({"think": "perhaps"}, {}, "think=perhaps"),

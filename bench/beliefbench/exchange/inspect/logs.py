@@ -44,7 +44,9 @@ def read_log(file: Path) -> EvalLog:
     except UsageError:
         raise
     except (Exception, SystemExit) as error:
-        raise UsageError(f"{file} cannot be read as a log of Inspect ({first_line(error)}).") from error
+        raise UsageError(
+            f"{file} cannot be read as a log of Inspect ({first_line(error)}); copy it anew from where it was written."
+        ) from error
 
 
 def task_of(log: EvalLog, file: Path) -> tuple[str, str]:

@@ -6,9 +6,12 @@ Inspect finds this module by the entry point ``inspect_ai``. One sample is one u
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
+from inspect import signature
 from typing import Any
 
 from inspect_ai import Task, task
+from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.dataset import MemoryDataset, Sample
 
 from beliefbench.errors import BeliefBenchError, UsageError
@@ -55,8 +58,6 @@ def make_task(
     >>> len(made.dataset), made.dataset[0].input.splitlines()[0][:30]
     (2, 'Help me select the best flight')
     """
-    from inspect_ai._util.error import PrerequisiteError
-
     numbers = {"users": users, "rounds": rounds, "heldout": heldout, "seed": seed, "preset": preset}
     try:
         if until_width is not None and len(load_suite(domain)) > 1:
@@ -125,7 +126,10 @@ def _register(name: str) -> Callable[..., Task]:
         think: str | int | bool = "no",
         form: str | None = None,
         beliefs: str | bool = "no",
+        **unknown: Any,
     ) -> Task:
+        if unknown:  # Inspect leaves out an argument that a task does not have, with a warning
+            raise PrerequisiteError(f"beliefbench: {_unknown(next(iter(unknown)))}")
         settings = {
             "probabilities": probabilities,
             "n": n,
@@ -142,6 +146,13 @@ def _register(name: str) -> Callable[..., Task]:
             "beliefs": beliefs,
         }
         return make_task(name, users, rounds, heldout, seed, preset, until_width, **settings)
+
+    def _unknown(argument: str) -> str:
+        known = [one for one in signature(made).parameters if one != "unknown"]
+        near = get_close_matches(argument, known, 1)
+        return f"there is no argument '{argument}'; " + (
+            f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}."
+        )
 
     made.__doc__ = f"Learn the preferences of simulated users of {name}, round by round."
     made.__name__ = made.__qualname__ = name
