@@ -32,8 +32,8 @@ def posterior(accuracy: np.ndarray, diverging: int = 0) -> DataTree:
 def test_ranks_and_gains_are_those_counted_draw_by_draw(stages):
     rng = np.random.default_rng(stages)
     groups = [
-        Comparable(["a", "oracle", "b", "c"], runs(4, stages), privileged=[1]),
-        Comparable(["a", "b"], runs(2, stages)),
+        Comparable(["a", "oracle", "b"], runs(3, stages), privileged=[1]),
+        Comparable(["a", "b", "c"], runs(3, stages)),
     ]
     accuracy = rng.uniform(0.3, 0.7, size=(2, 50, 6, stages))
     accuracy[..., 1, :] += 0.3
@@ -41,7 +41,7 @@ def test_ranks_and_gains_are_those_counted_draw_by_draw(stages):
     accuracy[..., 5, -1] = accuracy[..., 5, min(1, stages - 1)] + rng.normal(SMALL_GAIN, 0.01, size=(2, 50))
     found = _summed(groups, posterior(accuracy, diverging=3))
     draws = accuracy.reshape(100, 6, stages)
-    for places, privileged in (([0, 1, 2, 3], [1]), ([4, 5], [])):
+    for places, privileged in (([0, 1, 2], [1]), ([3, 4, 5], [])):
         final = draws[:, places, -1]
         for at, place in enumerate(places):
             skill = found[place]
