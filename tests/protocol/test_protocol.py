@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
@@ -231,3 +232,10 @@ def test_options_off_the_grid_are_refused_and_rounding_errors_are_not(flights, v
         Episodes(replace(flights, draw=drawn(value)), Protocol(2, 1, 1))
     for fine in (0.3, 0.3 + 1e-8, 1.0):
         assert (Episodes(replace(flights, draw=drawn(fine)), Protocol(2, 1, 1)).options[..., 3] == fine).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (1, 2, 4), (1, 3, 5), (3, 4)])
+def test_sets_of_another_shape_are_refused(flights, shape):
+    with pytest.raises(bb.BeliefBenchError) as error:
+        Episodes(replace(flights, draw=lambda at, sets: jnp.zeros(shape)), Protocol(2, 1, 1))
+    assert f"draw(key, 1) gave shape {list(shape)}; expected [1, 3, 4]" in str(error.value)
