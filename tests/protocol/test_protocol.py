@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pytest
 from scipy import stats
 
@@ -187,6 +189,20 @@ def test_users_are_drawn_from_a_prior_that_is_not_uniform(make_coins):
     share = (episodes.latents["person"] == 0).mean()
     assert abs(share - 0.75) < 4.5 * np.sqrt(0.75 * 0.25 / 10_000)
     assert episodes.users.tolist() == list(range(10_000))
+
+
+def test_every_kind_of_user_is_drawn_as_often_as_its_prior_says(flights):
+    """3,000 users of a prior of 1:2:3:4; chi-squared test at 1e-6."""
+
+    def model(options, choices=None):
+        person = numpyro.sample("person", dist.Categorical(probs=jnp.array([0.1, 0.2, 0.3, 0.4])))
+        with numpyro.plate("rounds", len(options)):
+            numpyro.sample("choice", dist.Categorical(logits=person * options[..., 0]), obs=choices)
+
+    domain = replace(flights, name="four-kinds", model=model, user_model=model, questionnaire=None)
+    episodes = Episodes(domain, Protocol(3000, rounds=0, heldout=1))
+    counts = np.bincount(episodes.latents["person"], minlength=4)
+    assert stats.chisquare(counts, 3000 * np.array([0.1, 0.2, 0.3, 0.4])).pvalue > 1e-6
 
 
 def test_fewer_drawn_users_are_the_first_of_more(make_coins):
