@@ -16,6 +16,7 @@ test: .venv/installed-dev
 	$(MAKE) --jobs 2 types imports
 	$(BIN)/pytest -n 2 --dist worksteal
 
+# Two parts of `make test`, which runs them at the same time.
 types: .venv/installed-dev
 	$(BIN)/mypy
 

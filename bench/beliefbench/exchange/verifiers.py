@@ -7,13 +7,11 @@ through the package `beliefbench_verifiers`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Self
 
 import verifiers.v1 as vf
 from pydantic import model_validator
 
-from beliefbench.domain import Domain
 from beliefbench.errors import BeliefBenchError
 from beliefbench.plugins.names import load_domain
 from beliefbench.teaching.environment import Environment, Form, Reward
@@ -116,14 +114,9 @@ class InteractionEnv(vf.Env[InteractionEnvConfig]):
                 message = environment.step(heard.last_reply).observation
 
 
-@lru_cache(maxsize=16)
-def _domain(name: str) -> Domain:
-    return load_domain(name)
-
-
 def begun(data: InteractionData) -> Environment:
     """Return the environment at the beginning of an interaction."""
-    environment = Environment(_domain(data.domain), data.reward, data.form, data.rounds)
+    environment = Environment(load_domain(data.domain), data.reward, data.form, data.rounds)
     environment.reset(data.seed)
     return environment
 
