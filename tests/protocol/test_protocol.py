@@ -255,3 +255,18 @@ def test_sets_of_another_shape_are_refused(flights, shape):
     with pytest.raises(bb.BeliefBenchError) as error:
         Episodes(replace(flights, draw=lambda at, sets: jnp.zeros(shape)), Protocol(2, 1, 1))
     assert f"draw(key, 1) gave shape {list(shape)}; expected [1, 3, 4]" in str(error.value)
+
+
+@pytest.mark.parametrize("domain", ["flights-2", "webshop-headphones"], ids=["shared sets", "sets of their own"])
+def test_what_an_agent_asks_in_a_run_gives_the_exact_answers_too(domain):
+    """From one sweep, the same as alone."""
+    protocol = Protocol(users=3, rounds=2, heldout=4)
+    alone, remembered = (Episodes(bb.load_domain(domain), protocol) for _ in range(2))
+    with remembered.remembering():
+        seen = remembered.options[:, :1], remembered.chosen[:, :1]
+        sets = np.broadcast_to(remembered.heldout, (3, 4, *remembered.heldout.shape[-2:]))
+        asked = np.concatenate([sets, remembered.options[:, 1:2]], axis=1)
+        found = bb.predictives(remembered.domain, *seen, asked, on_contradiction="ignore")
+    assert "_exact_of_all_sets" in vars(remembered)
+    np.testing.assert_array_equal(found[:, 0, :4], alone.exact[:, 1])
+    np.testing.assert_array_equal(remembered.exact, alone.exact)

@@ -49,6 +49,14 @@ def test_it_stops_at_the_first_look_that_is_narrow_enough():
     assert stopped(UntilWidth(0.001), accuracy) == 624
 
 
+def test_an_interval_of_just_the_width_is_not_narrower():
+    accuracy = np.tile([0.4, 0.6], 24)
+    low, high = clustered_interval(accuracy)
+    assert not UntilWidth(high - low).enough(accuracy)
+    assert UntilWidth(np.nextafter(high - low, 1)).enough(accuracy)
+    assert not UntilWidth(0.99).enough(accuracy[:1])  # there is no interval
+
+
 @pytest.mark.parametrize("width", [0, 1, -0.1, float("nan"), float("inf")])
 def test_a_width_is_a_share(width):
     with pytest.raises(bb.UsageError, match="a width is a share above 0 and below 1"):

@@ -156,3 +156,18 @@ def test_all_that_is_kept_comes_back(tmp_path):
             assert back[one].equals(rows[one]), one
     beliefs = back["beliefs"].drop_null().to_pylist()
     assert np.allclose(beliefs, rows["beliefs"].drop_null().to_pylist(), rtol=0, atol=TOLERANCE)
+
+
+def test_probabilities_are_null_where_the_answer_is_unusable_and_exact_ones_where_there_are_none():
+    rows = made_up(users=2, stages=2, heldout=2).sort_by(
+        [(name, "ascending") for name in ("user", "stage", "question")]
+    )
+    choice = pa.array(np.arange(rows.num_rows) % 4 - 1, rows["choice"].type)
+    rows = rows.set_column(rows.column_names.index("choice"), "choice", choice)
+    back = unpack_rows(pack_rows(rows, "exact-0.parquet"), pack_exact(rows))
+    for option in range(3):
+        unusable = back[f"prob_{option}"].is_null().to_numpy(zero_copy_only=False)
+        assert unusable[::4].all()
+        assert not (unusable & (choice.to_numpy() >= 0))[rows["prob_0"].is_valid()].any()
+        own = rows["question"].to_numpy() < 0
+        assert (back[f"exact_{option}"].is_null().to_numpy(zero_copy_only=False) == own).all()

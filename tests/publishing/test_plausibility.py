@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import binom
 
 import beliefbench as bb
 from beliefbench.leaderboard.ranking import read_leaderboard
@@ -71,6 +72,60 @@ def test_the_wanted_option_is_flagged(users):
     lucky = answers._replace(choice=answers.truth, exact=np.full_like(answers.exact, 1 / 3))
     assert "chance below 1e-06" in accuracy_flag(lucky)
     assert accuracy_flag(HeldOut(*(part[:8] for part in lucky))) is None  # 8 users can be lucky
+
+
+@pytest.mark.parametrize("stages", [1, 3])
+def test_each_of_two_bounds_has_its_share_of_the_rate_at_each_stage(stages):
+    """30 users whose choices are right by chance 1/2, who are right 26 times after the last round; before, 15 times."""
+    right = np.zeros((30, stages, 1), int)
+    right[:15], right[:26, -1] = 1, 1
+    exact = np.tile([0.5, 0.5, 0.0], (30, stages, 1, 1))
+    answers = HeldOut(np.arange(30), exact, np.zeros_like(right), 1 - right, exact)
+    bound = chernoff(11.0, np.full((30, 1), 0.5))
+    assert binom.sf(25, 30, 0.5) < bound < 10 * binom.sf(25, 30, 0.5)
+    assert accuracy_flag(answers, bound * 2 * stages * 0.999) is None
+    assert f"after round {stages - 1} it is right in 36.7% more" in accuracy_flag(answers, bound * 2 * stages * 1.001)
+
+
+def stated(probs: np.ndarray, exact: np.ndarray) -> HeldOut:
+    nothing = np.zeros(probs.shape[:-1], int)
+    return HeldOut(np.arange(len(probs)), probs, nothing, nothing, exact)
+
+
+def test_answers_that_need_no_computing_do_not_count():
+    """20 users, one set: with certain and with equal exact answers, whatever the agent says to those, and without."""
+    exact = np.tile([0.2, 0.3, 0.5], (20, 1, 3, 1))
+    exact[:, :, 1], exact[:, :, 2] = [0.0, 0.0, 1.0], [1 / 3, 1 / 3, 1 / 3]
+    other = exact.copy()
+    other[:, :, 1:] = [0.6, 0.2, 0.2]
+    assert equals_exact(stated(exact, exact))
+    assert equals_exact(stated(other, exact))
+    assert not equals_exact(stated(other[:19], exact[:19]))
+    other[7, 0, 0] = [0.2, 0.3 + 1e-8, 0.5 - 1e-8]
+    assert not equals_exact(stated(other, exact))
+    for easy in (1, 2):
+        assert not equals_exact(stated(exact[:, :, easy : easy + 1], exact[:, :, easy : easy + 1]))
+    near = np.tile([0.5 - 1e-8, 0.5 + 1e-8, 0.0], (20, 1, 1, 1))
+    assert equals_exact(stated(near, near))
+    assert not equals_exact(stated(exact, exact)._replace(probs=None))
+
+
+def test_two_runs_share_a_digest_if_their_probabilities_are_the_same_and_depend_on_the_user():
+    same = np.tile([0.2, 0.3, 0.5], (20, 2, 3, 1))
+    assert digest_of_probs(stated(same, same)) is None
+    one = same.copy()
+    one[13, 1, 2] = [0.3, 0.2, 0.5]
+    assert digest_of_probs(stated(one, same)) == digest_of_probs(stated(one + 1e-6, same))
+    other = one.copy()
+    other[3, 0, 0] = [0.21, 0.29, 0.5]
+    assert digest_of_probs(stated(one, same)) != digest_of_probs(stated(other, same))
+    assert digest_of_probs(stated(one[:19], same[:19])) is None
+    before = same.copy()
+    before[13, 0, 2] = [0.3, 0.2, 0.5]
+    assert digest_of_probs(stated(before, same)) is None  # after the last round, it says the same of all users
+    unusable = one.copy()
+    unusable[2, 1, 1] = np.nan
+    assert digest_of_probs(stated(unusable, same)) not in (None, digest_of_probs(stated(one, same)))
 
 
 @pytest.fixture(scope="module")

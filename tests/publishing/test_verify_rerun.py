@@ -186,6 +186,13 @@ def test_a_choice_may_differ_between_near_ties_only(gap, differs, which):
     assert not clearly_differ(RerunAnswers(choice, probs), choice).any()
 
 
+def test_the_same_choice_never_differs_whatever_its_probability():
+    """As of an agent that draws its choice."""
+    probs = np.tile([0.1, 0.6, 0.3], (2, 3, 1))
+    choice = np.array([[0, 1, 2], [2, 1, 0]])
+    assert not clearly_differ(RerunAnswers(choice, probs), choice.copy()).any()
+
+
 def test_an_answer_that_is_unusable_once_only_differs_clearly():
     probs = np.tile([0.4, 0.3, 0.3], (1, 1, 1))
     for one, other, values in ((-1, 0, np.full_like(probs, np.nan)), (0, -1, probs)):

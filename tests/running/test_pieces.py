@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import jax
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,7 +14,7 @@ import beliefbench as bb
 from beliefbench.exact.questionnaire import choices_of_levels, level_marginals
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol
-from beliefbench.running.answering import ANSWERS, Answers, Shard, _implied, questions_at
+from beliefbench.running.answering import ANSWERS, Answers, Job, Shard, _implied, questions_at, shards_of
 from beliefbench.running.completeness import set_faulty_parts_aside
 from beliefbench.running.derived import answers_digest
 from beliefbench.running.files import DamagedFileError, check_ranges
@@ -28,6 +31,7 @@ IDENTITY = {
     "heldout": 2,
     "stopping": None,
 }
+AGENT = {"name": "a", "privileged": False}
 RECORD = {
     "schema_version": 1,
     "key": "k",
@@ -145,6 +149,50 @@ def test_stated_beliefs_stand_once_a_user_and_imply_a_choice_of_each_set(shard, 
         np.testing.assert_allclose(chosen, probs.max(axis=-1), atol=1e-9)
     nothing = _implied(domain, shard, 1, questions, None)
     assert all(column.null_count == 9 for column in nothing.values())
+
+
+@pytest.mark.parametrize(
+    ("waiting", "most", "slots", "sizes"),
+    [
+        (10, 1024, 1, [10]),
+        (10, 1024, 3, [4, 4, 2]),
+        (10, 3, 1, [3, 3, 3, 1]),
+        (10, 3, 5, [2, 2, 2, 2, 2]),
+        (9, 1024, 3, [3, 3, 3]),
+        (2, 1024, 4, [1, 1]),
+        (1, 1, 1, [1]),
+    ],
+)
+def test_shards_are_small_enough_for_a_call_and_one_for_each_slot(waiting, most, slots, sizes):
+    job = Job.of(bb.load_domain("flights-2"), SimpleNamespace(**AGENT, users_per_call=most), preset="quick", users=12)
+    met = Episodes(job.domain, job.protocol)
+    answered = np.zeros((12, 6), bool)
+    answered[waiting:] = True
+    shards = list(shards_of(job, met, answered, np.full((12, 6), -1), slots))
+    assert [len(one.places) for one in shards] == sizes
+    assert [place for one in shards for place in one.places] == list(range(waiting))
+
+
+def test_users_who_wait_for_the_same_stages_are_together(episodes):
+    job = Job(episodes.domain, SimpleNamespace(**AGENT), episodes.protocol)
+    answered = np.array([[True, False, False], [True, True, True], [True, False, False]])
+    recommended = np.array([[0, -1, -1], [1, 1, 1], [2, -1, -1]])
+    (shard,) = shards_of(job, episodes, answered, recommended, 1)
+    assert shard.places.tolist() == [0, 2]
+    assert shard.users.tolist() == episodes.users[[0, 2]].tolist()
+    assert shard.answered.tolist() == [True, False, False]
+    assert shard.recommended.tolist() == [[0, -1, -1], [2, -1, -1]]
+    assert shard.truth is None
+    np.testing.assert_array_equal(shard.options, episodes.options[[0, 2]])
+    np.testing.assert_array_equal(shard.chosen, episodes.chosen[[0, 2]])
+    np.testing.assert_array_equal(shard.heldout, episodes.heldout)
+    np.testing.assert_array_equal(shard.keys, jax.random.key_data(episodes.agent_keys("a"))[np.array([0, 2])])
+    job.agent.privileged = True
+    answered[0] = [False, True, False]
+    first, second = shards_of(job, episodes, answered, recommended, 1)
+    assert [first.places.tolist(), second.places.tolist()] == [[0], [2]]
+    assert first.answered.tolist() == [False, True, False]
+    assert second.truth["person"].tolist() == [episodes.latents["person"][2]]
 
 
 # --- what was answered so far ---------------------------------------------------------------------

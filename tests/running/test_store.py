@@ -239,6 +239,16 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path):
         pass
 
 
+def test_whether_a_folder_is_held_is_known_without_making_anything(tmp_path):
+    one, other = RunStore(tmp_path / "run"), RunStore(tmp_path / "run")
+    assert not one.is_held()
+    assert not (tmp_path / "run").exists()
+    with one.held():
+        assert other.is_held()
+    assert not other.is_held()
+    assert not RunStore(tmp_path / ("x" * 300)).is_held()  # the system refuses such a name
+
+
 def barge_in(folder: Path, until: float, clashes: list[str]) -> None:
     """Hold the folder over and over; note each time that somebody else was inside."""
     inside = folder / "inside"
