@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from beliefbench.exact import query
+from beliefbench.exact import enumeration, query
 from beliefbench.exact.query import BYTES_A_CALL, Query, block_size, grouped, parts_of
 
 
@@ -35,8 +35,6 @@ def test_blocks_cover_all_hypotheses_evenly_and_every_core_has_as_many(monkeypat
         # With fewer blocks, one would be too large; more are there only to give each core as many.
         fewest = -(-hypotheses // (int(most) // 32 * 32))
         assert fewest <= blocks < fewest + min(8, cores, fewest) or blocks == fewest
-        if hypotheses > 100 * 1024:
-            assert blocks % parts_of(blocks) == 0
     assert parts_of(100) == min(8, cores)
     assert parts_of(3) == min(3, cores)
 
@@ -85,3 +83,23 @@ def test_a_long_history_is_padded_with_rounds_that_are_not_used(rounds, length):
     assert padded.used.tolist() == [[at < rounds for at in range(length)]] * 2
     assert padded.own.shape == (2, 0, 3, 2)
     assert asked(2, rounds, shared=1, stages="all").padded().options.shape[1] == rounds
+
+
+def test_the_memory_of_a_sweep_is_that_of_its_sums_and_one_block(monkeypatch):
+    """2,000 users are 63 groups, 32 a call; a group's sums are 3 stages of 9 queries for 32 users."""
+    monkeypatch.setattr(query, "_cache_bytes", lambda: 2**30)
+    group = 8 * 3 * 32 * 3 * 9
+    block = 6 * 8 * 3 * (4 + 32 * (2 + 5)) * 1024
+    assert asked(2000, rounds=2, shared=4, own=5).bytes_held() == group * (63 + 9 * 32) + block
+    assert asked(1, rounds=2, shared=4).bytes_held() == 8 * 3 * 32 * 3 * 4 * (1 + 9 * 32) + 6 * 8 * 3 * 68 * 1024
+
+
+@pytest.mark.parametrize("most", [1, 100, 623, 624, 10_000])
+def test_log_weights_are_the_same_in_any_blocks(flights, monkeypatch, most):
+    options = np.random.default_rng(0).integers(0, 3, (2, 3, 4)) / 2
+    chosen = np.array([1, 2])
+    expected = enumeration.log_weights(flights, options, chosen)
+    monkeypatch.setattr(enumeration, "LARGEST_BLOCK", most)
+    found = enumeration.log_weights(flights, options, chosen)
+    assert found.shape == (624,)
+    np.testing.assert_array_equal(found, expected)

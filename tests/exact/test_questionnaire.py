@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import beliefbench as bb
+from beliefbench.exact import questionnaire
 from beliefbench.exact.questionnaire import choices_of_levels, level_marginals
 from beliefbench.protocol.protocol import Protocol
 from beliefbench.scoring.beliefs import belief_distance
@@ -74,3 +75,17 @@ def test_wrong_shapes_and_domains_are_refused(flights):
     shop = bb.load_domain("webshop-backpacks")
     with pytest.raises(bb.UsageError, match="webshop-backpacks has no questionnaire"):
         level_marginals(shop, np.empty((0, 3, len(shop.features))), np.empty(0, int))
+
+
+@pytest.mark.parametrize("block", [100, 623, 624, 1000])
+def test_the_last_block_holds_the_last_people_once(flights, people, monkeypatch, block):
+    """Person 623 is all +1: whoever says so is read as that person, and 622 as the one before."""
+    monkeypatch.setattr(questionnaire, "BLOCK", block)
+    queries = np.random.default_rng(3).integers(0, 3, (20, 3, 4)) / 2
+    for number in (0, 99, 100, 199, 622, 623):
+        stated = (people[number][:, None] == LEVELS).astype(float)
+        expected = probs(people[number], queries)
+        np.testing.assert_allclose(choices_of_levels(flights, stated, queries), expected, atol=1e-12)
+    uniform = choices_of_levels(flights, np.full((4, 5), 0.2), queries)
+    expected = np.mean([probs(person, queries) for person in people], axis=0)
+    np.testing.assert_allclose(uniform, expected, atol=1e-12)
