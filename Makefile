@@ -104,7 +104,9 @@ screenshots: .venv/installed-dev
 # Language models on this machine, and behind servers.
 EXTRAS_TO_RUN := transformers,endpoint
 
-# Bytecode is written when a module is first imported: to compile all of PyTorch beforehand takes a minute.
+# Bytecode is written when a module is first imported: to compile all of PyTorch beforehand takes a minute. Containers often
+# forbid to write it; then each process would compile again all that it imports, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 .venv/installed: pyproject.toml constraints.txt

@@ -128,9 +128,12 @@ def within(node: ast.expr | ast.stmt, line: int, column: int) -> bool:
 
 def changes_nothing(mutant: MutationSpec) -> bool:
     """Whether a mutant is in an annotation, which nothing evaluates, in the name of a type (`Name = A | B`), in how
-    many values a cache keeps, or the `*` that ends what may be given without a name."""
+    many values a cache keeps, in how JAX compiles or whether it does, or the `*` that ends what may be given without a
+    name."""
     line = mutant.module_path.read_text().splitlines()[mutant.start_pos[0] - 1]
-    if line.strip() == "*," or "lru_cache(maxsize=" in line:
+    if line.strip() == "*," or "lru_cache(maxsize=" in line or "compiler_options=" in line or "xla_cpu" in line:
+        return True
+    if mutant.operator_name == "core/RemoveDecorator" and "jit" in line:
         return True
     if "BitOr_" in mutant.operator_name and not line[0].isspace():
         return True

@@ -56,7 +56,7 @@ AGENTS = {"talks": talks}
 def test_the_skill_model_is_fitted_only_on_demand_and_used_once_it_is_stored(call, monkeypatch):
     fitted = []
     monkeypatch.setattr("beliefbench.skill.model.fit", lambda groups, seed=0: fitted.append(groups) or a_fit(groups))
-    call("run", "--domain", "flights-2", "--users", "8", "--rounds", "1", "--heldout", "4", "--agent", "first")
+    call("run", "--domain", "flights-2", "--users", "24", "--rounds", "1", "--heldout", "4", "--agent", "first")
     plain = json.loads(call("leaderboard", "--format", "json")[1])["rows"]
     assert [row["rhat"] for row in plain] == [None]
     assert bb.leaderboard("results/local")["best"].isna().all()

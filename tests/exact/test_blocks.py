@@ -103,3 +103,22 @@ def test_log_weights_are_the_same_in_any_blocks(flights, monkeypatch, most):
     found = enumeration.log_weights(flights, options, chosen)
     assert found.shape == (624,)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("said", "size"), [("512K\n", 2**19), ("2048K", 2**21), ("", 2**20), (None, 2**20)])
+def test_the_cache_is_as_large_as_linux_says_and_1_mib_elsewhere(monkeypatch, said, size):
+    def read(file) -> str:
+        assert str(file) == "/sys/devices/system/cpu/cpu0/cache/index2/size"
+        if said is None:
+            raise FileNotFoundError
+        return said
+
+    monkeypatch.setattr(query.Path, "read_text", read)
+    assert query._cache_bytes.__wrapped__() == size
+
+
+def test_a_call_returns_a_quarter_gibibyte_at_most():
+    """Of 20,000 shared sets at 3 stages: a group takes 8 x 3 x 32 x 3 x 20,000 bytes, 46 MB, and 5 groups fit."""
+    assert BYTES_A_CALL == 268_435_456
+    assert asked(320, shared=20_000).calls() == [slice(0, 160), slice(160, 320)]
+    assert asked(321, shared=20_000).calls()[0] == slice(0, 128)  # 11 groups in 3 calls

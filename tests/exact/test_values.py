@@ -9,6 +9,7 @@ import pytest
 
 import beliefbench as bb
 from beliefbench.domain import describe_features
+from beliefbench.exact.inference import _double
 from beliefbench.protocol.protocol import Protocol
 
 TENTHS = tuple(step / 10 for step in range(11))
@@ -68,3 +69,21 @@ def test_decimals_that_were_single_are_read_as_decimals(flights):
     assert (widened != options).any()
     found = bb.predictive(flights, widened, chosen, widened, on_contradiction="ignore")
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.1 + 1e-9], [0.1 + 1e-9]),  # a double near a decimal, which was never single
+        (np.float32([0.1]).astype(float), [0.1]),
+        (
+            np.float32([0.1, 0.7]).astype(float) + np.array([0, 1e-9]),
+            [float(np.float32(0.1)), float(np.float32(0.7)) + 1e-9],
+        ),
+        (np.float32([1 / 3]).astype(float), [float(np.float32(1 / 3))]),  # single, and no decimal
+        (np.float32([1 / 3]), [0.333333]),
+        ([2.0, 0.25], [2.0, 0.25]),
+    ],
+)
+def test_decimals_that_were_single_are_made_double_again_and_nothing_else_changes(values, expected):
+    assert _double(np.asarray(values)).tolist() == expected

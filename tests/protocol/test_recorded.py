@@ -46,6 +46,16 @@ def test_each_user_has_the_rounds_sets_and_choices_that_were_recorded(simulated,
         np.testing.assert_allclose(episodes.exact[place, -1], expected, atol=1e-12)
 
 
+def test_what_recorded_users_want_is_told_only_if_somebody_knows_it(simulated):
+    protocol = Protocol(4, 1, 1)
+    known = Episodes(record(simulated), protocol)
+    assert known.latents_of(np.array([2, 0]))["person"].tolist() == known.latents["person"][[2, 0]].tolist()
+    unknown = Episodes(record(simulated, latents=None), protocol)
+    assert unknown.latents is None
+    with pytest.raises(bb.UsageError, match="nobody knows what the recorded users of recorded want; leave this agent"):
+        unknown.latents_of(np.array([0]))
+
+
 def test_other_seeds_ask_recorded_users_in_another_order(simulated):
     domain = record(simulated)
     orders = {tuple(Episodes(domain, Protocol(USERS, 1, 1, seed)).users) for seed in range(8)}

@@ -74,6 +74,7 @@ def test_users_are_asked_in_one_random_order_each_seed_and_domain():
 
 def test_a_sample_has_a_user_or_more():
     assert SampleOf(1).looks(8) == (1,)
+    assert SampleOf(3).enough(np.array([0.1, 0.9, 0.5]))  # however much they differ
     for users in (0, -3):
         with pytest.raises(bb.UsageError, match=f"a sample has 1 user or more; got {users}"):
             SampleOf(users)

@@ -13,8 +13,8 @@ from beliefbench.scoring.updating import exact_accuracy
 
 FOLDER = "skill"
 """Below a folder of results: the posteriors of the skill model."""
-MIN_USERS = 8
-"""The model leaves out runs with fewer users, because so few users do not show how users differ."""
+MIN_USERS = 24
+"""The model leaves out runs with fewer users: of 8, its intervals cover in fewer than 93% of samples (docs/reliability.md)."""
 
 
 class Counts(NamedTuple):

@@ -104,7 +104,7 @@ SKILL_NOTE = (
     "P(best): the probability that the agent is the best of those that do not see the users' true preferences. gain: "
     "accuracy after the last round minus accuracy after the first, in points. P(plateau): the probability that the "
     "gain is below 2. sound: R-hat < 1.01, bulk and tail ESS > 400, no divergences, by ArviZ. ESS is "
-    "the smaller of the two. Runs with fewer than 8 users are left out."
+    "the smaller of the two. Runs with fewer than 24 users are left out."
 )
 
 
