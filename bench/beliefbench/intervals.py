@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-FEWEST = 8
+FEWEST = 24
 """With fewer users, there is no interval of a mean."""
 MANY = 500
 """The users that an interval takes where a few of them decide: near 0 and 1, and for slopes."""
@@ -57,8 +57,8 @@ def clustered_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, 
 def clustered_intervals(values: np.ndarray, level: float = 0.95) -> np.ndarray:
     """Return `clustered_interval` of many shares at once, float[users, ...] -> float[2, ...]: NaN where there is none.
 
-    >>> clustered_intervals(np.array([[0.5, 1.0]] * 4 + [[0.7, 1.0]] * 4)).round(3).tolist()
-    [[0.509, nan], [0.685, nan]]
+    >>> clustered_intervals(np.array([[0.5, 1.0]] * 12 + [[0.7, 1.0]] * 12)).round(3).tolist()
+    [[0.556, nan], [0.642, nan]]
     """
     users, mean = len(values), np.mean(values, axis=0)
     if users < FEWEST:

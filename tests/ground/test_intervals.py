@@ -48,13 +48,13 @@ def test_a_naive_interval_would_not():
 
 def test_by_hand():
     """The ends are the shares p with (mean - p)^2 = t^2 p (1 - p) / n, n the effective number of answers."""
-    values = np.array([0.5, 0.7, 0.6, 0.6] * 2)
-    # Mean .6; of eight deviations four are .1: variance .04 / 7; t(7) = 2.364624.
-    answers = 0.6 * 0.4 / (0.04 / 7 / 8)
+    values = np.array([0.5, 0.7, 0.6, 0.6] * 6)
+    # Mean .6; of 24 deviations twelve are .1: variance .12 / 23; t(23) = 2.068658.
+    answers = 0.6 * 0.4 / (0.12 / 23 / 24)
     ends = clustered_interval(values)
     assert ends is not None
     for end in ends:
-        assert (0.6 - end) ** 2 == pytest.approx(2.364624**2 * end * (1 - end) / answers, abs=1e-9)
+        assert (0.6 - end) ** 2 == pytest.approx(2.068658**2 * end * (1 - end) / answers, abs=1e-9)
     assert ends[0] < 0.6 < ends[1]
 
 

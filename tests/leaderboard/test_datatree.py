@@ -20,7 +20,7 @@ from beliefbench.skill import model
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     for agent in ("bayesian", "random", "first"):
-        bb.run("flights", agent, users=9, rounds=2, heldout=4, results=folder)
+        bb.run("flights", agent, users=24, rounds=2, heldout=4, results=folder)
     bb.run("flights-2", "random", users=4, rounds=2, heldout=4, results=folder)
     bb.run("flights-2", "first", users=24, heldout=4, rounds=2, results=folder, until_width=0.9)
     return folder
@@ -81,7 +81,7 @@ def test_a_datatree_holds_what_the_runs_do(results, tmp_path, call, monkeypatch)
     assert status == 0, said
     tree = open_datatree(out, engine="h5netcdf").load()
     predictions = tree["flights/predictions"]
-    assert dict(predictions.sizes) == {"agent": 3, "user": 9, "round": 3, "item": 4, "option": 3}
+    assert dict(predictions.sizes) == {"agent": 3, "user": 24, "round": 3, "item": 4, "option": 3}
     rows = {row.fields["agent"]: row.answers() for row in read_leaderboard(results).groups()[0]}
     for agent, answers in rows.items():
         told = predictions.sel(agent=agent)

@@ -25,17 +25,17 @@ def rows_of(results: Path) -> dict[str, dict]:
 
 
 def test_metrics_by_hand(tmp_path, make_run):
-    # Nine users, ten sets, two stages: 3, 5, 4 right of 10 each, then 8, 6, 7.
-    make_run(tmp_path, "hand", [[3, 8], [5, 6], [4, 7]] * 3)
+    # 24 users, ten sets, two stages: 3, 5, 4 right of 10 each, then 8, 6, 7.
+    make_run(tmp_path, "hand", [[3, 8], [5, 6], [4, 7]] * 8)
     first, last = rows_of(tmp_path)["hand"]["rounds"]
     assert (first["round"], last["round"]) == (0, 1)
     assert first["accuracy"] == pytest.approx(0.4)
     assert last["accuracy"] == pytest.approx(0.7)
-    # Wilson: the shares p with (mean - p)^2 = t^2 p (1 - p) / n. The means of 9 users have the variance .06 / 8 / 9, a
-    # share of n answers has mean (1 - mean) / n, and t(8) = 2.306004.
+    # Wilson: the shares p with (mean - p)^2 = t^2 p (1 - p) / n. The means of 24 users have the variance .16 / 23 / 24,
+    # a share of n answers has mean (1 - mean) / n, and t(23) = 2.068658.
     for one in (first, last):
         mean = one["accuracy"]
-        by = 2.306004**2 * (0.06 / 8 / 9) / (mean * (1 - mean))
+        by = 2.068658**2 * (0.16 / 23 / 24) / (mean * (1 - mean))
         low, high = sorted(np.roots([1 + by, -2 * mean - by, mean**2]))
         assert (one["accuracy_lo"], one["accuracy_hi"]) == (pytest.approx(low), pytest.approx(high))
     assert first["agreement"] == last["agreement"] == 1

@@ -270,3 +270,15 @@ def test_what_an_agent_asks_in_a_run_gives_the_exact_answers_too(domain):
     assert "_exact_of_all_sets" in vars(remembered)
     np.testing.assert_array_equal(found[:, 0, :4], alone.exact[:, 1])
     np.testing.assert_array_equal(remembered.exact, alone.exact)
+
+
+def test_users_who_act_on_a_model_outside_the_contract_are_not_simulated(flights):
+    """Another second outcome is observed: no number is made from it."""
+
+    def odd(options, choices=None):
+        person = numpyro.sample("person", dist.DiscreteUniform(0, 623))
+        numpyro.sample("mood", dist.Normal(person / 624.0, 1.0), obs=jnp.array(0.5))
+        numpyro.sample("choice", dist.Categorical(logits=options[..., 3]), obs=choices)
+
+    with pytest.raises(bb.BeliefBenchError, match=r"^flights: .*mood"):
+        Episodes(replace(flights, user_model=odd), Protocol(2, 1, 1))

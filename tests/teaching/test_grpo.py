@@ -71,7 +71,7 @@ def test_a_model_without_a_chat_template_is_refused(make_model, tmp_path):
         improve(locate(str(make_model(template=None))), bb.load_domain("flights-2"), tmp_path / "out", Settings(**TINY))
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 def test_the_exact_reward_rises(base, tmp_path, one_thread):
     """A model that names an option in four answers of ten, any of them, learns to name one in each."""
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")

@@ -14,7 +14,7 @@ from beliefbench.scoring.updating import exact_accuracy
 FOLDER = "skill"
 """Below a folder of results: the posteriors of the skill model."""
 MIN_USERS = 24
-"""The model leaves out runs with fewer users: of 8, its intervals cover in fewer than 93% of samples (docs/reliability.md)."""
+"""The model leaves out runs with fewer users: for 8, its intervals cover in fewer than 93% of samples."""
 
 
 class Counts(NamedTuple):

@@ -13,7 +13,7 @@ NEAR_NOTE = (
     f"below {SKEWED:.0%} and above {1 - SKEWED:.0%} with fewer than {SOME}, and below {NEAR:.0%} and above "
     f"{1 - NEAR:.0%} with fewer than {MANY}"
 )
-"""Where there is no interval of an accuracy, after "with fewer than 8 users, "."""
+"""Where there is no interval of an accuracy, after "with fewer than 24 users, "."""
 FLAG = "!"
 
 
