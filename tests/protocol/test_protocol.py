@@ -227,6 +227,7 @@ def test_answers_too_many_to_hold_are_refused_at_once(flights):
 
 
 def test_presets_ask_as_many_as_the_docs_say(flights):
+    assert Protocol(624) == Protocol(624, rounds=5, heldout=100, seed=0)  # the paper's
     for preset, (users, heldout) in {"quick": (8, 8), "standard": (100, 30), "paper": (624, 100)}.items():
         assert Protocol.of(flights, preset=preset) == Protocol(users, 5, heldout, 0), preset
 

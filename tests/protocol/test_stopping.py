@@ -57,7 +57,7 @@ def test_an_interval_of_just_the_width_is_not_narrower():
     assert not UntilWidth(0.99).enough(accuracy[:1])  # there is no interval
 
 
-@pytest.mark.parametrize("width", [0, 1, -0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("width", [0, 1, 1.5, -0.1, float("nan"), float("inf")])
 def test_a_width_is_a_share(width):
     with pytest.raises(bb.UsageError, match="a width is a share above 0 and below 1"):
         UntilWidth(width)

@@ -14,9 +14,13 @@ from beliefbench.publishing.layout import Layout
 from beliefbench.publishing.publish import publish
 from beliefbench.running.packing import (
     TOLERANCE,
+    all_different,
+    exact_file_of,
+    in_order,
     pack_exact,
     pack_probs,
     pack_rows,
+    row_numbers,
     to_parquet,
     unpack_probs,
     unpack_rows,
@@ -171,3 +175,64 @@ def test_probabilities_are_null_where_the_answer_is_unusable_and_exact_ones_wher
         assert not (unusable & (choice.to_numpy() >= 0))[rows["prob_0"].is_valid()].any()
         own = rows["question"].to_numpy() < 0
         assert (back[f"exact_{option}"].is_null().to_numpy(zero_copy_only=False) == own).all()
+
+
+def test_rows_are_put_in_order_by_user_stage_and_question():
+    rows = [(1, 0, 0), (0, 1, -1), (0, 0, 1), (0, 0, -1), (0, 0, 0), (1, 0, -1)]
+    tables = [
+        pa.table(dict(zip(("user", "stage", "question"), map(list, zip(*some, strict=True)), strict=True)))
+        for some in (rows, sorted(rows), [rows[0]], sorted(rows)[:4] + rows[:1] * 2)
+    ]
+    for one in tables:
+        found = [tuple(row.values()) for row in in_order(one).to_pylist()]
+        assert found == sorted(tuple(row.values()) for row in one.to_pylist())
+    assert in_order(tables[1]) is tables[1]  # not sorted again
+    assert in_order(tables[0].slice(0, 0)).num_rows == 0
+    assert [all_different(one) for one in tables] == [True, True, True, False]
+
+
+def test_numbers_of_rows_are_those_of_their_order():
+    largest = (2**23 - 1, 2**15 - 1, 2**24 - 2)
+    rows = [
+        (0, 0, -1),
+        (0, 0, 0),
+        (0, 0, largest[2]),
+        (0, 1, -1),
+        (0, *largest[1:]),
+        (1, 0, -1),
+        (*largest[:2], -1),
+        largest,
+    ]
+    numbers = row_numbers(*np.array(rows, np.int32).T).tolist()
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize(
+    "name", [b"../exact-0123456789abcdef.parquet", b"exact-0123.parquet", b"\xff", b"exact-0123456789ABCDEF.parquet"]
+)
+def test_only_files_of_exact_answers_are_looked_for(name):
+    assert exact_file_of(pa.schema([])) is None
+    good = pa.schema([], metadata={b"exact_answers": b"exact-0123456789abcdef.parquet"})
+    assert exact_file_of(good) == "exact-0123456789abcdef.parquet"
+    with pytest.raises(ValueError, match=r"it names .* as the file of its exact answers"):
+        exact_file_of(pa.schema([], metadata={b"exact_answers": name}))
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("user", pa.array([0.0] * 6)),
+        ("stage", pa.array([None, *[0] * 5], pa.int16())),
+        ("choice", pa.array(["0"] * 6)),
+        ("prob_1", pa.array([0.5] * 6)),
+    ],
+)
+def test_rows_of_other_types_were_not_packed_here(column, values):
+    rows = made_up(users=1, stages=2, heldout=2).slice(0, 6)
+    packed, exact = pack_rows(rows, "exact-0.parquet"), pack_exact(rows)
+    values = values.slice(0, packed.num_rows)
+    changed = packed.set_column(packed.column_names.index(column), column, values)
+    with pytest.raises(ValueError, match=f"column {column} holds {values.type}"):
+        unpack_rows(changed, exact)
+    with pytest.raises(ValueError, match="column user holds"):
+        unpack_rows(packed.slice(0, 0), exact)

@@ -14,7 +14,7 @@ import beliefbench as bb
 from beliefbench.exact.questionnaire import choices_of_levels, level_marginals
 from beliefbench.protocol.episodes import Episodes
 from beliefbench.protocol.protocol import Protocol
-from beliefbench.running.answering import ANSWERS, Answers, Job, Shard, _implied, questions_at, shards_of
+from beliefbench.running.answering import ANSWERS, Answers, Job, Shard, _columns, _implied, questions_at, shards_of
 from beliefbench.running.completeness import set_faulty_parts_aside
 from beliefbench.running.derived import answers_digest
 from beliefbench.running.files import DamagedFileError, check_ranges
@@ -149,6 +149,34 @@ def test_stated_beliefs_stand_once_a_user_and_imply_a_choice_of_each_set(shard, 
         np.testing.assert_allclose(chosen, probs.max(axis=-1), atol=1e-9)
     nothing = _implied(domain, shard, 1, questions, None)
     assert all(column.null_count == 9 for column in nothing.values())
+
+
+def test_answers_become_columns_by_user_and_set():
+    probs = np.array([[[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0], [0.4, 0.4, 0.2]]])
+    found = _columns(
+        bb.Prediction(
+            choice=np.array([[2, -1], [1, 0]]),
+            probs=probs,
+            tokens=np.array([[1, 2], [3, 4]]),
+            text=np.array([["ä", None], ["x\udcff", ""]], object),
+            seconds=np.array([[0.5, np.nan], [1, 2]]),
+            bounded=np.array([[True, False], [False, True]]),
+        )
+    )
+    assert {name: column.to_pylist() for name, column in found.items()} == {
+        "choice": [2, -1, 1, 0],
+        "prob_0": [0.2, None, 0.0, 0.4],
+        "prob_1": [0.3, None, 1.0, 0.4],
+        "prob_2": [0.5, None, 0.0, 0.2],
+        "tokens": [1, 2, 3, 4],
+        "text": ["ä", None, "x\\udcff", ""],
+        "seconds": [0.5, None, 1.0, 2.0],
+        "bounded": [True, False, False, True],
+    }
+    assert probs[0, 1].tolist() == [1, 0, 0]  # the agent's own are left as they were
+    bare = _columns(bb.Prediction(choice=np.array([[2, 0]]), probs=None))
+    assert bare["choice"].to_pylist() == [2, 0]
+    assert all(column.null_count == 2 for name, column in bare.items() if name != "choice")
 
 
 @pytest.mark.parametrize(
