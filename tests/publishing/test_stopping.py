@@ -23,7 +23,7 @@ that of the second .29; the bounds of the tests are .2 and, after 72 users, .24.
 
 @pytest.fixture(scope="module")
 def domain() -> bb.Domain:
-    return bb.load_domain("flights-2")
+    return bb.load_domain("flights-3")
 
 
 def recomputed(

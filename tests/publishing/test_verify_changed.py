@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from beliefbench.publishing import several
 from beliefbench.publishing.evidence import is_unchanged
 from beliefbench.publishing.several import verify_all
 from beliefbench.publishing.verify import verify_run
@@ -166,3 +167,36 @@ def test_a_run_that_passed_before_is_checked_again_once_it_is_changed(published,
     (report,) = verify_all(folder)
     assert not report.passed
     assert report.lines() == verify_run(folder).lines()
+
+
+def test_a_run_is_checked_again_for_other_code_of_its_domain_or_agent_only(published, folder_of, monkeypatch):
+    folder, checked = folder_of(published, "random"), []
+    real = several.check_run
+    monkeypatch.setattr(several, "check_run", lambda *given: checked.append(given) or real(*given))
+    codes = {"domain": "one", "agent": "one"}
+    monkeypatch.setattr(several, "code_of_name", lambda kind, name: codes[kind])
+    (first,) = verify_all(folder)
+    assert (first.passed, len(checked)) == (True, 1)
+    (again,) = verify_all(folder)
+    assert (again.lines(), len(checked)) == (first.lines(), 1)
+    for number, kind in enumerate(codes, 2):
+        codes[kind] = "two"
+        for _ in range(2):
+            (report,) = verify_all(folder)
+            assert (report.lines(), len(checked)) == (first.lines(), number)
+    codes["agent"] = None  # nobody can tell whether it changed
+    for number in (4, 5):
+        list(verify_all(folder))
+        assert len(checked) == number
+
+
+@pytest.mark.parametrize("agent", ["random", "bayesian"])
+def test_a_report_that_failed_is_not_kept(published, folder_of, monkeypatch, agent):
+    folder, checked = folder_of(published, agent), []
+    flip_answer(folder)
+    real = several.check_run
+    monkeypatch.setattr(several, "check_run", lambda *given: checked.append(given) or real(*given))
+    for number in (1, 2):
+        (report,) = verify_all(folder)
+        assert not report.passed
+        assert len(checked) == number
