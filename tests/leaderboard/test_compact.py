@@ -66,6 +66,7 @@ def test_agents_asked_about_fewer_users_have_no_rank_and_are_below_the_others(tm
     assert [row(lines, agent)[0] for agent in ("all", "worse", "lucky")] == ["1", "2", "-"]
     assert [line.split()[1] for line in lines[4:8]] == ["all", "worse", "of", "lucky"]
     assert lines[6].strip() == "2 of 3 users: no rank"
+    assert "3 users: too few to compare agents, and for an interval." in lines
 
 
 def test_few_users_are_said_to_be_few_and_how_large_an_ece_is_by_chance(tmp_path, make_run, monkeypatch):

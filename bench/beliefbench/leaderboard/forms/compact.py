@@ -127,7 +127,7 @@ def _few_users(group: Sequence[Row]) -> list[str]:
     users = max(map(_users, group))
     if users >= FEW_USERS:
         return []
-    few = f"{counted(users, 'user')}: too few to compare agents."
+    few = f"{counted(users, 'user')}: too few to compare agents{', and for an interval' if users < FEWEST else ''}."
     known = [row for row in group if _users(row) == users and row.diagnostics[-1]["ece_null"] is not None]
     if not known:
         return [few]
