@@ -10,10 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from beliefbench.checking.results import CheckFailedError, CheckResult
+from beliefbench.errors import UsageError
+from beliefbench.publishing import reproductions, several
 from beliefbench.publishing.evidence import Evidence, check_metrics, command_of, metrics_of
 from beliefbench.publishing.plausibility import time_flag
 from beliefbench.publishing.report import Report
-from beliefbench.publishing.reproductions import Claim, Reproduction, read_attested, record_files
+from beliefbench.publishing.reproductions import Claim, Reproduction, read_attested, record_files, write_record
 from beliefbench.publishing.signatures import Signer
 from beliefbench.running.store import AgentRecord, DomainIdentity, RunIdentity, RunRecord, Session
 
@@ -241,6 +243,20 @@ def test_twenty_records_are_read_by_their_numbers(tmp_path):
     assert len(record_files(tmp_path)) == 22
 
 
+def test_a_record_that_cannot_be_written_says_what_to_do(tmp_path, monkeypatch):
+    def refuse(file: Path, content: bytes) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    figures = {"users": 2, "answers": 28, "seed": 1, "choices_differ": 0.0}
+    assert write_record(tmp_path, "k", FILES, "Ada", figures).name == "reproduced-1.json"
+    assert write_record(tmp_path, "k", FILES, "Ada", figures).name == "reproduced-2.json"
+    monkeypatch.setattr(reproductions, "write_atomically", refuse)
+    with pytest.raises(
+        UsageError, match=r"reproduced-3.json cannot be written \(Permission denied\); copy the run else"
+    ):
+        write_record(tmp_path, "k", FILES, "Ada", figures)
+
+
 @pytest.mark.parametrize(
     ("signer", "of_publisher", "trusted", "words"),
     [
@@ -289,6 +305,24 @@ def test_asked_again_is_the_finding_that_the_agent_gave_the_same():
     assert report(CheckResult("rows", True, ""), again).asked_again == again
     assert report(CheckResult("agent", False, "others.")).asked_again is None
     assert report(CheckResult("rows", True, "")).asked_again is None
+
+
+@pytest.mark.parametrize(
+    ("finding", "added"),
+    [
+        (CheckResult("agent", False, "others."), False),  # this call found it itself
+        (CheckResult("agent", True, "the same."), True),
+        (CheckResult("SPEC", False, "cannot be loaded."), True),
+        (CheckResult("truth", False, "differs."), True),
+    ],
+)
+def test_what_an_earlier_rerun_found_is_added_unless_this_one_found_it(monkeypatch, finding, added):
+    monkeypatch.setattr(several, "_failed_rerun", lambda folder: "2 users asked again: others.")
+    found = several._with_failed_rerun(report(finding)).findings
+    assert found[0] == finding
+    assert [one.check for one in found[1:]] == ["agent"] * added
+    monkeypatch.setattr(several, "_failed_rerun", lambda folder: None)
+    assert several._with_failed_rerun(report(finding)).findings == [finding]
 
 
 def test_what_a_table_shows_of_a_failed_check_has_160_characters_at_most():

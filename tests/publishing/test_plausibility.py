@@ -87,6 +87,16 @@ def test_each_of_two_bounds_has_its_share_of_the_rate_at_each_stage(stages):
     assert f"after round {stages - 1} it is right in 36.7% more" in accuracy_flag(answers, bound * 2 * stages * 1.001)
 
 
+@pytest.mark.parametrize(("users", "flagged"), [(50, False), (99, False), (100, True), (101, True)])
+def test_the_normal_distribution_is_used_for_many_users_alone(users, flagged):
+    """All are right where the chance is .9 each: 2.7e-5 for 100 users, which is no alarm; their mean is ten standard
+    deviations from what is expected, were it normally distributed."""
+    exact = np.tile([0.9, 0.1, 0.0], (users, 1, 1, 1))
+    right = np.zeros((users, 1, 1), int)
+    found = accuracy_flag(HeldOut(np.arange(users), exact, right, right, exact))
+    assert (found is not None) == flagged
+
+
 def stated(probs: np.ndarray, exact: np.ndarray) -> HeldOut:
     nothing = np.zeros(probs.shape[:-1], int)
     return HeldOut(np.arange(len(probs)), probs, nothing, nothing, exact)

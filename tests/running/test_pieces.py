@@ -136,6 +136,11 @@ def test_stated_beliefs_stand_once_a_user_and_imply_a_choice_of_each_set(shard, 
     exact = [level_marginals(domain, shard.options[user, :1], shard.chosen[user, :1]) for user in range(3)]
     stated = np.stack([exact[0], np.full_like(exact[0], np.nan), exact[2]])
     found = {name: column.to_pylist() for name, column in _implied(domain, shard, 1, questions, stated).items()}
+    assert {name: len(column) for name, column in found.items()} == {
+        "by_beliefs": 9,
+        "beliefs": 9,
+        "exact_beliefs": 9,
+    }
     for user in range(3):
         rows = slice(3 * user, 3 * user + 3)
         np.testing.assert_allclose(found["beliefs"][rows][0], stated[user])
