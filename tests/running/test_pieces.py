@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import jax
@@ -127,6 +128,19 @@ def test_a_shard_that_answered_a_stage_knows_what_it_recommended(shard):
     assert after.recommended.tolist() == [[0, 2, -1], [1, 1, -1], [2, 0, -1]]
     assert shard.answered.tolist() == [True, False, False]
     assert shard.recommended[:, 1].tolist() == [-1, -1, -1]
+
+
+def test_the_heldout_sets_are_asked_first_and_then_the_rounds_own_set_if_there_is_a_round(shard, episodes):
+    each = np.stack([np.roll(episodes.heldout, user, axis=1) for user in range(3)])
+    for heldout in (episodes.heldout, each):
+        met = replace(shard, heldout=heldout)
+        for places in ([0, 1, 2], [2, 0]):
+            for stage, own in ((0, True), (1, True), (2, False)):
+                asked = questions_at(met, np.array(places), stage)
+                assert asked.shape == (len(places), 2 + own, 3, 2)
+                for at, place in enumerate(places):
+                    np.testing.assert_array_equal(asked[at, :2], heldout if heldout.ndim == 3 else heldout[place])
+                    np.testing.assert_array_equal(asked[at, 2:], shard.options[place, stage : stage + 1])
 
 
 def test_stated_beliefs_stand_once_a_user_and_imply_a_choice_of_each_set(shard, episodes):
