@@ -230,6 +230,14 @@ def test_presets_ask_as_many_as_the_docs_say(flights):
     assert Protocol(624) == Protocol(624, rounds=5, heldout=100, seed=0)  # the paper's
     for preset, (users, heldout) in {"quick": (8, 8), "standard": (100, 30), "paper": (624, 100)}.items():
         assert Protocol.of(flights, preset=preset) == Protocol(users, 5, heldout, 0), preset
+    assert Protocol.of(bb.load_domain("flights-6"), preset="paper") == Protocol(1000, 5, 100, 0)
+
+
+def test_a_million_users_can_be_drawn_from_a_prior_and_no_more(make_coins):
+    domain = make_coins("drawn-coins-3", hit=0.8, prior=0.75)
+    Protocol(1_000_000, rounds=0, heldout=1).check(domain)
+    with pytest.raises(bb.UsageError, match="ask for 1 to 1,000,000"):
+        Protocol(1_000_001, rounds=0, heldout=1).check(domain)
 
 
 @pytest.mark.parametrize("users", [2.5, "5", None])

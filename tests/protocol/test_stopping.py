@@ -7,7 +7,7 @@ import pytest
 
 import beliefbench as bb
 from beliefbench.intervals import clustered_interval
-from beliefbench.protocol.stopping import SampleOf, UntilWidth, order_of_users
+from beliefbench.protocol.stopping import SampleOf, UntilWidth, order_of_users, read_stopping_rule
 
 SIMULATIONS, POPULATION, SETS = 2_000, 624, 100
 
@@ -78,3 +78,8 @@ def test_a_sample_has_a_user_or_more():
     for users in (0, -3):
         with pytest.raises(bb.UsageError, match=f"a sample has 1 user or more; got {users}"):
             SampleOf(users)
+
+
+@pytest.mark.parametrize("rule", [SampleOf(3), UntilWidth(0.05)])
+def test_rules_are_values(rule):
+    assert {rule: 1}[read_stopping_rule(rule.identity())] == 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -34,20 +37,38 @@ def test_text_is_counted_by_the_byte_once_for_each_row(tmp_path, allow):
         read_parquet(file)
 
 
-@pytest.mark.parametrize("column", [[1, 2, 3], [[1.0, 2.0], [], [3.0] * 7]], ids=["numbers", "lists"])
-def test_what_a_file_unpacks_to_is_bounded_by_its_size(tmp_path, monkeypatch, column):
+NUMBERS = [1, 2, 3]
+TIMES = [datetime(2026, 1, day) for day in NUMBERS]
+
+
+@pytest.mark.parametrize(
+    ("column", "width", "values"),
+    [
+        (pa.array(NUMBERS, pa.int64()), 8, 3),
+        (pa.array(NUMBERS, pa.int32()), 4, 3),
+        (pa.array(NUMBERS, pa.int8()), 4, 3),
+        (pa.array(NUMBERS, pa.float64()), 8, 3),
+        (pa.array(NUMBERS, pa.float32()), 4, 3),
+        (pa.array([True, False, None]), 1, 3),
+        (pa.array(["a", "b", None]), 8, 3),
+        (pa.array(TIMES), 12, 3),
+        (pa.array(np.float16(NUMBERS)), 2, 3),
+        (pa.array([[1.0, 2.0], [], [3.0] * 7]), 8, 10),  # of an empty list, one value is told
+    ],
+    ids=lambda one: str(getattr(one, "type", one)),
+)
+def test_what_a_file_unpacks_to_is_bounded_by_its_size(tmp_path, monkeypatch, column, width, values):
+    """Its size as it says, and the width of its values in memory."""
     file = tmp_path / "rows.parquet"
-    pq.write_table(pa.table({"column": column}), file, row_group_size=2)
+    times = pa.types.is_timestamp(column.type)
+    pq.write_table(pa.table({"column": column}), file, row_group_size=2, use_deprecated_int96_timestamps=times)
     about = pq.read_metadata(file)
-    size = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
-    size += 8 * sum(len(one) or 1 if isinstance(one, list) else 1 for one in column)  # of an empty list, one is told
-    for less in (0, 1):
-        monkeypatch.setattr(files, "UNPACKED", size - less - 64 * file.stat().st_size)
-        if less:
-            with pytest.raises(DamagedFileError, match=f"unpacks to {size:,} bytes; expected {size - 1:,} at most"):
-                read_parquet(file)
-        else:
-            assert read_parquet(file)["column"].to_pylist() == column
+    size = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups)) + width * values
+    monkeypatch.setattr(files, "UNPACKED", size - 64 * file.stat().st_size)
+    assert read_parquet(file)["column"].to_pylist() == column.to_pylist()
+    monkeypatch.setattr(files, "UNPACKED", size - 1 - 64 * file.stat().st_size)
+    with pytest.raises(DamagedFileError, match=f"unpacks to {size:,} bytes; expected {size - 1:,} at most"):
+        read_parquet(file)
 
 
 @pytest.mark.parametrize(("columns", "groups"), [(files.COLUMNS, 1), (1, files.ROW_GROUPS)])

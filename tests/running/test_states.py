@@ -44,6 +44,10 @@ def test_what_cannot_be_compared_is_left_out(monkeypatch):
     assert set(held_by([np.zeros(4), *odd])) == {"len()", "[0]"}
 
 
+def test_arrays_of_64_mib_are_compared_and_no_larger_ones():
+    assert set(held_by([np.zeros(67_108_864, np.uint8), np.zeros(67_108_865, np.uint8)])) == {"len()", "[0]"}
+
+
 def test_a_state_that_holds_itself_has_an_end():
     state: list = [1]
     state.append(state)
