@@ -1,5 +1,6 @@
 """Weights that floats cannot hold: long histories and sharp choice rules, against sums of logarithms in NumPy."""
 
+from dataclasses import replace
 from itertools import product
 
 import jax.numpy as jnp
@@ -67,3 +68,21 @@ def test_an_unlikely_hypothesis_is_not_lost_with_its_small_products():
     rounds = np.zeros((40, 3, 1))
     found = bb.predictive(domain, rounds, np.ones(40, int), rounds[:1])
     np.testing.assert_allclose(found, [[0.999, 0.001, 0.0]], atol=1e-12)
+
+
+@pytest.mark.parametrize("cost", [100, 700, 750, 5_000])
+@pytest.mark.parametrize("rounds", [1, 4])
+def test_a_choice_that_a_float_cannot_hold_is_unlikely_and_not_impossible(cost, rounds):
+    """Two people choose option 0 with the probabilities exp(-cost) and exp(-cost - 1), and did so in each round."""
+
+    def model(options, choices=None):
+        person = numpyro.sample("person", dist.DiscreteUniform(0, 1))
+        logits = jnp.zeros((len(options), 3)).at[:, 0].set(-cost - jnp.asarray(person, float))
+        numpyro.sample("choice", dist.Categorical(logits=logits), obs=choices)
+
+    flights = bb.load_domain("flights-2")
+    domain = replace(flights, name=f"costly-{cost}", model=model, user_model=model, questionnaire=None)
+    odds = np.exp(-(cost + np.arange(2)) - np.log(2 + np.exp(-(cost + np.arange(2.0)))) + cost)  # of option 0, x e^cost
+    expected = odds**rounds / (odds**rounds).sum()
+    found = bb.posterior(domain, np.zeros((rounds, 3, 2)), np.zeros(rounds, int))
+    np.testing.assert_allclose(found, expected, atol=1e-12)

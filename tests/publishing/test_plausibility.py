@@ -13,6 +13,7 @@ from scipy.stats import binom
 import beliefbench as bb
 from beliefbench.leaderboard.ranking import read_leaderboard
 from beliefbench.publishing.plausibility import (
+    _normal_tail,
     accuracy_flag,
     chernoff,
     digest_of_probs,
@@ -95,6 +96,11 @@ def test_the_normal_distribution_is_used_for_many_users_alone(users, flagged):
     right = np.zeros((users, 1, 1), int)
     found = accuracy_flag(HeldOut(np.arange(users), exact, right, right, exact))
     assert (found is not None) == flagged
+
+
+@pytest.mark.parametrize(("score", "tail"), [(0.0, 0.5), (1.959964, 0.025), (6.0, 9.865876e-10), (-1.0, 0.8413447)])
+def test_the_tail_is_that_of_the_normal_distribution(score, tail):
+    assert _normal_tail(score) == pytest.approx(tail, rel=1e-5)
 
 
 def stated(probs: np.ndarray, exact: np.ndarray) -> HeldOut:
