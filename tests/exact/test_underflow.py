@@ -12,6 +12,7 @@ from scipy.special import logsumexp, softmax
 
 import beliefbench as bb
 from beliefbench.domain import describe_features
+from beliefbench.exact import linear_space, log_space
 
 PEOPLE = np.array([weights for weights in product((-1, -0.5, 0, 0.5, 1), repeat=2) if any(weights)])
 
@@ -70,19 +71,39 @@ def test_an_unlikely_hypothesis_is_not_lost_with_its_small_products():
     np.testing.assert_allclose(found, [[0.999, 0.001, 0.0]], atol=1e-12)
 
 
-@pytest.mark.parametrize("cost", [100, 700, 750, 5_000])
+@pytest.mark.parametrize(
+    ("kind", "cost"),
+    [("logits", 100), ("logits", 700), ("logits", 750), ("logits", 5_000), ("probs", 100), ("probs", 600)],
+)
 @pytest.mark.parametrize("rounds", [1, 4])
-def test_a_choice_that_a_float_cannot_hold_is_unlikely_and_not_impossible(cost, rounds):
+def test_a_choice_that_a_float_cannot_hold_is_unlikely_and_not_impossible(kind, cost, rounds):
     """Two people choose option 0 with the probabilities exp(-cost) and exp(-cost - 1), and did so in each round."""
 
     def model(options, choices=None):
         person = numpyro.sample("person", dist.DiscreteUniform(0, 1))
         logits = jnp.zeros((len(options), 3)).at[:, 0].set(-cost - jnp.asarray(person, float))
-        numpyro.sample("choice", dist.Categorical(logits=logits), obs=choices)
+        given = {"logits": logits} if kind == "logits" else {"probs": jnp.exp(logits) / jnp.array([1.0, 2.0, 2.0])}
+        numpyro.sample("choice", dist.Categorical(**given), obs=choices)
 
     flights = bb.load_domain("flights-2")
-    domain = replace(flights, name=f"costly-{cost}", model=model, user_model=model, questionnaire=None)
-    odds = np.exp(-(cost + np.arange(2)) - np.log(2 + np.exp(-(cost + np.arange(2.0)))) + cost)  # of option 0, x e^cost
+    domain = replace(flights, name=f"{kind}-{cost}", model=model, user_model=model, questionnaire=None)
+    odds = np.exp(-np.arange(2.0))
     expected = odds**rounds / (odds**rounds).sum()
     found = bb.posterior(domain, np.zeros((rounds, 3, 2)), np.zeros(rounds, int))
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("block", [5, 12, 23, 24, 50])
+@pytest.mark.parametrize("temperature", [1.0, 1e-3])
+def test_blocks_that_are_not_full_count_each_hypothesis_once(monkeypatch, block, temperature):
+    """In sums of products and, at the low temperature, of logarithms: 24 people in blocks of another size."""
+    monkeypatch.setattr(linear_space, "parts_of", lambda blocks: 1)
+    for module in (linear_space, log_space):
+        monkeypatch.setattr(module, "block_size", lambda hypotheses: block)
+    rng = np.random.default_rng(block)
+    options, queries = rng.integers(0, 11, (2, 4, 3, 2)) / 10, rng.integers(0, 11, (3, 3, 2)) / 10
+    choices = rng.integers(0, 3, (2, 4))
+    domain = bb.load_domain(f"flights-2,temperature={temperature}")
+    domain = replace(domain, name=f"blocks-{block}-{temperature}")  # compiled by itself
+    found = bb.predictives(domain, options, choices, queries, stages="all")
+    np.testing.assert_allclose(found, softmax_predictives(temperature, options, choices, queries), atol=1e-9)
