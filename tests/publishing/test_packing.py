@@ -177,6 +177,19 @@ def test_probabilities_are_null_where_the_answer_is_unusable_and_exact_ones_wher
         assert (back[f"exact_{option}"].is_null().to_numpy(zero_copy_only=False) == own).all()
 
 
+def test_rows_whose_exact_answers_are_missing_have_none():
+    """Of three users, the exact answers of the first, of the second, or of the last are kept."""
+    rows = made_up(users=3, stages=2, heldout=2).sort_by(
+        [(name, "ascending") for name in ("user", "stage", "question")]
+    )
+    packed, user = pack_rows(rows, "exact-0.parquet"), rows["user"].to_numpy()
+    for kept in np.unique(user):
+        back = unpack_rows(packed, pack_exact(rows.filter(pa.array(user == kept))))
+        there = (user == kept) & (rows["question"].to_numpy() >= 0)
+        for option in range(3):
+            assert (back[f"exact_{option}"].is_valid().to_numpy(zero_copy_only=False) == there).all()
+
+
 def test_rows_are_put_in_order_by_user_stage_and_question():
     rows = [(1, 0, 0), (0, 1, -1), (0, 0, 1), (0, 0, -1), (0, 0, 0), (1, 0, -1)]
     tables = [
