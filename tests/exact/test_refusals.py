@@ -9,6 +9,7 @@ import beliefbench as bb
 from beliefbench.choice_models.linear import PAPER_WEIGHTS, weights_of
 from beliefbench.domain import describe_features
 from beliefbench.exact import inference, latents
+from beliefbench.exact.latents import too_large
 
 # --- too large ------------------------------------------------------------------------------------
 
@@ -140,3 +141,8 @@ def test_values_between_those_of_the_grid_are_taken_as_they_are(flights):
     weights = np.asarray(weights_of(np.arange(len(found)), 4, PAPER_WEIGHTS))
     assert found[weights[:, 0] < 0].max() == 0
     assert found[weights[:, 0] > 0].min() > found[weights[:, 0] == 0].max() > 0
+
+
+def test_a_call_that_does_not_fit_says_how_much_it_takes_in_gib():
+    error = too_large("wide", 1_234_567, "its table takes", 5_368_709_120, "ask for less")
+    assert str(error) == "wide has 1,234,567 hypotheses: its table takes 5.0 GiB, and the limit is 4 GiB; ask for less."
