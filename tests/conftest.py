@@ -1,5 +1,6 @@
 """What several tests share: flights, the paper's people written down anew in NumPy, and a domain worked by hand."""
 
+import gc
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
@@ -71,6 +72,12 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_compilation_cache_dir", folder)  # read from the environment when JAX was imported
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what all modules hold out of garbage collection, which otherwise looks through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -198,38 +205,6 @@ def plugin_folder(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     yield folder
     sources.forget_plugin_folders()
-
-
-OF_EACH_KIND = ("flights-2", "flights", "webshop-backpacks")
-
-
-@pytest.fixture(
-    scope="session",
-    params=["of each kind", pytest.param("all", marks=[pytest.mark.reference, pytest.mark.timeout(1200)])],
-)
-def builtin_domains(request: pytest.FixtureRequest) -> tuple[bb.Domain, ...]:
-    """Built-in domains of each kind; with ``-m reference`` all of them, those of suites too, each once."""
-    if request.param == "of each kind":
-        return tuple(bb.load_domain(name) for name in OF_EACH_KIND)
-    points = [
-        point for point in entry_points(group="beliefbench.domains") if point.value.startswith("beliefbench.domains.")
-    ]
-    found = [domain for point in points for domain in bb.load_suite(point.name)]
-    return tuple({domain.name: domain for domain in found}.values())
-
-
-@pytest.fixture(scope="session")
-def rejected() -> Callable[..., dict]:
-    """``rejected(p_values, rate=0.01)``: the tests that fail by Holm's rule, which keeps the chance of any false alarm
-    at ``rate``, whether the tests depend on each other or not.
-    """
-
-    def holm(found: dict, rate: float = 0.01) -> dict:
-        ranked = sorted(found.items(), key=lambda item: item[1])
-        held = (place for place, (_, p) in enumerate(ranked) if p * (len(ranked) - place) > rate)
-        return dict(ranked[: next(held, len(ranked))])
-
-    return holm
 
 
 @pytest.fixture(scope="session")

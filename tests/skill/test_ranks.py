@@ -7,14 +7,14 @@ import pytest
 from xarray import Dataset, DataTree
 
 from beliefbench.scoring.heldout import HeldOut
-from beliefbench.skill.counts import Comparable, Counts, means_and_covariance
+from beliefbench.skill.counts import MIN_USERS, Comparable, Counts, means_and_covariance
 from beliefbench.skill.learning import compare_curves
 from beliefbench.skill.summary import SMALL_GAIN, _summed, fits
 
 
 def runs(number: int, stages: int) -> list[Counts]:
-    nothing = np.zeros((8, stages), int)
-    return [Counts(np.arange(8), nothing, 5, nothing)] * number
+    nothing = np.zeros((MIN_USERS, stages), int)
+    return [Counts(np.arange(MIN_USERS), nothing, 5, nothing)] * number
 
 
 def posterior(accuracy: np.ndarray, diverging: int = 0) -> DataTree:
@@ -123,7 +123,7 @@ def test_right_answers_are_counted_of_each_user_at_each_stage():
 
 
 def test_runs_are_fitted_by_their_rounds_and_those_of_few_users_are_left_out():
-    few = Counts(np.arange(7), np.zeros((7, 3), int), 5, np.zeros((7, 3)))
+    few = Counts(np.arange(23), np.zeros((23, 3), int), 5, np.zeros((23, 3)))
     groups = [
         Comparable(["a", "few", "b"], [*runs(1, 3), few, *runs(1, 6)], privileged=[2]),
         Comparable(["c", "d"], runs(2, 3), privileged=[1]),
