@@ -43,8 +43,8 @@ def drawn(runs: dict[str, list[Counts]], users: int, rng: np.random.Generator) -
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("users", [8, 24, 100])
 def test_intervals_of_accuracies_and_gains_cover(tmp_path, record_property, monkeypatch, users):
-    """Of 8 users too, of which none is shown. In 37 samples, 1,776 accuracies and 296 gains, which depend on each other within a sample: of a coverage of 95%,
-    the standard error is 1.7 points, and fewer than 1 seed in 300 leaves 90% to 100%."""
+    """In 37 samples, 1,776 accuracies and 296 gains, which depend on each other within a sample: of a coverage of 95%,
+    the standard error is 1.7 points, and fewer than 1 seed in 300 leaves 90% to 100%. Of 8 users nothing is shown."""
     monkeypatch.setattr(summary, "MIN_USERS", 8)
     runs = {domain: [counts_of(f"{domain}/{agent}") for agent in AGENTS] for domain in DOMAINS}
     accuracies, gains, ranks = [], [], []
