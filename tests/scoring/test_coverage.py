@@ -152,7 +152,7 @@ def of_mean_over_domains(
     truth, ends = float(np.mean([share.mean() for share in shares])), []
     for one in np.transpose(finals, (2, 0, 1)):
         names = ("accuracy", "accuracy_lo", "accuracy_hi")
-        rows = [SimpleNamespace(final=dict(zip(names, row, strict=True)), fields={"users": users}) for row in one]
+        rows = [SimpleNamespace(final=dict(zip(names, row, strict=True))) for row in one]
         below, above = _distance(rows, "accuracy_lo"), _distance(rows, "accuracy_hi")
         mean = one[:, 0].mean()
         ends.append((np.nan, np.nan) if below is None or above is None else (mean - below, mean + above))

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 from beliefbench.intervals import MANY, NEAR, SKEWED, SOME
 from beliefbench.leaderboard.row import Row
+from beliefbench.skill.counts import MIN_USERS
 
 NONE = "-"
 NEAR_NOTE = (
     f"below {SKEWED:.0%} and above {1 - SKEWED:.0%} with fewer than {SOME}, and below {NEAR:.0%} and above "
     f"{1 - NEAR:.0%} with fewer than {MANY}"
 )
-"""Where there is no interval of an accuracy, after "with fewer than 24 users, "."""
+"""Where there is no interval of an accuracy, after "with fewer than `FEWEST` users, "."""
 FLAG = "!"
 
 
@@ -104,7 +105,7 @@ SKILL_NOTE = (
     "P(best): the probability that the agent is the best of those that do not see the users' true preferences. gain: "
     "accuracy after the last round minus accuracy after the first, in points. P(plateau): the probability that the "
     "gain is below 2. sound: R-hat < 1.01, bulk and tail ESS > 400, no divergences, by ArviZ. ESS is "
-    "the smaller of the two. Runs with fewer than 24 users are left out."
+    f"the smaller of the two. Runs with fewer than {MIN_USERS} users are left out."
 )
 
 

@@ -34,7 +34,6 @@ SHORT_STANDINGS = {
     Standing.claimed: "intact, said to be reproduced",
     Standing.reproduced: "intact, reproduced",
 }
-FEWEST_OF_SEVERAL = 24  # users a domain, for the interval of a mean over domains
 FEW_USERS = 100  # below, the numbers change so much from user to user that the table says so
 
 
@@ -193,11 +192,11 @@ def _mean_line(rank: str, agent: AgentOverview, name: str, stages: Sequence[int]
 def _distance(rows: Sequence[Row], end: str) -> float | None:
     """Return how far an end of the interval of a mean over rows is from it (MOVER); None if there is no interval.
 
-    There is none without rows, if a row has none, or so few users that it would be too wide. Each side has its own
-    distance, because the rows' intervals need not be symmetric (Zou and Donner, 2008).
+    There is none without rows, or if a row has none. Each side has its own distance, because the rows' intervals need
+    not be symmetric (Zou and Donner, 2008).
     """
     ends = [row.final[end] for row in rows]
-    if not ends or None in ends or (len(rows) > 1 and min(map(_users, rows)) < FEWEST_OF_SEVERAL):
+    if not ends or None in ends:
         return None
     return math.hypot(*[one - row.final["accuracy"] for one, row in zip(ends, rows, strict=True)]) / len(rows)
 
