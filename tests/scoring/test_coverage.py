@@ -55,10 +55,9 @@ Found = list[tuple[float, float]]
 
 @cache
 def pool(name: str) -> HeldOut:
-    """Return the answers of a published run, by ``domain/folder of the agent``."""
-    (store,) = find_runs(PUBLISHED / name)
-    record = store.record()
-    assert record is not None
+    """Return the answers of a published run, by ``domain/folder of the agent``; of two, of the one with more sets."""
+    records = [(store, store.record()) for store in find_runs(PUBLISHED / name)]
+    store, record = max(records, key=lambda one: one[1].identity.heldout)
     return answers_of(record, store.rows())
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import beliefbench as bb
 from beliefbench.students.reader import examination, teaching
 from beliefbench.students.reader.conversations import Annotator, chat_of
 from beliefbench.students.reader.curriculum import GROUP, Groups, lessons_of
@@ -99,6 +100,20 @@ def short(monkeypatch):
         monkeypatch.setattr(examination, name, value)
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_reader_is_taught_by_the_command(call, tmp_path):
+    """One step; the reference test below teaches more, and compares what is taught."""
+    command = ["teach", "reader", "--interactions", str(GROUP), "--out", str(tmp_path / "reader")]
+    assert call(*command)[0] == 0
+    card = (tmp_path / "reader" / "README.md").read_text()
+    assert f"--teacher posterior --interactions {GROUP} --batch {GROUP} --seed 0" in card
+    assert "was taught already" in call(*command)[2]
+    hotels = bb.load_domain("hotels")
+    agent = bb.load_agent(f"prompted:{tmp_path / 'reader'},dtype=float32", hotels)
+    rows = bb.run(hotels, agent, users=2, rounds=1, heldout=2, results=tmp_path / "results").rows().to_pandas()
+    assert rows[["prob_0", "prob_1", "prob_2"]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.reference

@@ -171,6 +171,20 @@ def small_students(monkeypatch):
     monkeypatch.setattr(students, "EXAMINED", BATCH)
 
 
+@pytest.mark.usefixtures("small_students")
+def test_a_student_is_taught_by_the_command_and_can_be_run(call, tmp_path):
+    """Two steps; the reference test below teaches more, and compares what is taught."""
+    more = ["--interactions", str(2 * BATCH), "--out", str(tmp_path / "student")]
+    assert call(*TEACH, *more)[0] == 0
+    card = (tmp_path / "student" / "README.md").read_text()
+    assert f"--teacher posterior --domain flights-2 --interactions {2 * BATCH} --seed 0" in card
+    assert "was taught already" in call(*TEACH, *more)[2]
+    domain = bb.load_domain("flights-2")
+    agent = bb.load_agent(f"prompted:{tmp_path / 'student'},dtype=float32", domain)
+    rows = bb.run(domain, agent, users=2, rounds=1, heldout=2, results=tmp_path / "results").rows().to_pandas()
+    assert rows[["prob_0", "prob_1", "prob_2"]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-6)
+
+
 @pytest.mark.reference  # two minutes
 @pytest.mark.usefixtures("small_students")
 def test_a_student_is_a_model_as_any_other_and_a_killed_teaching_ends_with_the_same(call, tmp_path):
