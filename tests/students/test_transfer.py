@@ -1,70 +1,103 @@
 """What docs/teaching.md says of the reader on domains that it was never taught: the published answers say the same."""
 
-import io
 import re
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from beliefbench.running.store import RunStore
+from beliefbench.running.store import find_runs
 from beliefbench.scoring.metrics import calibration_error
 
-ROOT = Path(__file__).parents[2]
-SHOWN = (r"(\d+)", r"([\d.]+)", r"([\d.]+) \(([\d.]*)-([\d.]*)\)", r"(\d+)", r"(\d+)", r"([\d.]+)", r"([\d.]+)")
-ROW = re.compile(r"^\| " + r" \| ".join([r"([a-z0-9-]+)", *SHOWN]) + r" \|$", re.M)
+RESULTS = Path(__file__).parents[2] / "results"
+TITLE = re.compile(r"([a-z0-9-]+) \(version 1\): (\d+) users, 5 rounds, (\d+) held-out sets, seed 0")
+READER, EXACT = "posterior-reader", "bayesian"
 
 
-@pytest.fixture(scope="module")
-def after_five_rounds():
-    """The metrics after round 5, by domain and agent."""
-    found = pd.read_csv(ROOT / "results" / "teaching" / "transfer.csv")
-    return found[found["round"] == 5].set_index(["domain", "agent"])
+def tables():
+    """The published tables by domain, users and sets, then by agent: its figures by the names of their columns."""
+    found = {}
+    for section in ("\n" + (RESULTS / "leaderboard.md").read_text()).split("\n**")[1:]:
+        title, _, text = section.partition("**")
+        told = TITLE.fullmatch(title)
+        assert told, title
+        agents = found.setdefault((told[1], int(told[2]), int(told[3])), {})
+        for block in text.split("\n\n"):
+            written = [line for line in block.splitlines() if line.startswith("|")]
+            lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in written]
+            if not lines or lines[0][:2] != ["#", "agent"]:
+                continue
+            for row in lines[2:]:
+                agents.setdefault(row[1].split()[0], {}).update(zip(lines[0][2:], row[2:], strict=True))
+    return found
 
 
-def test_the_table_is_that_of_the_published_answers(call):
-    status, out, _ = call(
-        "leaderboard", "--results", str(ROOT / "results" / "transfer"), "--no-skill", "--format", "csv"
-    )
-    assert status == 0
-    columns = ["domain", "agent", "round", "accuracy", "accuracy_lo", "accuracy_hi", "agreement", "ece", "kl_exact"]
-    ours = pd.read_csv(io.StringIO(out))[columns]
-    pd.testing.assert_frame_equal(ours, pd.read_csv(ROOT / "results" / "teaching" / "transfer.csv")[columns], rtol=1e-6)
-
-
-def test_the_documentation_has_the_figures(after_five_rounds):
-    rows = ROW.findall((ROOT / "docs" / "teaching.md").read_text())
-    assert len(rows) == len({row[0] for row in rows}) == len(after_five_rounds.xs("posterior-reader", level="agent"))
-    for domain, users, exact, *shown in rows:
-        reader, best = after_five_rounds.loc[(domain, "posterior-reader")], after_five_rounds.loc[(domain, "bayesian")]
-        assert int(users) == reader["users"]
-        expected = [
-            reader[name] for name in ("accuracy", "accuracy_lo", "accuracy_hi", "gap_closed", "agreement", "ece")
+def documented():
+    """The rows of the table in docs/teaching.md, as the published tables have them."""
+    for (domain, users, sets), agents in tables().items():
+        if READER not in agents:
+            continue
+        reader, exact = agents[READER], agents[EXACT]
+        closed = re.match(r"[\d.-]+", reader["gap closed"])[0]
+        figures = [
+            f"{reader['acc 5']} ({reader['95%']})" if reader["95%"] != "-" else reader["acc 5"],
+            f"{100 * float(closed):.0f}",
+            *(reader["agree, %"], reader["ECE 5"], exact["ECE 5"], reader["KL exact"]),
         ]
-        for told, value, digits in zip(
-            shown, [*(100 * one for one in expected), reader["kl_exact"]], (1, 1, 1, 0, 0, 1, 2), strict=True
-        ):
-            assert float(told or "nan") == pytest.approx(value, abs=0.51 * 10**-digits, nan_ok=True), domain
-        assert float(exact) == pytest.approx(100 * best["accuracy"], abs=0.051)
+        yield f"| {' | '.join([domain, str(users), str(sets), exact['acc 5'], *figures])} |"
+
+
+def closed(reader):
+    """The share of the distance that is closed, in %, and half the width of its interval."""
+    share, *ends = (100 * float(number) for number in re.findall(r"-?\d\.\d+", reader["gap closed"]))
+    return share, (ends[1] - ends[0]) / 2 if ends else np.nan
+
+
+def interval(share, half):
+    return f"{share:.0f}% ({share - half:.0f} to {share + half:.0f})"
+
+
+def told():
+    """The phrases of the text that tell of several domains, as the published tables have them."""
+    readers = {domain: agents[READER] for (domain, *_), agents in tables().items() if READER in agents}
+    shops = [one for domain, one in readers.items() if domain.startswith("webshop-")]
+    flights = [one for domain, one in readers.items() if domain.startswith("flights")]
+    yield f"{interval(*closed(readers['hotels']))} of the distance from chance to the exact answer on hotels"
+    yield f"{interval(*closed(readers['flights-3']))} on flights-3"
+    shares, halves = np.transpose([closed(one) for one in shops])
+    mean = interval(shares.mean(), np.sqrt((halves**2).sum()) / len(halves))
+    yield f"{mean} on average over the 12 categories of web shopping"
+    agreed = [np.mean([float(one["agree, %"]) for one in some]) for some in ([readers["hotels"]], flights, shops)]
+    yield f"{agreed[0]:.0f}% of the answers on hotels"
+    yield f"{agreed[1]:.0f}% on average over the flights domains, and {agreed[2]:.0f}% over web shopping"
+
+
+def test_the_documentation_has_the_figures():
+    expected = [*documented(), *told()]
+    assert len(expected) == 25
+    text = " ".join((RESULTS.parent / "docs" / "teaching.md").read_text().split())
+    assert [one for one in expected if one not in text] == []
+
+
+def answers(agent, domains):
+    """Confidence in the choice, and whether it was right, of the answers after round 5 to the reader's questions."""
+    for reader in sorted((RESULTS / "published").glob(f"{domains}/{READER}")):
+        (asked,) = (store.record().identity for store in find_runs(reader))
+        for store in find_runs(reader.parent / agent):
+            other = store.record().identity
+            if (other.users, other.heldout) != (asked.users, asked.heldout):
+                continue
+            rows = store.rows().to_pandas()
+            rows = rows[(rows["stage"] == 5) & (rows["question"] >= 0)]
+            probs = rows[["prob_0", "prob_1", "prob_2"]].to_numpy(float)
+            confidence = probs[np.arange(len(rows)), rows["choice"].to_numpy(int)]
+            yield confidence, (rows["choice"] == rows["truth"]).to_numpy()
 
 
 @pytest.mark.parametrize(
     ("agent", "domains", "expected"),
-    [
-        ("posterior-reader", "webshop-*", 2.3),
-        ("bayesian", "webshop-*", 2.4),
-        ("posterior-reader", "flights*", 2.4),
-        ("bayesian", "flights*", 1.7),
-    ],
+    [(READER, "webshop-*", 0.99), (EXACT, "webshop-*", 0.79), (READER, "flights*", 2.32), (EXACT, "flights*", 1.27)],
 )
 def test_the_calibration_over_several_domains(agent, domains, expected):
-    confidence, right = [], []
-    for run in sorted((ROOT / "results" / "transfer").glob(f"{domains}/{agent}/*")):
-        rows = RunStore(run).rows().to_pandas()
-        rows = rows[(rows["stage"] == 5) & (rows["question"] >= 0)]
-        probs = rows[["prob_0", "prob_1", "prob_2"]].to_numpy(float)
-        confidence.append(probs[np.arange(len(rows)), rows["choice"].to_numpy(int)])
-        right.append((rows["choice"] == rows["truth"]).to_numpy())
-    found = calibration_error(np.concatenate(confidence), np.concatenate(right))
-    assert 100 * found == pytest.approx(expected, abs=0.05)
+    confidence, right = map(np.concatenate, zip(*answers(agent, domains), strict=True))
+    assert 100 * calibration_error(confidence, right) == pytest.approx(expected, abs=0.005)

@@ -270,10 +270,9 @@ def _ece(row: Row) -> Cell:
 
 
 def _gain(row: Row) -> Cell:
-    if row.skill is None or row.skill.gain is None:
-        return Cell(NONE)
-    gain = row.skill.gain
-    return Cell(percent(gain.value), gain.value, f"{percent(gain.low)} to {percent(gain.high)}")
+    """The gain without its interval, which covers too often (docs/reliability.md)."""
+    gain = row.skill and row.skill.gain
+    return Cell(percent(gain.value), gain.value) if gain else Cell(NONE)
 
 
 def _skill(name: str, show: Callable[[float | None], str]) -> Callable[[Row], Cell]:
