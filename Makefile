@@ -76,8 +76,8 @@ smollm2: .venv/installed
 curves: .venv/installed-dev
 	$(BIN)/beliefbench teach curves --out results/teaching
 
-# The published leaderboard in results/: what is missing is run (three hours on 2 cores, most of it the taught students and the
-# reader), packed and verified; then the page and the table that the README shows.
+# The published leaderboard in results/: what is missing is run (four hours of one core, most of it the reader and the taught
+# students), packed and verified; then the page and the table that the README shows.
 EXACT := --agent bayesian --agent bayesian-mean --agent oracle --agent random --agent first
 TAUGHT := --agent posterior-taught --agent bayesian-taught --agent oracle-taught
 READER := --agent bayesian --agent random --agent posterior-reader

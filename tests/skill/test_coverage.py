@@ -23,6 +23,7 @@ SAMPLES = 37
 
 
 def counts_of(name: str) -> Counts:
+    """Return the counts of a published run, by ``domain/agent``; of two, of the one with more sets."""
     records = [(store, store.record()) for store in find_runs(PUBLISHED / name)]
     store, record = max(records, key=lambda one: one[1].identity.heldout)
     return Counts.of(answers_of(record, store.rows()))

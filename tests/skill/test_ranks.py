@@ -123,7 +123,7 @@ def test_right_answers_are_counted_of_each_user_at_each_stage():
 
 
 def test_runs_are_fitted_by_their_rounds_and_those_of_few_users_are_left_out():
-    few = Counts(np.arange(23), np.zeros((23, 3), int), 5, np.zeros((23, 3)))
+    few = Counts(np.arange(MIN_USERS - 1), np.zeros((MIN_USERS - 1, 3), int), 5, np.zeros((MIN_USERS - 1, 3)))
     groups = [
         Comparable(["a", "few", "b"], [*runs(1, 3), few, *runs(1, 6)], privileged=[2]),
         Comparable(["c", "d"], runs(2, 3), privileged=[1]),

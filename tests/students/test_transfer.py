@@ -19,9 +19,9 @@ def tables():
     found = {}
     for section in ("\n" + (RESULTS / "leaderboard.md").read_text()).split("\n**")[1:]:
         title, _, text = section.partition("**")
-        told = TITLE.fullmatch(title)
-        assert told, title
-        agents = found.setdefault((told[1], int(told[2]), int(told[3])), {})
+        group = TITLE.fullmatch(title)
+        assert group, title
+        agents = found.setdefault((group[1], int(group[2]), int(group[3])), {})
         for block in text.split("\n\n"):
             written = [line for line in block.splitlines() if line.startswith("|")]
             lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in written]
@@ -38,10 +38,9 @@ def documented():
         if READER not in agents:
             continue
         reader, exact = agents[READER], agents[EXACT]
-        closed = re.match(r"[\d.-]+", reader["gap closed"])[0]
         figures = [
             f"{reader['acc 5']} ({reader['95%']})" if reader["95%"] != "-" else reader["acc 5"],
-            f"{100 * float(closed):.0f}",
+            f"{closed(reader)[0]:.0f}",
             *(reader["agree, %"], reader["ECE 5"], exact["ECE 5"], reader["KL exact"]),
         ]
         yield f"| {' | '.join([domain, str(users), str(sets), exact['acc 5'], *figures])} |"
