@@ -51,7 +51,7 @@ LOCAL, QUIET = 1.0, 0.3
 """How much near tokens count for the heads that begin with them, and how much what the tokens are counts for these."""
 LEARNING_RATE, WARMUP = 2e-3, 200
 """The highest learning rate, and the steps in which it rises."""
-TOGETHER = {"cpu": 4, "cuda": 64}
+TOGETHER = {"cpu": 1, "cuda": 64}
 """The conversations that a device reads at once."""
 EVALUATIONS = 30
 """The number of examinations in a training; a checkpoint is saved at each."""
