@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -64,4 +65,9 @@ def main() -> None:
     """Run the command line; ``--debug`` may be anywhere in it."""
     keep_compiled_programs()
     arguments = sys.argv[1:]
-    app([argument for argument in arguments if argument != "--debug"])
+    _command()([argument for argument in arguments if argument != "--debug"])
+
+
+@cache  # to build it takes longer than many calls of a process that makes several
+def _command() -> Any:
+    return typer.main.get_command(app)
