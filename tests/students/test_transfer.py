@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
 from beliefbench.running.store import find_runs
 from beliefbench.scoring.metrics import calibration_error
@@ -78,8 +79,8 @@ def test_the_documentation_has_the_figures():
     assert [one for one in expected if one not in text] == []
 
 
-def answers(agent, domains):
-    """Confidence in the choice, and whether it was right, of the answers after round 5 to the reader's questions."""
+def predictions(agent, domains):
+    """Probabilities, choices and truths of the answers after round 5 to the reader's questions, domain by domain."""
     for reader in sorted((RESULTS / "published").glob(f"{domains}/{READER}")):
         (asked,) = (store.record().identity for store in find_runs(reader))
         for store in find_runs(reader.parent / agent):
@@ -89,8 +90,13 @@ def answers(agent, domains):
             rows = store.rows().to_pandas()
             rows = rows[(rows["stage"] == 5) & (rows["question"] >= 0)]
             probs = rows[["prob_0", "prob_1", "prob_2"]].to_numpy(float)
-            confidence = probs[np.arange(len(rows)), rows["choice"].to_numpy(int)]
-            yield confidence, (rows["choice"] == rows["truth"]).to_numpy()
+            yield probs, rows["choice"].to_numpy(int), rows["truth"].to_numpy(int)
+
+
+def answers(agent, domains):
+    """Confidence in the choice, and whether it was right, domain by domain."""
+    for probs, choice, truth in predictions(agent, domains):
+        yield probs[np.arange(len(probs)), choice], choice == truth
 
 
 @pytest.mark.parametrize(
@@ -100,3 +106,25 @@ def answers(agent, domains):
 def test_the_calibration_over_several_domains(agent, domains, expected):
     confidence, right = map(np.concatenate, zip(*answers(agent, domains), strict=True))
     assert 100 * calibration_error(confidence, right) == pytest.approx(expected, abs=0.005)
+
+
+def at_temperature(temperature, probs):
+    powers = probs ** (1 / temperature)
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def test_no_temperature_of_the_other_domains_calibrates_running_shoes():
+    """The temperature with the best log score on the answers of the other 19 domains, and what it leaves."""
+    shoes = next(predictions(READER, "webshop-running-shoes"))
+    other = [one for one in predictions(READER, "*") if not np.array_equal(one[0], shoes[0])]
+    assert len(other) == 19
+    probs, _, truth = map(np.concatenate, zip(*other, strict=True))
+
+    def loss(temperature):
+        return -np.log(at_temperature(temperature, probs)[np.arange(len(truth)), truth]).mean()
+
+    fitted = minimize_scalar(loss, bounds=(0.5, 2), method="bounded").x
+    assert fitted == pytest.approx(1.076, abs=0.001)
+    probs, choice, truth = shoes
+    confidence = at_temperature(fitted, probs)[np.arange(len(choice)), choice]
+    assert 100 * calibration_error(confidence, choice == truth) == pytest.approx(5.55, abs=0.005)
