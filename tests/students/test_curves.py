@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from beliefbench.students import curves, student
-from beliefbench.students.curves import by_size, differences, measured, teach_curve
+from beliefbench.students.curves import CONDITIONS, by_size, differences, measured, teach_curve
 from beliefbench.students.student import BATCH, Settings
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.reference]
@@ -80,6 +80,16 @@ def test_curves_are_drawn(table, tmp_path):
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     draw(by_size(table), tmp_path / "curves.png")
     assert Image.open(tmp_path / "curves.png").size[0] > 1000
+
+
+def test_workers_know_folders_of_plugins(call, tmp_path, plugin_folder):
+    (plugin_folder / "trips.py").write_text(
+        "from dataclasses import replace\n\nfrom beliefbench.domains.flights import flights_2\n\n"
+        "trips = replace(flights_2, name='trips')\nDOMAINS = {'trips': trips}\n"
+    )
+    arguments = ["--out", "found", "--domain", "trips", "--interactions", "16", "--seeds", "1"]
+    assert call("teach", "curves", "--plugins", str(plugin_folder), *arguments)[0] == 0
+    assert set(measured(tmp_path / "found")["condition"]) == {"exact", *CONDITIONS}
 
 
 def test_a_wrong_call_is_one_sentence(call, tmp_path):

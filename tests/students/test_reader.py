@@ -1,10 +1,12 @@
 """Readers: what they predict, and their training."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 import beliefbench as bb
+from beliefbench.agents.prompted import TAUGHT
 from beliefbench.students.reader import examination, teaching
 from beliefbench.students.reader.conversations import Annotator, chat_of
 from beliefbench.students.reader.curriculum import GROUP, Groups, lessons_of
@@ -21,6 +24,7 @@ from beliefbench.students.reader.teaching import Settings, new_reader, teach_rea
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow")
 
+SHIPPED = TAUGHT / "posterior-reader"
 SMALL = {"hidden_size": 32, "intermediate_size": 64}
 WORDS = {"domains": 20, "pieces": 700}
 SHORT = 1, (2,), 1
@@ -114,6 +118,42 @@ def test_a_reader_is_taught_by_the_command(call, tmp_path):
     agent = bb.load_agent(f"prompted:{tmp_path / 'reader'},dtype=float32", hotels)
     rows = bb.run(hotels, agent, users=2, rounds=1, heldout=2, results=tmp_path / "results").rows().to_pandas()
     assert rows[["prob_0", "prob_1", "prob_2"]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-6)
+
+
+def _two_lines(option):
+    """The same text and numbers as flights-2's own, but with a blank line."""
+    return f"duration: {option[0]:.1f}\n\nprice: {option[1]:.1f}"
+
+
+@pytest.mark.parametrize(
+    ("describe", "asks", "why"),
+    [
+        (lambda option: f"A {option[0]:.1f}-hour flight for ${option[1]:.1f}", "", "different questions the same way"),
+        (lambda option: f"duration:{option[0]:.1f}, price:{option[1]:.1f}", "", "different questions the same way"),
+        (
+            lambda option: f"duration\uff1a{option[0]:.1f}\uff0cprice\uff1a{option[1]:.1f}",
+            "",
+            "different questions the same way",
+        ),
+        (_two_lines, "", "does not rewrite this question"),
+        (None, ",probabilities=stated", "does not rewrite this question"),
+    ],
+)
+def test_a_reader_is_not_asked_what_its_template_leaves_out(tmp_path, describe, asks, why):
+    """Each of these was answered without a word, with the same probabilities for every question."""
+    flights_2 = bb.load_domain("flights-2")
+    domain = replace(flights_2, describe=describe or flights_2.describe)
+    agent = bb.load_agent(f"prompted:{SHIPPED},dtype=float32{asks}", domain)
+    with pytest.raises(bb.BeliefBenchError, match=why):
+        bb.run(domain, agent, users=1, rounds=1, heldout=2, results=tmp_path)
+
+
+@pytest.mark.usefixtures("short")
+def test_interactions_are_those_of_whole_steps(tmp_path):
+    settings = Settings(interactions=GROUP - 1 + GROUP // 2, batch=GROUP)
+    assert teach_reader(settings, tmp_path / "reader")
+    assert json.loads((tmp_path / "reader" / "teaching.json").read_text())["interactions"] == 2 * GROUP
+    assert not teach_reader(Settings(interactions=2 * GROUP), tmp_path / "reader")
 
 
 @pytest.mark.reference

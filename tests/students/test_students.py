@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -140,6 +141,19 @@ def test_draws_depend_on_purpose_number_and_seed_alone(flights_2):
 def test_domains_that_cannot_be_taught_so_are_told(name, why):
     with pytest.raises(UsageError, match=why):
         Source(bb.load_domain(name), "oracle", "oracle")
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        (lambda one: {"describe": lambda option: "cheap"}, "are not described as"),
+        (lambda one: {"draw": lambda at, sets: one.draw(at, sets) + 0.03}, "'duration' are not on the grid"),
+        (lambda one: {"draw": lambda at, sets: one.draw(at, sets)[:, :2]}, r"shape \[8, 2, 2\]; expected \[8, 3, 2\]"),
+    ],
+)
+def test_a_domain_that_shows_what_no_student_reads_is_refused(flights_2, changed, why):
+    with pytest.raises(UsageError, match=why):
+        Source(replace(flights_2, **changed(flights_2)), "oracle", "oracle")
 
 
 @pytest.mark.usefixtures("small_students")

@@ -58,6 +58,20 @@ def test_the_teachers_answers_are_preferred(make_model, data, tmp_path):
     assert margins(tmp_path / "taught", found).mean() > margins(base, found).mean() + 0.1
 
 
+def test_a_training_that_is_stopped_before_its_first_step_continues(make_model, data, tmp_path, monkeypatch):
+    """TRL works out the reference for all data as a trainer is made."""
+    base, settings = locate(str(make_model())), Settings(batch=4, at_once=4, dpo=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("trl.DPOTrainer._precompute_ref_logps", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            teach(base, data, tmp_path / "taught", settings)
+    assert teach(base, data, tmp_path / "taught", settings)
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
 def test_a_distribution_is_no_preference(call, make_model, tmp_path):
     data = tmp_path / "data.jsonl"
     write_records(TeachingTask(bb.load_domain("flights-2"), "posterior", users=1, interactions=1, rounds=2), data)

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from functools import cache
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -212,6 +213,14 @@ def test_a_file_says_what_it_was_made_from_and_is_never_written_over(domain, tmp
 def test_numbers_out_of_range_are_said(domain, how, says):
     with pytest.raises(bb.UsageError, match=says):
         course(domain, **how)
+
+
+@pytest.mark.parametrize("name", ["", ".", "file/data.jsonl"])
+def test_a_name_that_no_file_can_have_is_one_sentence(call, name):
+    Path("file").write_text("a letter")
+    status, _, said = call("teach", "data", "--domain", "flights-2", "--out", name)
+    assert (status, said.strip().splitlines()[-1].startswith("beliefbench: error: '")) == (2, True), said
+    assert "name a" in said
 
 
 def test_the_command_writes_and_says_so(call, tmp_path):

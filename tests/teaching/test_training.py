@@ -16,6 +16,7 @@ import beliefbench as bb
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.language.local.chat_format import chat_format_of
 from beliefbench.language.local.checkpoints import locate
+from beliefbench.plugins.sources import forget_plugin_folders
 from beliefbench.teaching import training
 from beliefbench.teaching.folder import claimed, is_finished
 from beliefbench.teaching.interactions import TeachingTask
@@ -244,6 +245,24 @@ def test_a_wrong_call_is_one_sentence(call, make_model, tmp_path, arguments, why
     assert (status, said.count("\n")) == (2, 1), said
     assert why in said
     assert not Path("y").exists()
+
+
+def test_a_domain_of_a_plugin_folder_is_validated_on(call, make_model, tmp_path, plugin_folder):
+    (plugin_folder / "trips.py").write_text(
+        "from dataclasses import replace\n\nfrom beliefbench.domains.flights import flights_2\n\n"
+        "trips = replace(flights_2, name='trips')\nDOMAINS = {'trips': trips}\n"
+    )
+    folder, data, out = str(plugin_folder), str(tmp_path / "data.jsonl"), str(tmp_path / "taught")
+    made = ["--domain", "trips", "--users", "4", "--interactions", "1", "--rounds", "2", "--out", data]
+    assert call("teach", "data", "--plugins", folder, *made)[0] == 0
+    forget_plugin_folders()  # as in another process
+    taught = [*TEACH, "--base", str(make_model()), "--data", data, "--out", out, "--batch", "8", "--validate", "1"]
+    status, _, said = call(*taught)
+    assert (status, said.count("\n")) == (2, 1), said
+    assert f"'{data}' was made on 'trips', and there is no domain 'trips'" in said
+    status, _, said = call(*taught, "--plugins", folder)
+    assert status == 0, said
+    assert f"beliefbench run --plugins {folder} --domain trips --agent" in said
 
 
 def test_a_folder_is_taught_in_by_one_process_at_a_time(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import warnings
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from rich.console import Console
 
 from beliefbench.cli.console import echo, report_errors
-from beliefbench.cli.options import Plugins, add_plugins
+from beliefbench.cli.options import Plugins, Simulated, add_plugins, run_command
 
 
 class Reward(StrEnum):
@@ -37,7 +36,7 @@ def grpo(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The folder of the improved model: a new one, or that of a stopped run.")
     ],
-    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain of the simulated users.")] = "flights",
+    domain: Simulated = "flights",
     reward: Annotated[
         Reward,
         typer.Option(
@@ -81,7 +80,5 @@ def grpo(
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = improve(locate(base), load_domain(domain), out, settings, on_progress)
     asked = {"probabilities": "none"} if form is Form.sentence else {"probabilities": "stated"}
-    command = shlex.join(
-        ["beliefbench", "run", "--domain", domain, "--agent", format_spec("prompted", str(out), asked)]
-    )
+    command = run_command(domain, format_spec("prompted", str(out), asked), plugins)
     echo(f"{'improved' if anew else 'was improved already'}: {out}; next: {command}")

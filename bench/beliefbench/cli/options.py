@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,17 @@ Trust = Annotated[
         help="The keys that you trust, a line 'NAME ssh-ed25519 KEY' each (OpenSSH's allowed_signers).",
     ),
 ]
+
+
+Simulated = Annotated[
+    str, typer.Option(metavar="SPEC", help="The domain of the simulated users: NAME or NAME,key=value.")
+]
+
+
+def run_command(domain: str, spec: str, plugins: list[Path] | None) -> str:
+    """Return the command that asks an agent on a domain."""
+    folders = [part for folder in plugins or [] for part in ("--plugins", str(folder))]
+    return shlex.join(["beliefbench", "run", *folders, "--domain", domain, "--agent", spec])
 
 
 def add_plugins(folders: list[Path] | None) -> None:

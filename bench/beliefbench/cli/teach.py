@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from beliefbench.cli.console import echo, report_errors
-from beliefbench.cli.options import Plugins, add_plugins
+from beliefbench.cli.options import Plugins, Simulated, add_plugins, run_command
 from beliefbench.errors import UsageError, counted
 
 teach = typer.Typer(
@@ -46,7 +45,7 @@ def data(
             "user's choices. posterior: the guesses, with the exact predictive probabilities as `probs`."
         ),
     ] = Teacher.bayesian,
-    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain of the simulated users.")] = "flights",
+    domain: Simulated = "flights",
     users: Annotated[
         str,
         typer.Option(metavar="all|N", help="The number of users in the data. All other users are in no interaction."),
@@ -126,11 +125,18 @@ def run(
     learning_rate: Annotated[
         float, typer.Option(help="The highest learning rate. It rises to this value, then falls to 0.")
     ] = 2e-6,
-    batch: Annotated[int, typer.Option(help="Conversations in a step, over all processes.")] = 128,
+    batch: Annotated[
+        int,
+        typer.Option(
+            help="Conversations in a step, over all processes: a multiple of --at-once times the number of processes."
+        ),
+    ] = 128,
     at_once: Annotated[int, typer.Option(help="Conversations in memory at once in each process.")] = 8,
     epochs: Annotated[float, typer.Option(help="How many times the data is read.")] = 1.0,
     warmup: Annotated[float, typer.Option(help="The share of the steps in which the learning rate rises.")] = 0.1,
-    longest: Annotated[int, typer.Option(help="The most tokens of a conversation.")] = 2048,
+    longest: Annotated[
+        int, typer.Option(help="The most tokens of a conversation. Data with a longer one is refused.")
+    ] = 2048,
     turns: Annotated[
         Turns | None,
         typer.Option(help="Which answers are learnt. The default is every answer of --whole data, otherwise the last."),
@@ -139,11 +145,12 @@ def run(
         int,
         typer.Option(
             metavar="USERS",
-            help="The number of users that the model is tested on, ten times during training. They are users that are "
-            "not taught, if there are any. 0 switches the tests off.",
+            help="The number of users that the model is tested on, before training and up to ten times during it. "
+            "They are users that are not taught, if there are any. 0 switches the tests off.",
         ),
     ] = 20,
     seed: Annotated[int, typer.Option(help="Seed of the order of the data.")] = 0,
+    plugins: Plugins = None,
 ) -> None:
     """Teach a causal language model with teaching data. The same command continues a stopped run.
 
@@ -151,14 +158,15 @@ def run(
     --lora.
     """
     from beliefbench.language.local.checkpoints import locate, require
-    from beliefbench.teaching.validation import Validation
 
     require("torch", "transformers", "accelerate", *(["peft"] if lora else []), *(["trl"] if dpo else []))
     from beliefbench.plugins.settings import format_spec
     from beliefbench.teaching.progress import progress_bar
     from beliefbench.teaching.training import Settings
     from beliefbench.teaching.training import teach as teach_model
+    from beliefbench.teaching.validation import Validation
 
+    add_plugins(plugins)
     settings = Settings(lora, learning_rate, batch, epochs, warmup, longest, at_once, seed, dpo)
     weights = locate(base)
     every_turn = None if turns is None else turns is Turns.every
@@ -166,8 +174,7 @@ def run(
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = teach_model(weights, data, out, settings, every_turn, examined, on_progress)
     spec = format_spec("prompted", base, {"adapter": str(out)}) if lora else format_spec("prompted", str(out))
-    command = shlex.join(["beliefbench", "run", "--domain", "flights", "--agent", spec])
-    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: {command}")
+    _taught(anew, out, examined.course.domain.name if examined else "flights", spec, plugins)
 
 
 Student = Annotated[
@@ -189,7 +196,7 @@ def student(
         Recommender | None,
         typer.Option(help="Who makes the recommendations in the conversation. The default is the teacher."),
     ] = None,
-    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain of the simulated users.")] = "flights",
+    domain: Simulated = "flights",
     interactions: Interactions = 100_000,
     seed: Seed = 0,
     plugins: Plugins = None,
@@ -212,7 +219,7 @@ def student(
     source = Source(load_domain(domain), teacher.value, recommender, seed=seed)
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = teach_student(source, Settings(interactions, seed), out, on_progress)
-    _taught(anew, out, domain)
+    _taught(anew, out, domain, _as_agent(out), plugins)
 
 
 @teach.command("reader")
@@ -242,7 +249,7 @@ def reader(
         raise UsageError(f"workers = {workers}; expected 0 to 256.")
     with progress_bar(Console(stderr=True)) as on_progress:
         anew = teach_reader(Settings(teacher.value, interactions, batch, seed), out, on_progress, workers)
-    _taught(anew, out, "hotels")
+    _taught(anew, out, "hotels", _as_agent(out))
 
 
 @teach.command("curves")
@@ -251,7 +258,7 @@ def curves(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The folder of the curves: a new one, or that of a stopped run.")
     ],
-    domain: Annotated[str, typer.Option(metavar="NAME", help="The domain of the simulated users.")] = "flights",
+    domain: Simulated = "flights",
     interactions: Annotated[int, typer.Option(help="Interactions that each student learns from.")] = 40_000,
     seeds: Annotated[int, typer.Option(help="Students of each teacher.")] = 3,
     plugins: Plugins = None,
@@ -284,12 +291,14 @@ def curves(
     echo(f"{out}: curves.csv, differences.csv, curves.svg and curves.png.")
 
 
-def _taught(anew: bool, out: Path, domain: str) -> None:
+def _as_agent(student: Path) -> str:
     from beliefbench.plugins.settings import format_spec
 
-    spec = format_spec("prompted", str(out), {"dtype": "float32"})
-    command = shlex.join(["beliefbench", "run", "--domain", domain, "--agent", spec])
-    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: {command}")
+    return format_spec("prompted", str(student), {"dtype": "float32"})
+
+
+def _taught(anew: bool, out: Path, domain: str, spec: str, plugins: list[Path] | None = None) -> None:
+    echo(f"{'taught' if anew else 'was taught already'}: {out}; next: {run_command(domain, spec, plugins)}")
 
 
 def _number_of(users: str) -> int | None:

@@ -24,6 +24,7 @@ from transformers import TrainerCallback, set_seed
 
 from beliefbench.errors import UsageError
 from beliefbench.plugins.names import load_domain
+from beliefbench.plugins.sources import add_plugin_folder, plugin_folders
 from beliefbench.scoring import metrics
 from beliefbench.students.drawing import draw
 from beliefbench.students.interactions import Source
@@ -105,20 +106,29 @@ def teach_curves(
     with claimed(out, about):
         lacking = [(*which, file) for which, file in files.items() if not file.exists()]
         on_progress(len(files) - len(lacking), len(files))
-        # One thread each: a small model on two gains less than two models on one.
-        with ProcessPoolExecutor(initializer=set_num_threads, initargs=(1,), mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(None, get_context("spawn"), _prepare, (plugin_folders(),)) as pool:
             jobs = [
                 pool.submit(teach_curve, domain, name, Settings(interactions, seed), file)
                 for name, seed, file in lacking
             ]
-            for done, job in enumerate(as_completed(jobs), 1):
-                job.result()
-                on_progress(len(files) - len(lacking) + done, len(files))
+            try:
+                for done, job in enumerate(as_completed(jobs), 1):
+                    job.result()
+                    on_progress(len(files) - len(lacking) + done, len(files))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # students that have not begun
+                raise
         table = measured(out)
         table.to_csv(out / "curves.csv", index=False, float_format="%.5f")
         differences(by_size(table)).to_csv(out / "differences.csv", index=False, float_format="%.5f")
         for kind in ("svg", "png"):
             draw(by_size(table), out / f"curves.{kind}")
+
+
+def _prepare(folders: tuple[Path, ...]) -> None:
+    for folder in folders:
+        add_plugin_folder(folder)
+    set_num_threads(1)  # a small model on two threads gains less than two models on one
 
 
 class _Recording(TrainerCallback):

@@ -112,8 +112,8 @@ def teach_student(
     writer = Writer(source.domain, tokenizer)
     validation_batch = Examination.of(source, writer, EXAMINED)
     watching = ProgressCallback(out / VALIDATIONS, validation_batch.measure, on_progress)
-    trainer = trainer_of(student, Stream(source, writer, settings.steps), out / CHECKPOINTS, settings, watching)
-    with claimed(out, about):
+    with claimed(out, about):  # a trainer writes into the folder as it is made
+        trainer = trainer_of(student, Stream(source, writer, settings.steps), out / CHECKPOINTS, settings, watching)
         latest = latest_checkpoint(out / CHECKPOINTS)
         seconds = trainer.train(resume_from_checkpoint=str(latest) if latest else None).metrics["train_runtime"]
         require_finite(student, out)

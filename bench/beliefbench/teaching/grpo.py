@@ -124,17 +124,17 @@ def improve(
     data = Dataset.from_list(
         [{"prompt": list(one.messages), "exact": list(one.exact), "chosen": one.chosen} for one in asked]
     )
-    trainer = GRPOTrainer(
-        model=model,
-        reward_funcs=reward_function(domain.item, settings.reward, settings.form),
-        args=GRPOConfig(**_arguments(out, settings)),
-        train_dataset=data,
-        processing_class=tokenizer,
-        callbacks=[_Watch(settings.steps, on_progress)],
-    )
-    trainer.remove_callback(PrinterCallback)
     about["base_path"] = str(base.folder / base.gguf if base.gguf else base.folder)
-    with claimed(out, about):
+    with claimed(out, about):  # a trainer writes into the folder as it is made
+        trainer = GRPOTrainer(
+            model=model,
+            reward_funcs=reward_function(domain.item, settings.reward, settings.form),
+            args=GRPOConfig(**_arguments(out, settings)),
+            train_dataset=data,
+            processing_class=tokenizer,
+            callbacks=[_Watch(settings.steps, on_progress)],
+        )
+        trainer.remove_callback(PrinterCallback)
         latest = latest_checkpoint(out / CHECKPOINTS)
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)
         require_finite(model, out)

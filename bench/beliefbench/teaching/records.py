@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ def write_records(
     UsageError
         If the file exists already, or cannot be written.
     """
+    if not file.name:
+        raise UsageError(f"'{file}' is a folder; name a file, such as data.jsonl.")
     about = file.with_name(file.name + ABOUT)
     if file.exists() or about.exists():
         raise UsageError(f"'{file}' is there already; name another file, or remove it.")
@@ -108,7 +111,8 @@ def write_records(
     except OSError as error:
         raise UsageError(f"'{file}' cannot be written ({error.strerror}); name another file.") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
     return count
 
 

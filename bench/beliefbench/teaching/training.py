@@ -115,6 +115,7 @@ def teach(
     }
     if is_finished(out, about):
         return False
+    _accumulated(settings)  # refused before the model is loaded
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     set_seed(settings.seed)
@@ -130,24 +131,22 @@ def teach(
         model = _with_adapter(model, settings.lora)
     measure = None if validation is None else partial(validation.measure, speech=speech)
     watching: list[TrainerCallback] = [ProgressCallback(out / VALIDATIONS, measure, on_progress)]
-    if settings.dpo:
-        found = [pair.tokens(speech) for pair in pairs(said)]
-        arguments = _arguments(len(found), out, settings)
-        trainer = preference_trainer(model, tokenizer, found, arguments, callbacks=watching)
-    else:
-        trainer = TargetTrainer(
-            model=model,
-            args=TrainingArguments(
-                **_arguments(len(lines), out, settings), remove_unused_columns=False, label_names=[]
-            ),
-            train_dataset=Rows(lines),
-            data_collator=collate,
-            callbacks=watching,
-        )
-    trainer.remove_callback(PrinterCallback)
+    preferred = [pair.tokens(speech) for pair in pairs(said)] if settings.dpo else None
+    arguments = _arguments(len(lines if preferred is None else preferred), out, settings)
     main = PartialState().is_main_process
     about["base_path"] = str(base.folder / base.gguf if base.gguf else base.folder)  # the same model may lie elsewhere
-    with claimed(out, about) if main else nullcontext():
+    with claimed(out, about) if main else nullcontext():  # trainers write into the folder as they are made
+        if preferred is not None:
+            trainer = preference_trainer(model, tokenizer, preferred, arguments, callbacks=watching)
+        else:
+            trainer = TargetTrainer(
+                model=model,
+                args=TrainingArguments(**arguments, remove_unused_columns=False, label_names=[]),
+                train_dataset=Rows(lines),
+                data_collator=collate,
+                callbacks=watching,
+            )
+        trainer.remove_callback(PrinterCallback)
         latest = latest_checkpoint(out / CHECKPOINTS)
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)
         require_finite(model, out)
@@ -184,8 +183,8 @@ def _student(base: Weights) -> tuple[Any, Any]:
     return tokenizer, read_model(base.folder, base.gguf, "float32", base.own_code)
 
 
-def _arguments(examples: int, out: Path, settings: Settings) -> dict[str, Any]:
-    """Return the arguments of all trainers, as for `transformers.TrainingArguments`."""
+def _accumulated(settings: Settings) -> tuple[int, int]:
+    """Return how many conversations a process has in memory at once, and how often in a step."""
     processes = PartialState().num_processes
     at_once = min(settings.at_once, settings.batch)
     if settings.batch % (at_once * processes):
@@ -193,6 +192,12 @@ def _arguments(examples: int, out: Path, settings: Settings) -> dict[str, Any]:
             f"batch = {settings.batch}; expected a multiple of {at_once * processes}, that is of --at-once times the "
             f"number of processes ({processes})."
         )
+    return at_once, settings.batch // (at_once * processes)
+
+
+def _arguments(examples: int, out: Path, settings: Settings) -> dict[str, Any]:
+    """Return the arguments of all trainers, as for `transformers.TrainingArguments`."""
+    at_once, times = _accumulated(settings)
     steps = math.ceil(math.ceil(examples / settings.batch) * settings.epochs)
     return {
         "output_dir": str(out / CHECKPOINTS),
@@ -201,7 +206,7 @@ def _arguments(examples: int, out: Path, settings: Settings) -> dict[str, Any]:
         "warmup_steps": math.ceil(settings.warmup * steps),
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": at_once,
-        "gradient_accumulation_steps": settings.batch // (at_once * processes),
+        "gradient_accumulation_steps": times,
         "use_cpu": not torch.cuda.is_available(),
         "bf16": computes_in_bfloat16(),
         "save_steps": max(1, math.ceil(steps / EVALUATIONS)),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from beliefbench.domain import Domain
 from beliefbench.errors import UsageError
 from beliefbench.language.local.architectures import Scorer, scorer_of
 from beliefbench.language.local.chat_format import ChatFormat
@@ -50,7 +51,7 @@ class Validation:
         try:
             taught = told["users"]
             course = TeachingTask(
-                load_domain(told["domain"]["name"]),
+                _domain_of(data, told["domain"]["name"]),
                 "posterior",
                 users=taught if isinstance(taught, int) else len(taught),
                 interactions=told["interactions"],
@@ -89,6 +90,15 @@ class Validation:
                 weights = np.exp(log_probs - log_probs.max(axis=-1, keepdims=True))
                 probs[user, stage] = weights / weights.sum(axis=-1, keepdims=True)
         return probs
+
+
+def _domain_of(data: Path, name: str) -> Domain:
+    try:
+        return load_domain(name)
+    except UsageError as error:
+        raise UsageError(
+            f"'{data}' was made on '{name}', and {error} Give --plugins with its folder, or --validate 0."
+        ) from error
 
 
 @contextmanager

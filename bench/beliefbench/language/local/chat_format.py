@@ -15,11 +15,12 @@ from beliefbench.errors import BeliefBenchError
 from beliefbench.language.local.branches import common_prefix
 from beliefbench.language.local.chat_template import ChatTemplate
 from beliefbench.language.local.pieces import encoder_of
-from beliefbench.language.questions.dialogue import Message
+from beliefbench.language.questions.dialogue import Dialogue, Message
 
 GAP = "\n\n"
 PROBES = ("A", "0")
 """Two texts with nothing in common: tokens shared by two texts that continue with them do not depend on them."""
+OTHERWISE = "describe options as its model card says, or use another model."
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class ChatFormat:
         ``check(chat, answers)``: raises `BeliefBenchError` if the template does not write the answers as they are.
     note
         What a row should say; empty if the template's own prompt is used.
+    rewrites
+        True if the template is made to write other text than the chat has.
     """
 
     render: Callable[[list[Message]], str]
@@ -54,6 +57,31 @@ class ChatFormat:
     endings: Callable[[list[Message], str], Iterable[str]] = lambda chat, answer: ()
     check: Callable[[list[Message], Sequence[str]], None] = lambda chat, answers: None
     note: str = ""
+    rewrites: bool = False
+
+    def asked(self, dialogue: Dialogue) -> list[list[Message]]:
+        """Return the chats that end with the questions of a dialogue.
+
+        Raises
+        ------
+        BeliefBenchError
+            If the template rewrites chats, and leaves out what these questions ask, or does not rewrite them.
+        """
+        chats = [dialogue.messages(question) for question in dialogue.questions]
+        if self.rewrites:
+            last = [chat[-1]["content"].strip() for chat in chats]
+            written = [self.render(chat) for chat in chats]
+            if raw := next((said for said, text in zip(last, written, strict=True) if said in text), None):
+                raise BeliefBenchError(
+                    f"the model's chat template does not rewrite this question ('{raw.splitlines()[0][:40]}'), so the "
+                    f"model was not made to read it; {OTHERWISE}"
+                )
+            if len(set(last)) > 1 and len(set(written)) == 1:
+                raise BeliefBenchError(
+                    f"the model's chat template writes different questions the same way, so that their options cannot "
+                    f"be told apart; {OTHERWISE}"
+                )
+        return chats
 
     def prompt(self, chat: list[Message]) -> str:
         """Return the text that a written answer continues."""
@@ -172,6 +200,7 @@ def chat_format_of(tokenizer: Any, ends: frozenset[int]) -> ChatFormat:
         template.endings,
         template.check,
         template.note(),
+        template.rewrites,
     )
 
 

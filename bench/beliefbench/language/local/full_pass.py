@@ -59,7 +59,7 @@ class WholeTextScorer:
         tokens = np.zeros(text.shape, dtype=np.int64)
         with memory_told():
             for user, dialogue in enumerate(dialogues):
-                rendered = [self.speech.prompt(dialogue.messages(question)) for question in dialogue.questions]
+                rendered = [self.speech.prompt(chat) for chat in self.speech.asked(dialogue)]
                 for question, read in enumerate(self.speech.encode(rendered)):
                     written = self._written(read, longest)
                     text[user, question] = self.speech.reply(written)
@@ -67,7 +67,7 @@ class WholeTextScorer:
         return Replies(text, tokens)
 
     def _scores(self, dialogue: Dialogue, answers: Sequence[str]) -> Scores:
-        chats = [dialogue.messages(question) for question in dialogue.questions]
+        chats = self.speech.asked(dialogue)
         rows: list[Answer] = []
         for coded in self.speech.with_answers(chats, answers):
             rows += [(tokens, len(end)) for tokens, end in zip(coded, Branch.of(coded).endings, strict=True)]

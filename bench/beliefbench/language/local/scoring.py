@@ -103,14 +103,13 @@ class SharedPrefixScorer:
         return Replies(np.stack([one.text for one in replies]), np.stack([one.tokens for one in replies]))
 
     def _scores(self, dialogue: Dialogue, answers: Sequence[str]) -> Scores:
-        chats = [dialogue.messages(question) for question in dialogue.questions]
-        whole = [Branch.of(coded) for coded in self.speech.with_answers(chats, answers)]
+        whole = [Branch.of(coded) for coded in self.speech.with_answers(self.speech.asked(dialogue), answers)]
         prefix, branches = self._branched(dialogue, whole)
         found = self._by_pieces(branches, prefix, lambda piece: self._score_rows(piece, prefix))
         return Scores(np.array(found), np.array([len(branch.tokens) for branch in branches]))
 
     def _replies(self, dialogue: Dialogue, longest: int) -> Replies:
-        texts = [self.speech.prompt(dialogue.messages(question)) for question in dialogue.questions]
+        texts = [self.speech.prompt(chat) for chat in self.speech.asked(dialogue)]
         prefix, branches = self._branched(
             dialogue, [Branch(tokens, []) for tokens in self.speech.encode(texts)], longest
         )

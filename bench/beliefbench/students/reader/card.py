@@ -19,11 +19,11 @@ This is a reader of beliefbench: a Llama with {parameters:,} parameters. It was 
 domains only, to recommend one of three options after up to {rounds} rounds, given the user's choices in these rounds.
 
 - **Teacher**: answers with {how}.
-- **Chat template**: it rewrites the conversation before the model reads it. It splits the options into lines and items,
-  puts those of the three options side by side as a table, and numbers the rows. After each round it writes the table
-  with the chosen option first. The model reads no label and no item, only the numbers of rows, which options have an
-  item, and numbers with their units. It has to find out itself how numbers compare, what choices tell about each row,
-  and which option is best.
+- **Chat template**: it rewrites the conversation before the model reads it. It splits the options into lines and
+  entries, puts those of the three options side by side as a table, and numbers the rows. After each round it writes the
+  table with the chosen option first. The model sees no labels and no entries of lists. It sees the numbers of the rows,
+  values with their units, and which options have an entry. It has to find out itself how numbers compare, what choices
+  tell about each row, and which option is best.
 
 ## Training
 
@@ -40,7 +40,8 @@ domains only, to recommend one of three options after up to {rounds} rounds, giv
 
 On {examined} interactions of {rounds} rounds on synthetic domains that are never taught. Agreement with the exact
 answer, and KL(exact || reader) in nats, are means over {rounds} + 1 stages. The last column is the share of the
-distance from chance to the exact answer after {rounds} rounds, in probability of the user's choice.
+distance from chance to the exact answer after {rounds} rounds, measured by the exact probability that the user chooses
+the option that the reader names.
 
 | interactions | agreement | KL from exact | closed after {rounds} rounds |
 |---|---|---|---|
@@ -48,8 +49,8 @@ distance from chance to the exact answer after {rounds} rounds, in probability o
 
 ## Limits
 
-It reads questions about three options, in lines or parts "label: value". All other text is read as it is, and was never
-taught.
+It reads questions about three options. Each part of an option needs a label, a colon and a space (`price: $10`). Text
+before the first label of an option is left out. A conversation in another form is refused.
 """
 
 

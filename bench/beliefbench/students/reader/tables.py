@@ -145,7 +145,8 @@ class Tables:
 def cells_of(option: str) -> Mapping[Key, str]:
     """Return the text of each number and item of an option.
 
-    A part without a label belongs to the line before. Parts before the first label are a title, which is left out.
+    A part without a label belongs to the line before. Parts before the first label are a title, which is left out. Of
+    lines with the same label, the first counts.
 
     >>> cells_of("Jug, price: $5, bags: 1 big, 2 small, has: lid and lock")
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -167,8 +168,8 @@ def cells_of(option: str) -> Mapping[Key, str]:
         if not label or not item:
             continue
         if any(letter in "0123456789" for letter in item):
-            found[place, "", label] = item
+            found.setdefault((place, "", label), item)
             place += 1
         else:
-            found[-1, item, label] = item
+            found.setdefault((-1, item, label), item)
     return found

@@ -106,6 +106,7 @@ def teach_reader(
         If ``out`` contains anything else.
     """
     about = {"student": "reader", **asdict(settings), "shape": SHAPE, "learning_rate": LEARNING_RATE}
+    about["interactions"] = settings.steps * settings.batch
     if is_finished(out, about):
         return False
     transformers.logging.set_verbosity_error()
@@ -133,17 +134,17 @@ def teach_reader(
         dataloader_num_workers=workers,
         dataloader_pin_memory=gpu,
     )
-    trainer = Trainer(
-        model=reader,
-        args=arguments,
-        train_dataset=Groups(curriculum, tokenizer),
-        data_collator=lambda groups: {
-            "lessons": lessons_of([one for group in groups for one in group], tokenizer.pad_token_id, together)
-        },
-        callbacks=[watching],
-    )
-    trainer.remove_callback(PrinterCallback)
-    with claimed(out, about):
+    with claimed(out, about):  # a trainer writes into the folder as it is made
+        trainer = Trainer(
+            model=reader,
+            args=arguments,
+            train_dataset=Groups(curriculum, tokenizer),
+            data_collator=lambda groups: {
+                "lessons": lessons_of([one for group in groups for one in group], tokenizer.pad_token_id, together)
+            },
+            callbacks=[watching],
+        )
+        trainer.remove_callback(PrinterCallback)
         latest = latest_checkpoint(out / CHECKPOINTS)
         trainer.train(resume_from_checkpoint=str(latest) if latest else None)
         require_finite(reader, out)
