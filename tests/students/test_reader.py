@@ -1,11 +1,11 @@
 """Readers: what they predict, and their training."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 import beliefbench as bb
 from beliefbench.agents.prompted import TAUGHT
+from beliefbench.language.local.chat_format import chat_format_of
+from beliefbench.language.questions.dialogue import Dialogue
 from beliefbench.students.reader import examination, teaching
 from beliefbench.students.reader.conversations import Annotator, chat_of
 from beliefbench.students.reader.curriculum import GROUP, Groups, lessons_of
@@ -108,52 +111,49 @@ def short(monkeypatch):
 
 @pytest.mark.usefixtures("short")
 def test_a_reader_is_taught_by_the_command(call, tmp_path):
-    """One step; the reference test below teaches more, and compares what is taught."""
-    command = ["teach", "reader", "--interactions", str(GROUP), "--out", str(tmp_path / "reader")]
-    assert call(*command)[0] == 0
+    """Two steps; the reference test below teaches more, and compares what is taught."""
+    command = ["teach", "reader", "--out", str(tmp_path / "reader"), "--interactions"]
+    assert call(*command, str(GROUP + 1))[0] == 0
     card = (tmp_path / "reader" / "README.md").read_text()
-    assert f"--teacher posterior --interactions {GROUP} --batch {GROUP} --seed 0" in card
-    assert "was taught already" in call(*command)[2]
+    assert f"--teacher posterior --interactions {2 * GROUP} --batch {GROUP} --seed 0" in card
+    assert "was taught already" in call(*command, str(2 * GROUP))[2]
     hotels = bb.load_domain("hotels")
     agent = bb.load_agent(f"prompted:{tmp_path / 'reader'},dtype=float32", hotels)
     rows = bb.run(hotels, agent, users=2, rounds=1, heldout=2, results=tmp_path / "results").rows().to_pandas()
     assert rows[["prob_0", "prob_1", "prob_2"]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-6)
 
 
-def _two_lines(option):
-    """The same text and numbers as flights-2's own, but with a blank line."""
-    return f"duration: {option[0]:.1f}\n\nprice: {option[1]:.1f}"
+def questions(*options):
+    """Two questions about the same three options, in another order."""
+    shown = [[f"Flight {at}:\n{one}" for at, one in enumerate(some, 1)] for some in (options, options[::-1])]
+    return tuple("Which flight is the best option?\n\n" + "\n".join(some) for some in shown)
 
 
 @pytest.mark.parametrize(
-    ("describe", "asks", "why"),
+    ("written", "why"),
     [
-        (lambda option: f"A {option[0]:.1f}-hour flight for ${option[1]:.1f}", "", "different questions the same way"),
-        (lambda option: f"duration:{option[0]:.1f}, price:{option[1]:.1f}", "", "different questions the same way"),
-        (
-            lambda option: f"duration\uff1a{option[0]:.1f}\uff0cprice\uff1a{option[1]:.1f}",
-            "",
-            "different questions the same way",
-        ),
-        (_two_lines, "", "does not rewrite this question"),
-        (None, ",probabilities=stated", "does not rewrite this question"),
+        ("price: ${}", None),
+        ("A 2-hour flight. price: ${}", None),
+        ("A 2-hour flight for ${}", "different questions the same way"),
+        ("price:${}", "different questions the same way"),
+        ("price\uff1a{}", "different questions the same way"),
+        ("price: ${}\n\nstops: 1", "does not rewrite this question"),
+        ("price: ${}\nFlight 4:\nprice: $4", "does not rewrite this question"),
     ],
 )
-def test_a_reader_is_not_asked_what_its_template_leaves_out(tmp_path, describe, asks, why):
-    """Each of these was answered without a word, with the same probabilities for every question."""
+def test_a_reader_is_not_asked_what_its_template_leaves_out(written, why):
+    """Before, a reader answered what is refused here, most of it with the same probabilities for every question."""
+    speech = chat_format_of(AutoTokenizer.from_pretrained(SHIPPED), frozenset())
+    asked = Dialogue((), "Hello. ", questions(*(written.format(price) for price in (100, 250, 900))))
+    with pytest.raises(bb.BeliefBenchError, match=why) if why else nullcontext():
+        speech.asked(asked)
+
+
+def test_a_run_says_so(tmp_path):
     flights_2 = bb.load_domain("flights-2")
-    domain = replace(flights_2, describe=describe or flights_2.describe)
-    agent = bb.load_agent(f"prompted:{SHIPPED},dtype=float32{asks}", domain)
-    with pytest.raises(bb.BeliefBenchError, match=why):
-        bb.run(domain, agent, users=1, rounds=1, heldout=2, results=tmp_path)
-
-
-@pytest.mark.usefixtures("short")
-def test_interactions_are_those_of_whole_steps(tmp_path):
-    settings = Settings(interactions=GROUP - 1 + GROUP // 2, batch=GROUP)
-    assert teach_reader(settings, tmp_path / "reader")
-    assert json.loads((tmp_path / "reader" / "teaching.json").read_text())["interactions"] == 2 * GROUP
-    assert not teach_reader(Settings(interactions=2 * GROUP), tmp_path / "reader")
+    domain = replace(flights_2, describe=lambda option: f"{option[0]:.1f} of an hour for ${option[1]:.1f}")
+    with pytest.raises(bb.BeliefBenchError, match="different questions the same way"):
+        bb.run(domain, bb.load_agent("posterior-reader", domain), users=1, rounds=1, heldout=2, results=tmp_path)
 
 
 @pytest.mark.reference
