@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from beliefbench.cli.console import echo, report_errors
-from beliefbench.cli.options import Plugins, Simulated, add_plugins, run_command
+from beliefbench.cli.options import Plugins, SimulatedDomain, add_plugins, run_command
 
 
 class Reward(StrEnum):
@@ -36,7 +36,7 @@ def grpo(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The folder of the improved model: a new one, or that of a stopped run.")
     ],
-    domain: Simulated = "flights",
+    domain: SimulatedDomain = "flights",
     reward: Annotated[
         Reward,
         typer.Option(

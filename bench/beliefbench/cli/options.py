@@ -38,7 +38,7 @@ Trust = Annotated[
 ]
 
 
-Simulated = Annotated[
+SimulatedDomain = Annotated[
     str, typer.Option(metavar="SPEC", help="The domain of the simulated users: NAME or NAME,key=value.")
 ]
 
@@ -51,9 +51,8 @@ def run_command(domain: str, spec: str, plugins: list[Path] | None) -> str:
 
 def add_plugins(folders: list[Path] | None) -> None:
     """Add folders of plugin files, and say what is wrong with files that could not be loaded."""
-    from beliefbench.plugins.sources import add_plugin_folder, broken_sources
+    from beliefbench.plugins.sources import add_plugin_folders, broken_sources
 
-    for folder in folders or []:
-        add_plugin_folder(folder)
+    add_plugin_folders(folders or [])
     for error in broken_sources():
         echo(f"warning: {error}")

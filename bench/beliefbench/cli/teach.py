@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from beliefbench.cli.console import echo, report_errors
-from beliefbench.cli.options import Plugins, Simulated, add_plugins, run_command
+from beliefbench.cli.options import Plugins, SimulatedDomain, add_plugins, run_command
 from beliefbench.errors import UsageError, counted
 
 teach = typer.Typer(
@@ -45,7 +45,7 @@ def data(
             "user's choices. posterior: the guesses, with the exact predictive probabilities as `probs`."
         ),
     ] = Teacher.bayesian,
-    domain: Simulated = "flights",
+    domain: SimulatedDomain = "flights",
     users: Annotated[
         str,
         typer.Option(metavar="all|N", help="The number of users in the data. All other users are in no interaction."),
@@ -196,7 +196,7 @@ def student(
         Recommender | None,
         typer.Option(help="Who makes the recommendations in the conversation. The default is the teacher."),
     ] = None,
-    domain: Simulated = "flights",
+    domain: SimulatedDomain = "flights",
     interactions: Interactions = 100_000,
     seed: Seed = 0,
     plugins: Plugins = None,
@@ -258,7 +258,7 @@ def curves(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The folder of the curves: a new one, or that of a stopped run.")
     ],
-    domain: Simulated = "flights",
+    domain: SimulatedDomain = "flights",
     interactions: Annotated[int, typer.Option(help="Interactions that each student learns from.")] = 40_000,
     seeds: Annotated[int, typer.Option(help="Students of each teacher.")] = 3,
     plugins: Plugins = None,

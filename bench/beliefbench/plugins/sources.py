@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
@@ -133,6 +133,12 @@ def add_plugin_folder(folder: Path) -> None:
         raise UsageError(f"plugin folder '{folder}' has no plugin file (*.py); name a folder that has one.")
     if folder.resolve() not in _folders:
         _folders.append(folder.resolve())
+
+
+def add_plugin_folders(folders: Iterable[Path]) -> None:
+    """Add folders of plugin files, such as those of another process."""
+    for folder in folders:
+        add_plugin_folder(folder)
 
 
 def plugin_folders() -> tuple[Path, ...]:

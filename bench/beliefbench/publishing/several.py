@@ -15,7 +15,7 @@ from beliefbench.checking.results import CheckResult
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.plugins.code import code_of_name
 from beliefbench.plugins.reach import Reach
-from beliefbench.plugins.sources import add_plugin_folder, plugin_folders
+from beliefbench.plugins.sources import add_plugin_folders, plugin_folders
 from beliefbench.publishing.evidence import FILE
 from beliefbench.publishing.report import ASKED_AGAIN, Report, failure
 from beliefbench.publishing.reproductions import write_record
@@ -66,18 +66,15 @@ def _each_once(folders: Sequence[Path]) -> Iterator[Report]:
         yield from map(_verify_once, folders)
         return
     # Processes, since most of the time JAX traces in Python; not forked, since its threads would be lost.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_add_plugins, initargs=(plugin_folders(),))
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=add_plugin_folders, initargs=(plugin_folders(),)
+    )
     try:
         verified = {domain: pool.submit(_verify_several, by_domain[domain]) for domain in waiting}
         for domain, some in by_domain.items():
             yield from verified[domain].result() if domain in verified else map(_verify_once, some)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _add_plugins(folders: Sequence[Path]) -> None:
-    for folder in folders:
-        add_plugin_folder(folder)
 
 
 def _verify_several(folders: Sequence[Path]) -> list[Report]:

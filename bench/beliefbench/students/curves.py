@@ -24,7 +24,7 @@ from transformers import TrainerCallback, set_seed
 
 from beliefbench.errors import UsageError
 from beliefbench.plugins.names import load_domain
-from beliefbench.plugins.sources import add_plugin_folder, plugin_folders
+from beliefbench.plugins.sources import add_plugin_folders, plugin_folders
 from beliefbench.scoring import metrics
 from beliefbench.students.drawing import draw
 from beliefbench.students.interactions import Source
@@ -106,18 +106,17 @@ def teach_curves(
     with claimed(out, about):
         lacking = [(*which, file) for which, file in files.items() if not file.exists()]
         on_progress(len(files) - len(lacking), len(files))
-        with ProcessPoolExecutor(None, get_context("spawn"), _prepare, (plugin_folders(),)) as pool:
+        pool = ProcessPoolExecutor(None, get_context("spawn"), _prepare, (plugin_folders(),))
+        try:
             jobs = [
                 pool.submit(teach_curve, domain, name, Settings(interactions, seed), file)
                 for name, seed, file in lacking
             ]
-            try:
-                for done, job in enumerate(as_completed(jobs), 1):
-                    job.result()
-                    on_progress(len(files) - len(lacking) + done, len(files))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)  # students that have not begun
-                raise
+            for done, job in enumerate(as_completed(jobs), 1):
+                job.result()
+                on_progress(len(files) - len(lacking) + done, len(files))
+        finally:
+            pool.shutdown(cancel_futures=True)  # if one fails, the others are not begun
         table = measured(out)
         table.to_csv(out / "curves.csv", index=False, float_format="%.5f")
         differences(by_size(table)).to_csv(out / "differences.csv", index=False, float_format="%.5f")
@@ -126,8 +125,7 @@ def teach_curves(
 
 
 def _prepare(folders: tuple[Path, ...]) -> None:
-    for folder in folders:
-        add_plugin_folder(folder)
+    add_plugin_folders(folders)
     set_num_threads(1)  # a small model on two threads gains less than two models on one
 
 

@@ -115,7 +115,7 @@ def teach(
     }
     if is_finished(out, about):
         return False
-    _accumulated(settings)  # refused before the model is loaded
+    _gradient_accumulation(settings)  # refused before the model is loaded
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     set_seed(settings.seed)
@@ -183,7 +183,7 @@ def _student(base: Weights) -> tuple[Any, Any]:
     return tokenizer, read_model(base.folder, base.gguf, "float32", base.own_code)
 
 
-def _accumulated(settings: Settings) -> tuple[int, int]:
+def _gradient_accumulation(settings: Settings) -> tuple[int, int]:
     """Return how many conversations a process has in memory at once, and how often in a step."""
     processes = PartialState().num_processes
     at_once = min(settings.at_once, settings.batch)
@@ -197,7 +197,7 @@ def _accumulated(settings: Settings) -> tuple[int, int]:
 
 def _arguments(examples: int, out: Path, settings: Settings) -> dict[str, Any]:
     """Return the arguments of all trainers, as for `transformers.TrainingArguments`."""
-    at_once, times = _accumulated(settings)
+    at_once, times = _gradient_accumulation(settings)
     steps = math.ceil(math.ceil(examples / settings.batch) * settings.epochs)
     return {
         "output_dir": str(out / CHECKPOINTS),

@@ -20,7 +20,7 @@ from beliefbench.language.questions.dialogue import Dialogue, Message
 GAP = "\n\n"
 PROBES = ("A", "0")
 """Two texts with nothing in common: tokens shared by two texts that continue with them do not depend on them."""
-OTHERWISE = "describe options as its model card says, or use another model."
+ADVICE = "describe options as its model card says, or use another model."
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ class ChatFormat:
             if raw := next((said for said, text in zip(last, written, strict=True) if said in text), None):
                 raise BeliefBenchError(
                     f"the model's chat template does not rewrite this question ('{raw.splitlines()[0][:40]}'), so the "
-                    f"model was not made to read it; {OTHERWISE}"
+                    f"model was not made to read it; {ADVICE}"
                 )
             if len(set(last)) > 1 and len(set(written)) == 1:
                 raise BeliefBenchError(
                     f"the model's chat template writes different questions the same way, so that their options cannot "
-                    f"be told apart; {OTHERWISE}"
+                    f"be told apart; {ADVICE}"
                 )
         return chats
 

@@ -51,8 +51,8 @@ REWRITES = "rewrites_chat"
 FINISHED = "prompts end as in finished turns, without a thought"
 LONGEST = 10.0
 """Seconds of processor time in which a template must have written a chat; real ones take milliseconds."""
-KEPT = 64
-"""The number of texts that are kept: each is asked for several times in a row."""
+KEPT = 256
+"""The number of texts that are kept: those of all questions of a stage are asked for several times in a row."""
 PROCESSOR_FILES = ("chat_template.json", "processor_config.json")
 """The files in which older processors of vision-language models store the chat template."""
 
