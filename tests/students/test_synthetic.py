@@ -2,7 +2,6 @@
 
 import itertools
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import pytest
 import beliefbench as bb
 from beliefbench.checking.domain_contract import check_domain_contract
 from beliefbench.plugins.names import load_suite
-from beliefbench.plugins.sources import add_plugin_folder, forget_plugin_folders
 from beliefbench.students.reader.conversations import chat_of
 from beliefbench.students.synthetic import lexicon
 from beliefbench.students.synthetic.domains import SyntheticDomain
@@ -18,7 +16,6 @@ from beliefbench.students.synthetic.interactions import Interaction
 from beliefbench.students.synthetic.lines import Line
 from beliefbench.students.synthetic.users import lexicographic, linear, matching
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 ORDERED = Line("scale", "size", ("small", "medium", "large"))
 KIND = Line("category", "kind", ("red", "blue"))
 HAS = Line("attributes", "has", ("lid", "lock", "lamp"))
@@ -152,16 +149,3 @@ def test_nothing_that_transfer_is_measured_on_is_taught():
         texts = [message["content"] for message in chat_of(Interaction.draw(made, np.random.default_rng(seed), 1))]
         text = re.sub(r"help me select.*?more information\.", "", "\n".join(texts).lower(), flags=re.S)
         assert not (match := found.search(text)), f"{match[0]} in {text}"
-
-
-def test_the_shoes_with_the_number_first_differ_in_nothing_else():
-    add_plugin_folder(EXAMPLES / "number-first-shoes")
-    try:
-        swapped = bb.load_domain("number-first-shoes")
-    finally:
-        forget_plugin_folders()
-    original = bb.load_domain("webshop-running-shoes")
-    for ours, theirs in zip(swapped.features, original.features, strict=True):
-        values, others = ([one.show(value) for value in one.grid] for one in (ours, theirs))
-        assert (ours.label, values) == (theirs.label, [re.sub(r"US (\d+)", r"\1 US", value) for value in others])
-    assert "8 US" in [value for one in swapped.features for value in map(one.show, one.grid)]

@@ -94,7 +94,7 @@ class Episodes:
             self.latents = {name: np.asarray(value) for name, value in latents.items()}
         self.options, self.chosen, self.heldout, self.truth = drawn
         for sets in (self.options, self.heldout):
-            _check_on_grid(domain, sets)
+            check_on_grid(domain, sets)
         check_describe(domain, self.heldout)
 
     @cached_property
@@ -187,7 +187,8 @@ def check_describe(domain: Domain, sets: np.ndarray) -> None:
         )
 
 
-def _check_on_grid(domain: Domain, sets: np.ndarray) -> None:
+def check_on_grid(domain: Domain, sets: np.ndarray) -> None:
+    """Raise `BeliefBenchError` if sets, float[..., 3, features], have values that are not in the grids."""
     for at, feature in enumerate(domain.features):
         values = np.unique(sets[..., at])
         grid = np.asarray(feature.grid)

@@ -14,19 +14,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from beliefbench.domain import OPTIONS, Domain, describe_features
+from beliefbench.domain import Domain, describe_features
 from beliefbench.draws import key
 from beliefbench.errors import BeliefBenchError, UsageError
 from beliefbench.exact.hypothesis import joint_terms, query_values
 from beliefbench.exact.latents import latent_space
 from beliefbench.exact.questionnaire import questionnaire_of
+from beliefbench.protocol.episodes import check_draw, check_on_grid
 from beliefbench.teaching.interactions import Recommender, Teacher
 
 MAX_HYPOTHESES = 20_000
 TRIED = 8
 """Option sets that are drawn to see how a domain describes them."""
-NEAR = 1e-5
-"""How far from a value of its grid a drawn value may be."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,7 @@ class Source:
             raise UsageError(
                 f"{domain.name} has {size:,} hypotheses; a student can be taught on {MAX_HYPOTHESES:,} at most."
             )
-        if wrong := _unwritable(domain):
-            raise UsageError(f"no student can be taught on {domain.name}: {wrong}.")
+        _check_read_as_shown(domain)
 
     def draw(self, purpose: str, number: int, users: int) -> Interactions:
         """Return the interactions of a step. The draws differ from those of any run, and of any other purpose or
@@ -144,20 +142,19 @@ class Source:
         return np.eye(truth.shape[-1], dtype=np.float32)[drawn[f"likeliest {part}"]]
 
 
-def _unwritable(domain: Domain) -> str:
-    """Return why a student of a domain would read other text, or other options, than a run shows; empty if it would
-    not. A few option sets are tried."""
+def _check_read_as_shown(domain: Domain) -> None:
+    """Raise an error if a student of a domain would read other text, or other options, than a run shows. A few option
+    sets are tried."""
+    check_draw(domain)
     with jax.enable_x64(True):
         options = np.asarray(domain.draw(key(0, f"{domain.name} (students)", "described", 0), TRIED))
-    if options.shape != (expected := (TRIED, OPTIONS, len(domain.features))):
-        return f"draw(key, {TRIED}) gave shape {list(options.shape)}; expected {list(expected)}"
-    for at, feature in enumerate(domain.features):
-        if abs(options[..., at, None] - np.asarray(feature.grid)).min(axis=-1).max() > NEAR:
-            return f"some values of its feature '{feature.name}' are not on the grid, and a student reads no others"
+    check_on_grid(domain, options)
     usual = describe_features(domain.features)
     if any(domain.describe(option) != usual(option) for option in options.reshape(-1, len(domain.features))):
-        return "its options are not described as 'label: value, label: value', and a student reads no other text"
-    return ""
+        raise UsageError(
+            f"no student can be taught on {domain.name}: its options are not described as 'label: value, label: "
+            "value', and a student reads no other text."
+        )
 
 
 @partial(jax.jit, static_argnames=("domain", "users", "sets"))
