@@ -163,13 +163,11 @@ def small(tmp_path_factory) -> Leaderboard:
     return with_made_up_skill(read_leaderboard(results))
 
 
-@pytest.fixture(scope="session")
-def large_page(tmp_path_factory) -> Path:
-    """The page of 10 agents on 8 domains, three of them not intact."""
+def write_page(results: Path, made_up: int) -> Path:
+    """Write the page of 10 agents, three of them not intact, on two domains and some that are made up."""
     from beliefbench.leaderboard.page.page import to_html
 
-    results = tmp_path_factory.mktemp("large")
-    for domain in ("flights-2", "hotels", *(f"made-up-{'abcdef'[: number + 1]}" for number in range(6))):
+    for domain in ("flights-2", "hotels", *(f"made-up-{'abcdef'[: number + 1]}" for number in range(made_up))):
         for agent, how in AGENTS.items():
             simulated(results, domain, agent, **how)
     file = results / "page.html"
@@ -177,6 +175,18 @@ def large_page(tmp_path_factory) -> Path:
     rows = [replace(row, published=True, found_intact=row.fields["agent"] not in UNMARKED) for row in board.rows]
     file.write_text(to_html(Leaderboard(rows, board.problems)), "utf-8")
     return file
+
+
+@pytest.fixture(scope="session")
+def small_page(tmp_path_factory) -> Path:
+    """10 agents on 3 domains."""
+    return write_page(tmp_path_factory.mktemp("small"), made_up=1)
+
+
+@pytest.fixture(scope="session")
+def large_page(tmp_path_factory) -> Path:
+    """10 agents on 8 domains."""
+    return write_page(tmp_path_factory.mktemp("large"), made_up=6)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The page of 10 agents on 8 domains in Chromium: quick, quiet, small, and for everybody."""
+"""The page of 10 agents in Chromium: quick, quiet, small, and for everybody."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def opened(browser, large_page):
-    """``opened(address="", width=1280, scheme="light") -> the page``, with all it asked for and said."""
+def opened(browser, request):
+    """``opened(address="", width=1280, scheme="light") -> the page`` of 3 domains, with all it asked for and said."""
     contexts = []
 
-    def open_page(address: str = "", width: int = 1280, scheme: str = "light", scripts: bool = True) -> Any:
+    def open_page(
+        address: str = "", width: int = 1280, scheme: str = "light", scripts: bool = True, shown: str = "small_page"
+    ) -> Any:
         size = {"width": width, "height": 844}
         context = browser.new_context(viewport=size, color_scheme=scheme, java_script_enabled=scripts)
         contexts.append(context)
@@ -23,7 +25,7 @@ def opened(browser, large_page):
         page.on("request", lambda request: page.asked.append(request.url))
         page.on("console", lambda message: page.said.append(message.text))
         page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.goto(f"{large_page.as_uri()}{address}", wait_until="load")
+        page.goto(f"{request.getfixturevalue(shown).as_uri()}{address}", wait_until="load")
         return page
 
     yield open_page
@@ -40,7 +42,7 @@ def test_it_opens_in_two_seconds_says_nothing_and_asks_for_nothing(opened, large
     assert large_page.stat().st_size < 5_000_000
     times = []
     for _ in range(3):  # the machine may be busy with something else
-        page = opened()
+        page = opened(shown="large_page")
         page.wait_for_function("performance.getEntriesByType('paint').length > 0")
         paint = "performance.getEntriesByType('paint')[0].startTime"
         times.append(page.evaluate(f"Math.max(performance.timing.loadEventEnd - performance.timeOrigin, {paint})"))
@@ -54,15 +56,15 @@ def test_it_opens_in_two_seconds_says_nothing_and_asks_for_nothing(opened, large
 def test_tabs_are_chosen_by_arrow_keys(opened):
     page = opened()
     tabs = page.locator("[role=tab]")
-    assert tabs.count() == 9
+    assert tabs.count() == 4
     assert page.locator("[role=tabpanel]:visible").count() == 1
     tabs.first.focus()
     for key, place in (
         ("ArrowRight", 1),
         ("ArrowRight", 2),
-        ("End", 8),
+        ("End", 3),
         ("ArrowRight", 0),
-        ("ArrowLeft", 8),
+        ("ArrowLeft", 3),
         ("Home", 0),
     ):
         page.keyboard.press(key)
@@ -187,11 +189,14 @@ def test_a_table_says_that_it_goes_on_until_it_is_scrolled_to_its_end(opened):
 
 def test_without_scripts_everything_is_there(opened):
     page = opened(scripts=False)
-    assert page.locator(".panel:visible").count() == 9
+    assert page.locator(".panel:visible").count() == 4
     assert page.locator(".agent:visible").count() == 10
     assert page.locator("#domain-hotels-table .more").first.is_visible()
 
 
+HIDDEN_IS_EMPTIED = """() => document.querySelectorAll('.panel, .agent').forEach((one) => {
+    if (!one.checkVisibility()) one.replaceChildren();
+})"""
 OTHER_SCHEME = [("", "dark"), ("#domain-flights-2", "light"), ("#agent-sure", "dark")]
 
 
@@ -207,6 +212,7 @@ def test_axe_finds_nothing(opened, axe, scheme, address):
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
     for toggle in page.locator(".toggle:visible").all():
         toggle.click()
+    page.evaluate(HIDDEN_IS_EMPTIED)  # axe-core passes over what is hidden, but takes its time with it
     page.evaluate(axe)
     found = page.evaluate("axe.run(document).then((all) => all.violations)")
     assert [(one["id"], one["impact"], one["nodes"][0]["html"][:200]) for one in found] == []
