@@ -59,18 +59,21 @@ lint: .venv/installed-dev
 check: .venv/installed-dev
 	$(BIN)/beliefbench check flights
 
+TAUGHT_AGAIN := results/local/taught
+
 # The students and the reader that come with the package, taught anew. Whoever wants them installed moves them to agents/taught/.
 teach: students reader
 
 # 30 minutes each on one thread.
 students: .venv/installed
 	for teacher in oracle bayesian posterior; do \
-		OMP_NUM_THREADS=1 $(BIN)/beliefbench teach student --teacher $$teacher --interactions 100000 --out taught/$$teacher-taught || exit 1; \
+		OMP_NUM_THREADS=1 $(BIN)/beliefbench teach student --teacher $$teacher --interactions 100000 --out $(TAUGHT_AGAIN)/$$teacher-taught || exit 1; \
 	done
 
-# 8 minutes on a GPU with 55 GB of free memory.
+# 8 minutes on a GPU with 55 GB of free memory, and 9 processes that draw interactions.
 reader: .venv/installed
-	$(BIN)/beliefbench teach reader --teacher posterior --interactions 193408 --batch 128 --workers 9 --out taught/posterior-reader
+	$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("make reader needs a GPU; examples/teach-readers.sh teaches a smaller reader without one")'
+	$(BIN)/beliefbench teach reader --teacher posterior --interactions 193408 --batch 128 --workers 9 --out $(TAUGHT_AGAIN)/posterior-reader
 
 # SmolLM2-135M taught by the three teachers, and asked, in results/local/smollm2/: for a machine with a GPU.
 smollm2: .venv/installed

@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# What readers learn from the three teachers, on synthetic domains or on flights, and how it carries over (docs/teaching.md):
+# What readers learn from the three teachers, on synthetic domains or on flights, and how it carries over (docs/students.md):
 #
 #     examples/teach-readers.sh teach TEACHER     a small training on synthetic domains: about three hours of one core
 #     examples/teach-readers.sh flights TEACHER   posterior-reader continued on flights: about 20 minutes
 #     examples/teach-readers.sh ask TEACHER       both of them asked: about an hour
 #     examples/teach-readers.sh exact             the exact answer, chance and posterior-reader on the same questions
 #     examples/teach-readers.sh students          the students of flights alone, but on no web shop: too long for them
-#     examples/teach-readers.sh table             all answers as a table, and the learning curves, in results/teaching/readers
+#     examples/teach-readers.sh table             all answers as a table, and the learning curves, in $PUBLISHED
 #
 # TEACHER is posterior, bayesian or oracle.
 # Each step uses one core, and continues where it stopped. These variables change it:
 #     FOLDER=results/local/readers  INTERACTIONS=24192  BATCH=16  DOMAINS="flights hotels"  USERS=100 (of each domain but restaurants)
-#     BELIEFBENCH="python3 -m beliefbench"
+#     BELIEFBENCH="python3 -m beliefbench"  PUBLISHED=results/local/readers/table (results/teaching/readers has ours)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 FOLDER=${FOLDER:-results/local/readers}
 BELIEFBENCH=${BELIEFBENCH:-.venv/bin/beliefbench}
 DOMAINS=${DOMAINS:-"flights hotels flights-3 restaurants flights-8 webshop-backpacks webshop-headphones webshop-yoga-mats"}
-PUBLISHED=results/teaching/readers
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+PUBLISHED=${PUBLISHED:-$FOLDER/table}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} CUDA_VISIBLE_DEVICES= # one core, whatever the machine has
 
 teach() {
     $BELIEFBENCH teach reader --teacher "$1" --interactions "${INTERACTIONS:-24192}" --batch "${BATCH:-16}" --out "$FOLDER/$1"

@@ -1,8 +1,9 @@
 """`posterior-reader`, asked with the options of a question in each of their 6 orders: the mean of its answers.
 
-beliefbench run --plugins examples/every-order --domain webshop-running-shoes --agent every-order
+beliefbench run --plugins examples/every-order --domain webshop-running-shoes --users 200 --heldout 10 \
+    --agent bayesian --agent posterior-reader --agent every-order
 
-For a comparison in docs/teaching.md, "Transfer".
+For a comparison in docs/students.md, "Transfer".
 """
 
 from dataclasses import replace

@@ -1,6 +1,7 @@
-"""Running shoes whose sizes have the number first ("8 US"), for a comparison in docs/teaching.md, "Transfer".
+"""Running shoes whose sizes have the number first ("8 US"), for a comparison in docs/students.md, "Transfer".
 
-beliefbench run --plugins examples/number-first-shoes --domain number-first-shoes --agent posterior-reader
+beliefbench run --plugins examples/number-first-shoes --domain number-first-shoes --users 200 --heldout 10 \
+    --agent bayesian --agent posterior-reader
 """
 
 import tempfile

@@ -1,4 +1,4 @@
-"""The examples beside docs/teaching.md, "Transfer"."""
+"""The examples beside docs/students.md, "Transfer"."""
 
 import re
 from pathlib import Path

@@ -277,7 +277,7 @@ def test_the_reader_that_is_shipped_is_small_and_says_how_it_was_taught(flights)
 
 @pytest.mark.reference
 def test_the_reader_learns_from_choices_on_a_domain_that_it_was_never_taught(tmp_path):
-    """Half of the way from chance to exact on hotels after round 3 is 54.0% (docs/teaching.md); the reader stands at
+    """Half of the way from chance to exact on hotels after round 3 is 54.0% (docs/students.md); the reader stands at
     66.0%, and with 24 users of 5 questions each the standard error is 4.3 points: one seed in 400 fails.
     """
     hotels = bb.load_domain("hotels")

@@ -102,7 +102,7 @@ def test_texts_say_all_that_users_weigh():
 
 
 def test_units_come_after_their_numbers():
-    """What docs/teaching.md says of running shoes: `US 9` is a format that no reader was taught."""
+    """What docs/students.md says of running shoes: `US 9` is a format that no reader was taught."""
     values = [
         value
         for seed in range(200)

@@ -1,7 +1,10 @@
-"""What docs/teaching.md says of the reader on domains that it was never taught: the published answers say the same."""
+"""What docs/teaching.md and docs/students.md say of the reader on domains that it was never taught: the published
+answers say the same.
+"""
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -34,27 +37,32 @@ def tables():
 
 
 def documented():
-    """The rows of the table in docs/teaching.md, as the published tables have them."""
+    """The rows of the table in docs/students.md, as the published tables have them."""
     for (domain, users, sets), agents in tables().items():
         if READER not in agents:
             continue
         reader, exact = agents[READER], agents[EXACT]
         figures = [
             f"{reader['acc 5']} ({reader['95%']})" if reader["95%"] != "-" else reader["acc 5"],
-            f"{closed(reader)[0]:.0f}",
+            f"{closed(reader).share:.0f}",
             *(reader["agree, %"], reader["ECE 5"], exact["ECE 5"], reader["KL exact"]),
         ]
         yield f"| {' | '.join([domain, str(users), str(sets), exact['acc 5'], *figures])} |"
 
 
+class Closed(NamedTuple):
+    """The share of the distance that is closed, and the ends of its interval, in %."""
+
+    share: float
+    low: float = np.nan
+    high: float = np.nan
+
+    def __str__(self):
+        return f"{self.share:.0f}% ({self.low:.0f} to {self.high:.0f})"
+
+
 def closed(reader):
-    """The share of the distance that is closed, in %, and half the width of its interval."""
-    share, *ends = (100 * float(number) for number in re.findall(r"-?\d\.\d+", reader["gap closed"]))
-    return share, (ends[1] - ends[0]) / 2 if ends else np.nan
-
-
-def interval(share, half):
-    return f"{share:.0f}% ({share - half:.0f} to {share + half:.0f})"
+    return Closed(*(100 * float(number) for number in re.findall(r"-?\d\.\d+", reader["gap closed"])))
 
 
 def told():
@@ -62,10 +70,11 @@ def told():
     readers = {domain: agents[READER] for (domain, *_), agents in tables().items() if READER in agents}
     shops = [one for domain, one in readers.items() if domain.startswith("webshop-")]
     flights = [one for domain, one in readers.items() if domain.startswith("flights")]
-    yield f"{interval(*closed(readers['hotels']))} of the distance from chance to the exact answer on hotels"
-    yield f"{interval(*closed(readers['flights-3']))} on flights-3"
-    shares, halves = np.transpose([closed(one) for one in shops])
-    mean = interval(shares.mean(), np.sqrt((halves**2).sum()) / len(halves))
+    yield f"{closed(readers['hotels'])} of the distance from chance to the exact answer on hotels"
+    yield f"{closed(readers['flights-3'])} on flights-3"
+    share, low, high = np.transpose([closed(one) for one in shops])
+    half = np.sqrt((((high - low) / 2) ** 2).sum()) / len(shops)
+    mean = Closed(share.mean(), share.mean() - half, share.mean() + half)
     yield f"{mean} on average over the 12 categories of web shopping"
     agreed = [np.mean([float(one["agree, %"]) for one in some]) for some in ([readers["hotels"]], flights, shops)]
     yield f"{agreed[0]:.0f}% of the answers on hotels"
@@ -75,7 +84,8 @@ def told():
 def test_the_documentation_has_the_figures():
     expected = [*documented(), *told()]
     assert len(expected) == 25
-    text = " ".join((RESULTS.parent / "docs" / "teaching.md").read_text().split())
+    pages = [(RESULTS.parent / "docs" / name).read_text() for name in ("teaching.md", "students.md")]
+    text = " ".join("\n".join(pages).split())
     assert [one for one in expected if one not in text] == []
 
 
