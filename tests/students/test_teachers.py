@@ -90,14 +90,12 @@ def told():
     def on(agent, domains=("hotels",)):
         return closed(found, agent, domains).replace(" (", "% (")
 
-    of = AGENTS["synthetic, one core"]
     yield f"on flights alone closes {on('posterior-taught')} on hotels"
-    yield f"`posterior` closes {on(of['posterior'])} on hotels, that of `bayesian` {on(of['bayesian'])}, and that of"
-    yield f"`oracle` {on(of['oracle'])}, one teaching each"
-    yield f"close {on(of['posterior'])} of the distance on hotels and {on(of['posterior'], GROUPS[4])} on web shopping"
+    for teacher, agent in AGENTS["synthetic, one core"].items():
+        yield f"`{teacher}` {on(agent)} and {on(agent, GROUPS[4])}"
     of = AGENTS["synthetic, a GPU, then flights"]
-    shares = sorted(on(agent).split(" ")[0] for agent in of.values())
-    yield f"closes {shares[0]} to {shares[-1]} on hotels whoever the teacher is"
+    before, *after = (on(agent).split(" ")[0] for agent in ("posterior-reader", *of.values()))
+    yield f"closes {min(after)} to {max(after)} on hotels whoever the teacher is ({before} before)"
     eces = {teacher: others(found, of[teacher], ["flights-8"]).split(", ")[1] for teacher in TEACHERS}
     yield f"(an ECE of {eces['bayesian']}% on flights-8, and {eces['posterior']}% by `posterior`)"
 
