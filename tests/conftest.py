@@ -207,6 +207,16 @@ def plugin_folder(tmp_path: Path) -> Iterator[Path]:
     sources.forget_plugin_folders()
 
 
+@pytest.fixture
+def trips_folder(plugin_folder: Path) -> Path:
+    """A folder with a plugin file: the domain ``trips``, which is flights-2 under another name."""
+    (plugin_folder / "trips.py").write_text(
+        "from dataclasses import replace\n\nfrom beliefbench.domains.flights import flights_2\n\n"
+        "trips = replace(flights_2, name='trips')\nDOMAINS = {'trips': trips}\n"
+    )
+    return plugin_folder
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is shipped: a wheel of this repository, built anew."""

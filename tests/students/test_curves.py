@@ -82,13 +82,9 @@ def test_curves_are_drawn(table, tmp_path):
     assert Image.open(tmp_path / "curves.png").size[0] > 1000
 
 
-def test_workers_know_folders_of_plugins(call, tmp_path, plugin_folder):
-    (plugin_folder / "trips.py").write_text(
-        "from dataclasses import replace\n\nfrom beliefbench.domains.flights import flights_2\n\n"
-        "trips = replace(flights_2, name='trips')\nDOMAINS = {'trips': trips}\n"
-    )
+def test_workers_know_folders_of_plugins(call, tmp_path, trips_folder):
     arguments = ["--out", "found", "--domain", "trips", "--interactions", "16", "--seeds", "1"]
-    assert call("teach", "curves", "--plugins", str(plugin_folder), *arguments)[0] == 0
+    assert call("teach", "curves", "--plugins", str(trips_folder), *arguments)[0] == 0
     assert set(measured(tmp_path / "found")["condition"]) == {"exact", *CONDITIONS}
 
 

@@ -247,12 +247,8 @@ def test_a_wrong_call_is_one_sentence(call, make_model, tmp_path, arguments, why
     assert not Path("y").exists()
 
 
-def test_a_domain_of_a_plugin_folder_is_validated_on(call, make_model, tmp_path, plugin_folder):
-    (plugin_folder / "trips.py").write_text(
-        "from dataclasses import replace\n\nfrom beliefbench.domains.flights import flights_2\n\n"
-        "trips = replace(flights_2, name='trips')\nDOMAINS = {'trips': trips}\n"
-    )
-    folder, data, out = str(plugin_folder), str(tmp_path / "data.jsonl"), str(tmp_path / "taught")
+def test_a_domain_of_a_plugin_folder_is_validated_on(call, make_model, tmp_path, trips_folder):
+    folder, data, out = str(trips_folder), str(tmp_path / "data.jsonl"), str(tmp_path / "taught")
     made = ["--domain", "trips", "--users", "4", "--interactions", "1", "--rounds", "2", "--out", data]
     assert call("teach", "data", "--plugins", folder, *made)[0] == 0
     forget_plugin_folders()  # as in another process

@@ -49,8 +49,8 @@ the option that the reader names.
 
 ## Limits
 
-It reads questions about three options. Each part of an option needs a label, a colon and a space (`price: $10`). Text
-before the first label of an option is left out. A conversation in another form is refused.
+It reads questions about three options, whose parts have labels (`price: $10`). A part without a label belongs to the
+label before it, and text before the first label is left out. A conversation in another form is refused.
 """
 
 

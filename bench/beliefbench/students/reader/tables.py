@@ -145,8 +145,8 @@ class Tables:
 def cells_of(option: str) -> Mapping[Key, str]:
     """Return the text of each number and item of an option.
 
-    A part without a label belongs to the line before. Parts before the first label are a title, which is left out. Of
-    lines with the same label, the first counts.
+    A part without a label belongs to the line before. Parts before the first label are a title, which is left out. If
+    a label comes twice, its first numbers count, and all its items.
 
     >>> cells_of("Jug, price: $5, bags: 1 big, 2 small, has: lid and lock")
     ... # doctest: +NORMALIZE_WHITESPACE
